@@ -1,0 +1,1 @@
+//! Manual backpropagation: forward and backward pairs, parameters, optimisers.

@@ -1,0 +1,3 @@
+//! The `trm` command.
+
+fn main() {}

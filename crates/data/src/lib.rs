@@ -1,0 +1,1 @@
+//! Puzzles: parsing, generation, augmentation.

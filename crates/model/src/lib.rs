@@ -1,0 +1,1 @@
+//! The Tiny Recursive Model: recursion, deep supervision, training, solving.

@@ -1,0 +1,1 @@
+//! Tensors at rest: aligned buffers, shapes, safetensors files.

@@ -1,0 +1,1 @@
+//! Hand-written SIMD kernels of the trm engine.
