@@ -1,0 +1,49 @@
+//! Sums and scalings of equally long slices.
+
+use crate::lanes::for_lanes;
+use crate::simd::Isa;
+use crate::view::MatRef;
+
+/// y[i] = a[i] + b[i]. Panics when `a` or `b` is shorter than `y`.
+#[inline(always)]
+pub(crate) fn add<I: Isa>(isa: I, y: &mut [f32], a: &[f32], b: &[f32]) {
+    for_lanes!(isa; y <- a, b; [isa.add(a, b)]);
+}
+
+/// y[i] += a[i]. Panics when `a` is shorter than `y`.
+#[inline(always)]
+pub(crate) fn add_acc<I: Isa>(isa: I, y: &mut [f32], a: &[f32]) {
+    for_lanes!(isa; y <- y, a; [isa.add(y, a)]);
+}
+
+/// y[i] *= factor.
+#[inline(always)]
+pub(crate) fn scale<I: Isa>(isa: I, y: &mut [f32], factor: f32) {
+    let factor = isa.splat(factor);
+    for_lanes!(isa; y <- y; [isa.mul(y, factor)]);
+}
+
+/// dots[i] = sum_j a[i,j] * b[i,j]; overwrites `dots`. a, b: (N, M)   dots: (N)
+#[inline(always)]
+pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) {
+    assert!(
+        a.rows() == dots.len() && b.rows() == dots.len() && a.cols() == b.cols(),
+        "equal shapes"
+    );
+    for (i, value) in dots.iter_mut().enumerate() {
+        *value = dot(isa, a.row(i), b.row(i));
+    }
+}
+
+/// sum_j a[j] * b[j], in `LANES` chains.
+#[inline(always)]
+pub(crate) fn dot<I: Isa>(isa: I, a: &[f32], b: &[f32]) -> f32 {
+    let (len, mut at) = (a.len(), 0);
+    let mut sum = isa.splat(0.0);
+    while at + I::LANES <= len {
+        sum = isa.mul_add(isa.load(&a[at..]), isa.load(&b[at..len]), sum);
+        at += I::LANES;
+    }
+    let tail = isa.load_partial(&a[at..], 0.0);
+    isa.sum(isa.mul_add(tail, isa.load_partial(&b[at..len], 0.0), sum))
+}

@@ -1,0 +1,130 @@
+//! AVX-512F: sixteen lanes, thirty-two registers, masks for the tails.
+
+use super::Isa;
+use crate::matmul::{Write, tile::tile};
+use crate::view::MatMut;
+use core::arch::x86_64::*;
+
+/// Proof that the CPU has AVX-512F.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// A token if this CPU has AVX-512F.
+    pub fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx512f").then_some(Avx512(()))
+    }
+}
+
+impl Isa for Avx512 {
+    type F = __m512;
+    const NAME: &'static str = "avx512";
+    const LANES: usize = 16;
+    const MR: usize = 14;
+    const NR: usize = 32;
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn load(self, src: &[f32]) -> __m512 {
+        let src = &src[..Self::LANES];
+        // SAFETY: `self` proves the instruction; the slice holds 16 floats; no alignment is asked for.
+        unsafe { _mm512_loadu_ps(src.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, dst: &mut [f32], v: __m512) {
+        let dst = &mut dst[..Self::LANES];
+        // SAFETY: `self` proves the instruction; the slice holds 16 floats; no alignment is asked for.
+        unsafe { _mm512_storeu_ps(dst.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn load_partial(self, src: &[f32], fill: f32) -> __m512 {
+        let mask = first_lanes(src.len());
+        // SAFETY: `self` proves the instruction; the mask keeps the load within the slice.
+        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(fill), mask, src.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_partial(self, dst: &mut [f32], v: __m512) {
+        let mask = first_lanes(dst.len());
+        // SAFETY: `self` proves the instruction; the mask keeps the store within the slice.
+        unsafe { _mm512_mask_storeu_ps(dst.as_mut_ptr(), mask, v) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_fnmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_roundscale_ps::<0>(a) }
+    }
+    #[inline(always)]
+    fn scale_by_power_of_two(self, a: __m512, n: __m512) -> __m512 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
+    fn sum(self, a: __m512) -> f32 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    fn max_lane(self, a: __m512) -> f32 {
+        // SAFETY: `self` proves that the CPU has the instruction.
+        unsafe { _mm512_reduce_max_ps(a) }
+    }
+    #[inline(always)]
+    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write) {
+        tile::<Self, 14, 2>(self, c, a, b, write);
+    }
+}
+
+/// The mask of the first `n` lanes; panics for more than a register.
+#[inline(always)]
+fn first_lanes(n: usize) -> __mmask16 {
+    assert!(n <= 16, "at most one register, got {n} floats");
+    ((1u32 << n) - 1) as __mmask16
+}

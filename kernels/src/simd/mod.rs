@@ -1,0 +1,76 @@
+//! One algorithm, many instruction sets: the register operations that every kernel is written in.
+//!
+//! A kernel body is a generic function over [`Isa`], always inlined into a wrapper that switches the
+//! instruction set on (see [`crate::dispatch`]). A value of an `Isa` type is the proof that the CPU has
+//! the instructions: only `detect` makes one, so the operations themselves are safe to call.
+
+pub mod math;
+pub mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
+
+use crate::matmul::Write;
+use crate::view::MatMut;
+
+/// An instruction set: registers of [`Isa::LANES`] floats and what can be done with them.
+///
+/// Every operation works lane by lane unless it says otherwise. `load` and `store` panic when the slice
+/// is shorter than a register; the `_partial` forms take slices of at most one register.
+pub trait Isa: Copy + Send + Sync + 'static {
+    /// A register of [`Isa::LANES`] floats.
+    type F: Copy;
+    /// Name in `TRM_ISA`, tests, benches and `trm info`.
+    const NAME: &'static str;
+    /// Floats in a register.
+    const LANES: usize;
+    /// Rows of the register tile of the matrix product.
+    const MR: usize;
+    /// Columns of the register tile: a whole number of registers.
+    const NR: usize;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self::F;
+    /// The first `LANES` values of `src`.
+    fn load(self, src: &[f32]) -> Self::F;
+    /// Writes all lanes to the front of `dst`.
+    fn store(self, dst: &mut [f32], v: Self::F);
+    /// `src` (at most `LANES` long), then `fill` in the lanes beyond it.
+    fn load_partial(self, src: &[f32], fill: f32) -> Self::F;
+    /// Writes the first `dst.len()` lanes (at most `LANES`).
+    fn store_partial(self, dst: &mut [f32], v: Self::F);
+
+    /// `a + b`.
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`.
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`.
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`.
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`; one rounding, except on the portable backend.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `c - a * b`; one rounding, except on the portable backend.
+    fn neg_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a > b ? a : b`: a NaN in `b` survives, so bounds go first.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a < b ? a : b`: a NaN in `b` survives, so bounds go first.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `sqrt(a)`, correctly rounded.
+    fn sqrt(self, a: Self::F) -> Self::F;
+    /// The nearest integer, ties to even; `|a| < 2^22`.
+    fn round(self, a: Self::F) -> Self::F;
+    /// `a * 2^n` for an integral `n` in -126..=127.
+    fn scale_by_power_of_two(self, a: Self::F, n: Self::F) -> Self::F;
+    /// The sum of all lanes.
+    fn sum(self, a: Self::F) -> f32;
+    /// The largest lane.
+    fn max_lane(self, a: Self::F) -> f32;
+
+    /// One register tile of a matrix product: [`crate::matmul::tile::tile`] with this backend's shape.
+    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write);
+}

@@ -1,0 +1,84 @@
+//! Softmax over the rows of a score matrix, as attention needs it.
+//!
+//!   p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
+//!
+//! c is the scale 1/sqrt(E) of attention. Backward, with delta[i] = sum_j d_p[i,j] p[i,j]:
+//!   d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])
+//!
+//! Saved: lse alone, one float a row. [`recompute`] rebuilds p from s in the backward pass.
+
+use crate::lanes::for_lanes;
+use crate::simd::{Isa, math::exp};
+use crate::view::{MatMut, MatRef};
+
+/// Replaces the scores s in `p` by probabilities and overwrites `lse`.
+#[inline(always)]
+pub(crate) fn forward<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &mut [f32], scale: f32) {
+    assert_eq!(p.rows(), lse.len(), "one lse for each row");
+    let c = isa.splat(scale);
+    for (i, lse) in lse.iter_mut().enumerate() {
+        let p = p.row(i);
+        let largest = scale * max(isa, p);
+        let (shift, mut sum) = (isa.splat(largest), 0.0);
+        let mut at = 0;
+        while at + I::LANES <= p.len() {
+            let e = exp(isa, isa.sub(isa.mul(isa.load(&p[at..]), c), shift));
+            sum += isa.sum(e);
+            isa.store(&mut p[at..], e);
+            at += I::LANES;
+        }
+        // The tail reads -inf beyond the row; exp clamps that to 1e-38, which no sum of a 1 can see.
+        if at < p.len() {
+            let s = isa.load_partial(&p[at..], f32::NEG_INFINITY);
+            let e = exp(isa, isa.sub(isa.mul(s, c), shift));
+            sum += isa.sum(e);
+            isa.store_partial(&mut p[at..], e);
+        }
+        *lse = largest + sum.ln();
+        let inverse = isa.splat(1.0 / sum);
+        for_lanes!(isa; p <- p; [isa.mul(p, inverse)]);
+    }
+}
+
+/// Replaces the scores s in `p` by the probabilities that [`forward`] gave, from its `lse`.
+#[inline(always)]
+pub(crate) fn recompute<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &[f32], scale: f32) {
+    assert_eq!(p.rows(), lse.len(), "one lse for each row");
+    let c = isa.splat(scale);
+    for (i, &lse) in lse.iter().enumerate() {
+        let (p, lse) = (p.row(i), isa.splat(lse));
+        for_lanes!(isa; p <- p; [exp(isa, isa.sub(isa.mul(p, c), lse))]);
+    }
+}
+
+/// Gradient of [`forward`]: replaces d_p in `d` by d_s.
+#[inline(always)]
+pub(crate) fn backward<I: Isa>(
+    isa: I,
+    mut d: MatMut<'_>,
+    p: MatRef<'_>,
+    delta: &[f32],
+    scale: f32,
+) {
+    assert!(
+        d.rows() == delta.len() && p.rows() == delta.len(),
+        "one delta for each row"
+    );
+    let c = isa.splat(scale);
+    for (i, &delta) in delta.iter().enumerate() {
+        let (d, p, delta) = (d.row(i), p.row(i), isa.splat(delta));
+        for_lanes!(isa; d <- d, p; [isa.mul(isa.mul(c, p), isa.sub(d, delta))]);
+    }
+}
+
+/// The largest value of a row; -inf for an empty one.
+#[inline(always)]
+fn max<I: Isa>(isa: I, row: &[f32]) -> f32 {
+    let (mut largest, mut at) = (isa.splat(f32::NEG_INFINITY), 0);
+    while at + I::LANES <= row.len() {
+        largest = isa.max(largest, isa.load(&row[at..]));
+        at += I::LANES;
+    }
+    largest = isa.max(largest, isa.load_partial(&row[at..], f32::NEG_INFINITY));
+    isa.max_lane(largest)
+}

@@ -1,0 +1,197 @@
+//! Matrices as kernels see them: a slice, rows, columns and a row stride.
+//!
+//! All bounds are checked once, in the constructors: row `i` is `data[i * stride .. i * stride + cols]`
+//! and always exists for `i < rows`. A view of some columns of a wider matrix keeps its stride.
+
+use std::ops::Range;
+
+/// A read-only row-major matrix, `rows x cols`.
+#[derive(Clone, Copy, Debug)]
+pub struct MatRef<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    stride: usize,
+}
+
+/// A writable row-major matrix, `rows x cols`.
+#[derive(Debug)]
+pub struct MatMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    cols: usize,
+    stride: usize,
+}
+
+/// Panics unless a matrix of this shape lies within `len` floats.
+fn check(len: usize, rows: usize, cols: usize, stride: usize) {
+    assert!(
+        cols <= stride,
+        "{cols} columns do not fit a row stride of {stride}"
+    );
+    let end = if rows == 0 {
+        0
+    } else {
+        (rows - 1) * stride + cols
+    };
+    assert!(
+        end <= len,
+        "{rows} x {cols} (stride {stride}) needs {end} floats, got {len}"
+    );
+}
+
+/// The first float of a window that starts at `start`; an empty window may start at the very end.
+fn clamp(start: usize, len: usize) -> usize {
+    start.min(len)
+}
+
+impl<'a> MatRef<'a> {
+    /// A contiguous matrix. Panics when `data` is shorter than `rows * cols`.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::with_stride(data, rows, cols, cols)
+    }
+
+    /// Rows `stride` floats apart. Panics when a row would leave `data`.
+    pub fn with_stride(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        check(data.len(), rows, cols, stride);
+        MatRef {
+            data,
+            rows,
+            cols,
+            stride,
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row `i`. Panics when there is none.
+    #[inline(always)]
+    pub fn row(&self, i: usize) -> &'a [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        &self.data[i * self.stride..][..self.cols]
+    }
+
+    /// The columns of `range`, in every row.
+    pub fn columns(&self, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= self.cols,
+            "columns {range:?} of {}",
+            self.cols
+        );
+        let data = &self.data[clamp(range.start, self.data.len())..];
+        Self::with_stride(data, self.rows, range.len(), self.stride)
+    }
+
+    /// The rows of `range`.
+    pub fn row_range(&self, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of {}",
+            self.rows
+        );
+        let data = &self.data[clamp(range.start * self.stride, self.data.len())..];
+        Self::with_stride(data, range.len(), self.cols, self.stride)
+    }
+}
+
+impl<'a> MatMut<'a> {
+    /// A contiguous matrix. Panics when `data` is shorter than `rows * cols`.
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+        Self::with_stride(data, rows, cols, cols)
+    }
+
+    /// Rows `stride` floats apart. Panics when a row would leave `data`.
+    pub fn with_stride(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        check(data.len(), rows, cols, stride);
+        MatMut {
+            data,
+            rows,
+            cols,
+            stride,
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row `i`. Panics when there is none.
+    #[inline(always)]
+    pub fn row(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
+        &mut self.data[i * self.stride..][..self.cols]
+    }
+
+    /// The same matrix, borrowed for a shorter time.
+    pub fn reborrow(&mut self) -> MatMut<'_> {
+        MatMut {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.stride,
+        }
+    }
+
+    /// The same matrix, read-only.
+    pub fn as_ref(&self) -> MatRef<'_> {
+        MatRef {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.stride,
+        }
+    }
+
+    /// The columns of `range`, in every row.
+    pub fn columns(&mut self, range: Range<usize>) -> MatMut<'_> {
+        assert!(
+            range.start <= range.end && range.end <= self.cols,
+            "columns {range:?} of {}",
+            self.cols
+        );
+        let start = clamp(range.start, self.data.len());
+        MatMut::with_stride(&mut self.data[start..], self.rows, range.len(), self.stride)
+    }
+
+    /// The rows of `range`.
+    pub fn row_range(&mut self, range: Range<usize>) -> MatMut<'_> {
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of {}",
+            self.rows
+        );
+        let start = clamp(range.start * self.stride, self.data.len());
+        MatMut::with_stride(&mut self.data[start..], range.len(), self.cols, self.stride)
+    }
+
+    /// A block of rows and columns.
+    pub fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatMut<'_> {
+        assert!(
+            rows.end <= self.rows && cols.end <= self.cols,
+            "block {rows:?} x {cols:?}"
+        );
+        let start = clamp(rows.start * self.stride + cols.start, self.data.len());
+        MatMut::with_stride(&mut self.data[start..], rows.len(), cols.len(), self.stride)
+    }
+
+    /// Writes `value` everywhere.
+    pub fn fill(&mut self, value: f32) {
+        for i in 0..self.rows {
+            self.row(i).fill(value);
+        }
+    }
+}
