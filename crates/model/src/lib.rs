@@ -1,1 +1,32 @@
-//! The Tiny Recursive Model: recursion, deep supervision, training, solving.
+//! The Tiny Recursive Model (Jolicoeur-Martineau 2025, arXiv 2510.04871): one small network that loops
+//! on its own answer.
+//!
+//! A puzzle becomes a matrix x, one row a cell. Two more matrices of that shape are the network's state:
+//! z_H, its current answer (the paper's y), and z_L, its scratch paper (the paper's z). One *supervision
+//! step* improves z_L a few times from everything known and then the answer from z_L; see [`recursion`].
+//! After each step the answer is read out and judged, and a small head says whether it is worth going
+//! on. Training does one such step for every puzzle in a persistent batch, the [`carry`], and then one
+//! optimiser step.
+//!
+//! Read in this order: [`config`], [`network`], [`block`], [`recursion`], [`heads`], [`train_step`],
+//! [`halting`], [`trainer`], [`solve`].
+
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod carry;
+pub mod checkpoint;
+pub mod config;
+pub mod halting;
+pub mod heads;
+pub mod network;
+pub mod recursion;
+pub mod solve;
+pub mod train_step;
+pub mod trainer;
+pub mod weights;
+pub mod workspace;
+
+pub use config::{ModelConfig, TrainConfig};
+pub use network::{Network, Parameters};
+pub use trainer::Trainer;

@@ -1,1 +1,8 @@
-//! Tensors at rest: aligned buffers, shapes, safetensors files.
+//! Tensors at rest.
+pub mod aligned;
+pub mod safetensors;
+pub mod shape;
+pub mod tensor;
+pub use aligned::AlignedVec;
+pub use shape::Shape;
+pub use tensor::Tensor;

@@ -1,0 +1,81 @@
+//! The input embedding x of one puzzle (TRM_SPEC 3.2).
+//!
+//!   x[p,:]              = sqrt(D) c (prefix[p,:]       + pos[p,:])              p < prefix_len
+//!   x[prefix_len + i,:] = sqrt(D) c (token[input_i,:]  + pos[prefix_len + i,:])  i < cells
+//!
+//! `prefix` is the puzzle's embedding (P values, zeros behind them up to prefix_len·D). With learned
+//! positions c = 1/sqrt(2); without, pos is absent and c = 1. Nothing is saved but the tokens.
+
+use std::ops::Range;
+
+/// Where the tables lie in the flat buffers, and the sizes.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// (V, D)
+    pub tokens: Range<usize>,
+    /// (S, D), if positions are learned.
+    pub positions: Option<Range<usize>>,
+    /// Rows in front of the cells.
+    pub prefix_len: usize,
+    /// D.
+    pub width: usize,
+}
+
+impl Embedding {
+    /// sqrt(D), times 1/sqrt(2) with learned positions.
+    fn factor(&self) -> f32 {
+        let c = if self.positions.is_some() {
+            0.707_106_781
+        } else {
+            1.0
+        };
+        (c * (self.width as f64).sqrt()) as f32
+    }
+}
+
+/// Overwrites `x` (S x D) for one puzzle with the embedding `puzzle` (P) and the tokens `inputs` (cells).
+///
+/// Panics when a token is outside the vocabulary.
+pub fn forward(e: &Embedding, x: &mut [f32], values: &[f32], puzzle: &[f32], inputs: &[u8]) {
+    let d = e.width;
+    let (prefix, cells) = x.split_at_mut(e.prefix_len * d);
+    prefix[..puzzle.len()].copy_from_slice(puzzle);
+    prefix[puzzle.len()..].fill(0.0);
+    let table = &values[e.tokens.clone()];
+    for (row, &token) in cells.chunks_exact_mut(d).zip(inputs) {
+        row.copy_from_slice(&table[token as usize * d..][..d]);
+    }
+    if let Some(positions) = &e.positions {
+        for (x, position) in x.iter_mut().zip(&values[positions.clone()]) {
+            *x += position;
+        }
+    }
+    let factor = e.factor();
+    x.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// Gradient of [`forward`]: adds to the tables in `grads`, overwrites `d_puzzle` (P). Scales `d_x` in place.
+pub fn backward(
+    e: &Embedding,
+    d_x: &mut [f32],
+    grads: &mut [f32],
+    d_puzzle: &mut [f32],
+    inputs: &[u8],
+) {
+    let d = e.width;
+    let factor = e.factor();
+    d_x.iter_mut().for_each(|d_x| *d_x *= factor);
+    if let Some(positions) = &e.positions {
+        for (grad, d_x) in grads[positions.clone()].iter_mut().zip(&*d_x) {
+            *grad += d_x;
+        }
+    }
+    let (d_prefix, d_cells) = d_x.split_at(e.prefix_len * d);
+    let table = &mut grads[e.tokens.clone()];
+    for (d_row, &token) in d_cells.chunks_exact(d).zip(inputs) {
+        for (grad, d_x) in table[token as usize * d..][..d].iter_mut().zip(d_row) {
+            *grad += d_x;
+        }
+    }
+    d_puzzle.copy_from_slice(&d_prefix[..d_puzzle.len()]);
+}

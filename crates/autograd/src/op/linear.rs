@@ -1,0 +1,90 @@
+//! A matrix product with a weight, over channels or over positions.
+//!
+//!   Channels:    y[i,o] = sum_c x[i,c] W[o,c]      x: (N, in)   y: (N, out)
+//!   Positions:   y[o,c] = sum_i W[o,i] x[i,c]      x: (in, D)   y: (out, D), one puzzle
+//!
+//! Saved: x, by the caller. Backward:
+//!
+//!   Channels:    d_x = d_y·W        d_W += d_yᵀ·x
+//!   Positions:   d_x = Wᵀ·d_y       d_W += d_y·xᵀ
+
+use crate::params::{Axis, Linear, Weights};
+use trm_kernels::{Lhs, MatMut, MatRef, Packed, Rhs, Write};
+
+/// Writes the product to `y` (or adds it, as `write` says).
+pub fn forward(
+    w: Weights<'_>,
+    linear: &Linear,
+    y: MatMut<'_>,
+    x: MatRef<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    let packed = Packed {
+        data: &w.packed[linear.forward.clone()],
+        outer: linear.out,
+        k: linear.input,
+    };
+    match linear.axis {
+        Axis::Channels => w
+            .kernels
+            .matmul(y, Lhs::Plain(x), Rhs::Packed(packed), write, scratch),
+        Axis::Positions => w
+            .kernels
+            .matmul(y, Lhs::Packed(packed), Rhs::Plain(x), write, scratch),
+    }
+}
+
+/// Gradient of [`forward`] with respect to x: overwrites `d_x` (or adds to it, as `write` says).
+pub fn backward(
+    w: Weights<'_>,
+    linear: &Linear,
+    d_x: MatMut<'_>,
+    d_y: MatRef<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    let packed = Packed {
+        data: &w.packed[linear.backward.clone()],
+        outer: linear.input,
+        k: linear.out,
+    };
+    match linear.axis {
+        Axis::Channels => {
+            w.kernels
+                .matmul(d_x, Lhs::Plain(d_y), Rhs::Packed(packed), write, scratch)
+        }
+        Axis::Positions => {
+            w.kernels
+                .matmul(d_x, Lhs::Packed(packed), Rhs::Plain(d_y), write, scratch)
+        }
+    }
+}
+
+/// Gradient of [`forward`] with respect to W: adds to its range of the flat buffer `grads`.
+pub fn backward_weight(
+    w: Weights<'_>,
+    linear: &Linear,
+    grads: &mut [f32],
+    d_y: MatRef<'_>,
+    x: MatRef<'_>,
+    scratch: &mut [f32],
+) {
+    let d_w = MatMut::new(&mut grads[linear.at.clone()], linear.out, linear.input);
+    match linear.axis {
+        Axis::Channels => w.kernels.matmul(
+            d_w,
+            Lhs::Transposed(d_y),
+            Rhs::Plain(x),
+            Write::Add,
+            scratch,
+        ),
+        Axis::Positions => w.kernels.matmul(
+            d_w,
+            Lhs::Plain(d_y),
+            Rhs::Transposed(x),
+            Write::Add,
+            scratch,
+        ),
+    }
+}

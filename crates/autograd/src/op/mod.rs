@@ -1,0 +1,22 @@
+//! The operations of the network, each a file: what is saved, `forward`, and `backward` directly below.
+//!
+//! Activation gradients overwrite, in the buffer that held the gradient from above where the shapes
+//! allow; parameter gradients always add, since every weight is used many times in one step.
+
+pub mod attention;
+pub mod embedding;
+pub mod linear;
+pub mod loss;
+pub mod rms_norm;
+pub mod swiglu;
+
+/// Buffers of one worker that the ops use up within a call.
+#[derive(Debug)]
+pub struct Scratch<'a> {
+    /// Results of one layer's width: a and d_a of SwiGLU, d_o of attention, the means of the norm.
+    pub inner: &'a mut [f32],
+    /// Gradients of the wide product before it: d_u, d_qkv. Empty where nothing is trained.
+    pub d_wide: &'a mut [f32],
+    /// For the kernels: [`trm_kernels::SCRATCH`] floats, or [`trm_kernels::attention::scratch_len`].
+    pub kernel: &'a mut [f32],
+}

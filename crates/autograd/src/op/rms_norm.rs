@@ -1,0 +1,73 @@
+//! Residual addition and normalisation of a micro-batch, over channels or over positions.
+//!
+//!   Channels:    y[i,:] = norm(f[i,:] + h[i,:])      r: (N)
+//!   Positions:   y[:,c] = norm(f[:,c] + h[:,c])      r: (puzzles, D), one puzzle at a time
+//!
+//! Saved: y (the next layer's input) and r. See [`trm_kernels::rms_norm`].
+
+use crate::params::Axis;
+use trm_kernels::{Kernels, MatMut, MatRef};
+
+/// What the backward pass reads besides y.
+#[derive(Debug)]
+pub struct Saved<'a> {
+    /// 1 / root-mean-square: (N) over channels, (puzzles, D) over positions.
+    pub r: &'a mut [f32],
+}
+
+/// Floats of r for `puzzles` of S x D.
+pub fn saved_len(axis: Axis, puzzles: usize, s: usize, d: usize) -> usize {
+    match axis {
+        Axis::Channels => puzzles * s,
+        Axis::Positions => puzzles * d,
+    }
+}
+
+/// Replaces f in `y` (N x D) by the normalised sum with `h`; positions are normalised `s` rows at a time.
+pub fn forward(
+    k: &Kernels,
+    axis: Axis,
+    mut y: MatMut<'_>,
+    saved: &mut Saved<'_>,
+    h: MatRef<'_>,
+    s: usize,
+    eps: f32,
+) {
+    match axis {
+        Axis::Channels => k.rms_norm_forward(y, saved.r, Some(h), eps),
+        Axis::Positions => {
+            for (b, r) in saved.r.chunks_exact_mut(h.cols()).enumerate() {
+                let rows = b * s..(b + 1) * s;
+                k.rms_norm_columns_forward(
+                    y.row_range(rows.clone()),
+                    r,
+                    Some(h.row_range(rows)),
+                    eps,
+                );
+            }
+        }
+    }
+}
+
+/// Gradient of [`forward`]: replaces d_y in `d` by the gradient of f, which is also that of h.
+///
+/// `mean` is scratch of D floats.
+pub fn backward(
+    k: &Kernels,
+    axis: Axis,
+    mut d: MatMut<'_>,
+    y: MatRef<'_>,
+    saved: &Saved<'_>,
+    s: usize,
+    mean: &mut [f32],
+) {
+    match axis {
+        Axis::Channels => k.rms_norm_backward(d, y, saved.r),
+        Axis::Positions => {
+            for (b, r) in saved.r.chunks_exact(y.cols()).enumerate() {
+                let rows = b * s..(b + 1) * s;
+                k.rms_norm_columns_backward(d.row_range(rows.clone()), mean, y.row_range(rows), r);
+            }
+        }
+    }
+}

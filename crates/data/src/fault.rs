@@ -1,0 +1,108 @@
+//! What can be wrong with a puzzle file, told so that a person can mend it.
+
+use std::fmt;
+use std::io;
+
+use crate::board::BoardError;
+use crate::geometry::Geometry;
+use crate::puzzle::PuzzleError;
+
+/// A fault in a puzzle file and its place.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The file, as it was named when it was opened.
+    pub file: String,
+    /// The line, counted from 1, if the fault is in one.
+    pub line: Option<u64>,
+    /// The CSV column, if the fault is in one.
+    pub column: Option<&'static str>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl fmt::Display for ReadError {
+    /// Writes `file, line 3, column question: what is wrong`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.fault)
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.fault)
+    }
+}
+
+/// The kinds of fault; each message says what is wrong, what was expected, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The file cannot be opened.
+    #[error("cannot open this file: {0}; check the path and the permissions")]
+    Open(io::Error),
+    /// The file stopped being readable.
+    #[error("cannot read on: {0}")]
+    Read(io::Error),
+    /// There is nothing in the file.
+    #[error(
+        "no puzzles here; expected CSV with the header source,question,answer,rating, \
+         or one puzzle a line"
+    )]
+    Empty,
+    /// The CSV header lacks a column.
+    #[error(
+        "the header has no column {missing:?}, only {found:?}; a puzzle CSV starts with the line \
+         source,question,answer,rating"
+    )]
+    MissingColumn {
+        /// The column that is needed.
+        missing: &'static str,
+        /// The header as it stands.
+        found: String,
+    },
+    /// A CSV row with another number of fields than the header.
+    #[error("{found} fields, but the header has {expected}; quote fields that contain commas")]
+    FieldCount {
+        /// Fields in the row.
+        found: usize,
+        /// Fields in the header.
+        expected: usize,
+    },
+    /// Bytes that are no text.
+    #[error("byte {position} is not UTF-8 text; save the file as UTF-8")]
+    NotUtf8 {
+        /// Place in the line or field, counted from 1.
+        position: usize,
+    },
+    /// Text that is no board.
+    #[error("{0}")]
+    Board(BoardError),
+    /// A question and an answer that are no puzzle.
+    #[error("{0}; correct or remove this row")]
+    Puzzle(PuzzleError),
+    /// A rating that is no number.
+    #[error("rating {found:?}; expected a whole number from 0, or nothing")]
+    Rating {
+        /// The field as it stands.
+        found: String,
+    },
+    /// Boards of different sizes in one file.
+    #[error(
+        "a {found} board, but the file began with {expected} at line {line}; \
+         put each size into a file of its own"
+    )]
+    MixedSizes {
+        /// Shape of this row.
+        found: Geometry,
+        /// Shape of the first row.
+        expected: Geometry,
+        /// Line of the first row.
+        line: u64,
+    },
+}

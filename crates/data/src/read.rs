@@ -1,0 +1,312 @@
+//! Reading puzzle files, with errors that say where the fault is and what to do about it.
+//!
+//! Two formats are told apart by the first line that is neither blank nor starts with `#`:
+//!
+//! * with a comma: **CSV** with the header `source,question,answer,rating`, as Sudoku-Extreme has it. The
+//!   columns may stand in any order and among others; `answer` and `rating` may be empty. Fields are taken
+//!   as they are, never trimmed.
+//! * without: **plain lines**, one question of 16, 36 or 81 characters each; blank lines and lines that
+//!   start with `#` are skipped.
+//!
+//! In both, `.` or `0` is a blank, and all boards of a file have one size.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::board::Board;
+use crate::fault::{Fault, ReadError};
+use crate::geometry::Geometry;
+use crate::lines::Lines;
+use crate::puzzle::Puzzle;
+
+/// The columns of a puzzle file, in the order in which they are written.
+pub const COLUMNS: [&str; 4] = ["source", "question", "answer", "rating"];
+
+/// Reads all puzzles of a file, CSV or plain lines.
+///
+/// # Errors
+/// The first fault, with its place; [`Fault`] lists the kinds.
+pub fn read_path(path: impl AsRef<Path>) -> Result<Vec<Puzzle>, ReadError> {
+    Reader::open(path)?.collect()
+}
+
+/// Reads all puzzles of a text, CSV or plain lines; `name` stands for the file in errors.
+///
+/// # Errors
+/// As [`read_path`].
+pub fn read_str(text: &str, name: &str) -> Result<Vec<Puzzle>, ReadError> {
+    Reader::new(text.as_bytes(), name)?.collect()
+}
+
+/// Reads the puzzles of a file one after another.
+///
+/// A faulty row is one `Err` item and the rows after it still come, so that a check can list all faults.
+/// When reading itself fails, that is the last item.
+pub struct Reader<R> {
+    name: String,
+    rows: Rows<R>,
+    first: Option<(Geometry, u64)>, // shape and line of the first good row
+    ended: bool,
+}
+
+impl Reader<BufReader<File>> {
+    /// Opens a file and reads as far as its first line of content.
+    ///
+    /// # Errors
+    /// If it cannot be opened or read, is empty, or has a CSV header without a needed column.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let file = path.as_ref().display().to_string();
+        match File::open(path) {
+            Ok(source) => Reader::new(BufReader::with_capacity(1 << 16, source), &file),
+            Err(e) => Err(ReadError {
+                file,
+                line: None,
+                column: None,
+                fault: Fault::Open(e),
+            }),
+        }
+    }
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads as far as the first line of content; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn new(source: R, name: &str) -> Result<Self, ReadError> {
+        let mut lines = Lines::new(source);
+        let error = |line, fault| ReadError {
+            file: name.into(),
+            line,
+            column: None,
+            fault,
+        };
+        if !lines
+            .advance_to_content()
+            .map_err(|e| error(None, Fault::Read(e)))?
+        {
+            return Err(error(None, Fault::Empty));
+        }
+        let header_line = lines.number();
+        let rows = if lines.line().contains(&b',') {
+            Rows::Csv(CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?)
+        } else {
+            Rows::Plain(PlainRows {
+                lines,
+                current_is_new: true,
+            })
+        };
+        Ok(Reader {
+            name: name.into(),
+            rows,
+            first: None,
+            ended: false,
+        })
+    }
+
+    /// The next puzzle, fully checked; `None` at the end.
+    fn next_puzzle(&mut self) -> Result<Option<Puzzle>, RowFault> {
+        let (puzzle, line) = match &mut self.rows {
+            Rows::Plain(rows) => (rows.next()?, rows.lines.number()),
+            Rows::Csv(rows) => (rows.next()?, rows.reader.get_ref().number()),
+        };
+        let Some(puzzle) = puzzle else {
+            return Ok(None);
+        };
+        puzzle.check().map_err(|e| RowFault {
+            column: Some(e.column()),
+            fault: Fault::Puzzle(e),
+        })?;
+        let found = puzzle.question.geometry();
+        let (expected, line) = *self.first.get_or_insert((found, line));
+        if found != expected {
+            return Err(Fault::MixedSizes {
+                found,
+                expected,
+                line,
+            }
+            .into());
+        }
+        Ok(Some(puzzle))
+    }
+
+    /// Adds the place to a row's fault.
+    fn located(&self, RowFault { column, fault }: RowFault) -> ReadError {
+        let (line, column) = match &self.rows {
+            Rows::Plain(rows) => (rows.lines.number(), None),
+            Rows::Csv(rows) => (rows.reader.get_ref().number(), column),
+        };
+        ReadError {
+            file: self.name.clone(),
+            line: Some(line),
+            column,
+            fault,
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Puzzle, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_puzzle();
+        self.ended = matches!(
+            next,
+            Ok(None)
+                | Err(RowFault {
+                    fault: Fault::Read(_),
+                    ..
+                })
+        );
+        next.map_err(|fault| self.located(fault)).transpose()
+    }
+}
+
+/// A fault whose place is known only as far as the column.
+struct RowFault {
+    column: Option<&'static str>,
+    fault: Fault,
+}
+
+impl From<Fault> for RowFault {
+    fn from(fault: Fault) -> RowFault {
+        RowFault {
+            column: None,
+            fault,
+        }
+    }
+}
+
+enum Rows<R> {
+    Plain(PlainRows<R>),
+    Csv(CsvRows<R>),
+}
+
+/// One question a line.
+struct PlainRows<R> {
+    lines: Lines<R>,
+    current_is_new: bool, // telling the formats apart has read the first line already
+}
+
+impl<R: BufRead> PlainRows<R> {
+    fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
+        let found = std::mem::take(&mut self.current_is_new)
+            || self.lines.advance_to_content().map_err(Fault::Read)?;
+        Ok(if found {
+            Some(Puzzle::of(board(self.lines.line())?))
+        } else {
+            None
+        })
+    }
+}
+
+/// The rows of a CSV file.
+struct CsvRows<R> {
+    reader: csv::Reader<Lines<R>>,
+    record: csv::ByteRecord,
+    field_count: usize,
+    columns: [usize; COLUMNS.len()], // where each of COLUMNS stands in a record
+    source: Arc<str>,                // of the row before: most rows repeat it
+}
+
+impl<R: BufRead> CsvRows<R> {
+    /// Takes over with the header as the current line.
+    fn new(lines: Lines<R>) -> Result<CsvRows<R>, Fault> {
+        // flexible: rows of a wrong length are ours to report
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(lines);
+        let header = reader
+            .byte_headers()
+            .map_err(|e| Fault::Read(e.into()))?
+            .clone();
+        let mut columns = [0; COLUMNS.len()];
+        for (place, missing) in columns.iter_mut().zip(COLUMNS) {
+            let found = header.iter().position(|name| name == missing.as_bytes());
+            *place = found.ok_or_else(|| {
+                let found = String::from_utf8_lossy(reader.get_ref().line()).into_owned();
+                Fault::MissingColumn { missing, found }
+            })?;
+        }
+        let (record, source) = (csv::ByteRecord::new(), "".into());
+        Ok(CsvRows {
+            reader,
+            record,
+            field_count: header.len(),
+            columns,
+            source,
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
+        if !self
+            .reader
+            .read_byte_record(&mut self.record)
+            .map_err(|e| Fault::Read(e.into()))?
+        {
+            return Ok(None);
+        }
+        let (found, expected) = (self.record.len(), self.field_count);
+        if found != expected {
+            return Err(Fault::FieldCount { found, expected }.into());
+        }
+        let source = self.field(0, text)?;
+        if *source != *self.source {
+            self.source = source.into();
+        }
+        Ok(Some(Puzzle {
+            source: self.source.clone(),
+            question: self.field(1, board)?,
+            answer: self.field(2, |field| unless_empty(field, board))?,
+            rating: self.field(3, |field| unless_empty(field, rating))?,
+        }))
+    }
+
+    /// One of [`COLUMNS`] of the current record, as `parse` reads it.
+    fn field<'a, T>(
+        &'a self,
+        column: usize,
+        parse: impl Fn(&'a [u8]) -> Result<T, Fault>,
+    ) -> Result<T, RowFault> {
+        let field = &self.record[self.columns[column]];
+        parse(field).map_err(|fault| RowFault {
+            column: Some(COLUMNS[column]),
+            fault,
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    str::from_utf8(bytes).map_err(|e| Fault::NotUtf8 {
+        position: e.valid_up_to() + 1,
+    })
+}
+
+fn board(bytes: &[u8]) -> Result<Board, Fault> {
+    text(bytes)?.parse().map_err(Fault::Board)
+}
+
+fn rating(bytes: &[u8]) -> Result<u64, Fault> {
+    let found = text(bytes)?;
+    found.parse().map_err(|_| Fault::Rating {
+        found: found.into(),
+    })
+}
+
+fn unless_empty<T>(
+    field: &[u8],
+    parse: impl Fn(&[u8]) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    if field.is_empty() {
+        Ok(None)
+    } else {
+        parse(field).map(Some)
+    }
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

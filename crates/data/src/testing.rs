@@ -1,0 +1,53 @@
+//! What several test modules share: random values, and a solver too simple to be wrong.
+
+use proptest::prelude::*;
+
+use crate::augment::Symmetry;
+use crate::board::Board;
+use crate::generate::{Difficulty, generate, stream};
+use crate::geometry::Geometry;
+use crate::puzzle::Puzzle;
+
+/// Any shape.
+pub(crate) fn any_geometry() -> impl Strategy<Value = Geometry> {
+    prop::sample::select(Geometry::ALL.to_vec())
+}
+
+/// Any board, mostly against the rules.
+pub(crate) fn any_board() -> impl Strategy<Value = Board> {
+    any_geometry().prop_flat_map(|g| {
+        prop::collection::vec(0..=g.side() as u8, g.cells())
+            .prop_map(|digits| Board::from_digits(&digits).unwrap())
+    })
+}
+
+/// A minimal puzzle of any shape.
+pub(crate) fn any_generated() -> impl Strategy<Value = Puzzle> {
+    (any_geometry(), any::<u64>())
+        .prop_map(|(g, seed)| generate(g, Difficulty::Minimal, &mut stream(seed, 1)).unwrap())
+}
+
+/// A random symmetry of one shape.
+pub(crate) fn any_symmetry(geometry: Geometry) -> impl Strategy<Value = Symmetry> {
+    any::<u64>().prop_map(move |seed| Symmetry::random(geometry, &mut stream(seed, 2)))
+}
+
+/// Counts solutions by trying every digit in every blank, at most `limit`.
+pub(crate) fn brute_force_count(board: &Board, limit: usize) -> usize {
+    if board.conflicts().next().is_some() {
+        return 0;
+    }
+    let Some(cell) = board.digits().iter().position(|&digit| digit == 0) else {
+        return 1;
+    };
+    let mut found = 0;
+    for digit in 1..=board.geometry().side() as u8 {
+        let mut next = *board;
+        next.set(cell, digit);
+        found += brute_force_count(&next, limit - found);
+        if found >= limit {
+            break;
+        }
+    }
+    found
+}

@@ -1,0 +1,151 @@
+//! Writing puzzle files that are never half there.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::puzzle::Puzzle;
+use crate::read::COLUMNS;
+
+/// A puzzle file could not be written; whatever stood there before is unchanged.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot write {}: {error}; check that its folder exists, is writable and has space left",
+    path.display()
+)]
+pub struct WriteError {
+    /// The file to be written.
+    pub path: PathBuf,
+    /// What the system says.
+    #[source]
+    pub error: io::Error,
+}
+
+/// Writes puzzles as CSV with the columns [`COLUMNS`], as one step.
+///
+/// The rows go to a temporary file in the same folder, which takes the name `path` only when it is
+/// complete and on the disk. A reader of `path` therefore sees the old file or the new one.
+///
+/// # Errors
+/// If the file cannot be written; the temporary file is then removed.
+pub fn write_path<'a>(
+    path: impl AsRef<Path>,
+    puzzles: impl IntoIterator<Item = &'a Puzzle>,
+) -> Result<(), WriteError> {
+    let path = path.as_ref();
+    let temporary = temporary_beside(path);
+    let written = File::create_new(&temporary).and_then(|file| {
+        write_and_rename(file, &temporary, path, puzzles).inspect_err(|_| {
+            let _ = fs::remove_file(&temporary); // the first error is the one worth telling
+        })
+    });
+    written.map_err(|error| WriteError {
+        path: path.into(),
+        error,
+    })
+}
+
+fn write_and_rename<'a>(
+    file: File,
+    temporary: &Path,
+    path: &Path,
+    puzzles: impl IntoIterator<Item = &'a Puzzle>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    write(&mut out, puzzles)?;
+    out.into_inner()?.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+/// Writes puzzles as CSV with the columns [`COLUMNS`]; unknown answers and ratings become empty fields.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write<'a>(out: impl Write, puzzles: impl IntoIterator<Item = &'a Puzzle>) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COLUMNS)?;
+    for puzzle in puzzles {
+        csv.write_record([
+            &*puzzle.source,
+            &puzzle.question.to_string(),
+            &puzzle
+                .answer
+                .map_or(String::new(), |answer| answer.to_string()),
+            &puzzle
+                .rating
+                .map_or(String::new(), |rating| rating.to_string()),
+        ])?;
+    }
+    csv.flush()
+}
+
+/// A name in the same folder, since a rename is one step only within a file system; the process and a
+/// counter make it unlike any other writer's.
+fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{count}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::read_path;
+    use crate::testing::any_generated;
+    use proptest::prelude::*;
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("puzzles.csv");
+        fs::write(&path, "old").unwrap();
+        write_path(&path, &[Puzzle::of("1.2..231..12.1..".parse().unwrap())]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "source,question,answer,rating\n,1.2..231..12.1..,,\n");
+        assert_eq!(names_in(folder.path()), ["puzzles.csv"]);
+    }
+
+    #[test]
+    fn failures_leave_no_trace_and_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken"); // a folder cannot be replaced by a file
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("inside"), "").unwrap();
+        for path in [taken, folder.path().join("absent/puzzles.csv")] {
+            let error = write_path(&path, &[]).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("cannot write {}", path.display())),
+                "{error}"
+            );
+        }
+        assert_eq!(names_in(folder.path()), ["taken"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn reading_gives_back_what_was_written(
+            puzzle in any_generated(), source: String, keep_answer: bool, keep_rating: bool
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("puzzles.csv");
+            let answer = puzzle.answer.filter(|_| keep_answer);
+            let rating = puzzle.rating.filter(|_| keep_rating);
+            let puzzles = [Puzzle { source: source.into(), answer, rating, ..puzzle.clone() }, puzzle];
+            write_path(&path, &puzzles).unwrap();
+            prop_assert_eq!(read_path(&path).unwrap(), puzzles);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! One block, and the level that chains the blocks (TRM_SPEC 3.3).
+//!
+//!   y1 = norm(h + mixer(h))        over positions for the MLP, over channels for attention
+//!   y2 = norm(y1 + swiglu(y1))     over channels
+//!
+//!   level(h) = block_last(… block_0(h))        h, y1, y2: (N, D), N = puzzles · S
+
+use crate::network::Network;
+use trm_autograd::arena::{Carve, Carver, Count};
+use trm_autograd::op::attention::{self, Attention};
+use trm_autograd::op::swiglu::{self, SwiGlu};
+use trm_autograd::op::{Scratch, rms_norm};
+use trm_autograd::params::{Axis, Weights};
+use trm_kernels::{MatMut, MatRef};
+
+/// What mixes positions, with its matrices.
+#[derive(Clone, Debug)]
+pub enum TokenMixer {
+    /// SwiGLU over positions.
+    Mlp(SwiGlu),
+    /// Self-attention.
+    Attention(Attention),
+}
+
+/// One post-norm block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Over positions.
+    pub mixer: TokenMixer,
+    /// Over channels.
+    pub ffn: SwiGlu,
+}
+
+/// A micro-batch on its way through the network.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The network.
+    pub net: &'a Network,
+    /// Its values.
+    pub weights: Weights<'a>,
+    /// Puzzles in the micro-batch.
+    pub puzzles: usize,
+}
+
+impl Pass<'_> {
+    /// Rows of an activation: puzzles · S.
+    pub fn rows(&self) -> usize {
+        self.puzzles * self.net.config.positions()
+    }
+
+    /// Channels D.
+    pub fn width(&self) -> usize {
+        self.net.config.width
+    }
+
+    fn matrix<'b>(&self, x: &'b [f32]) -> MatRef<'b> {
+        MatRef::new(x, self.rows(), self.width())
+    }
+
+    fn matrix_mut<'b>(&self, x: &'b mut [f32]) -> MatMut<'b> {
+        MatMut::new(x, self.rows(), self.width())
+    }
+}
+
+/// What the mixer's backward pass reads.
+#[derive(Debug)]
+enum MixerSaved<'a> {
+    Mlp(swiglu::Saved<'a>),
+    Attention(attention::Saved<'a>),
+}
+
+/// The memory of one block.
+#[derive(Debug)]
+struct Saved<'a> {
+    mixer: MixerSaved<'a>,
+    /// (N, D)
+    y1: &'a mut [f32],
+    /// (puzzles, D) for the MLP, (N) for attention
+    norm1: rms_norm::Saved<'a>,
+    /// (N, 2F)
+    ffn: swiglu::Saved<'a>,
+    /// (N, D)
+    y2: &'a mut [f32],
+    /// (N)
+    norm2: rms_norm::Saved<'a>,
+}
+
+impl Block {
+    /// The axis of the first norm.
+    fn axis(&self) -> Axis {
+        match self.mixer {
+            TokenMixer::Mlp(_) => Axis::Positions,
+            TokenMixer::Attention(_) => Axis::Channels,
+        }
+    }
+
+    fn saved<'a>(
+        &self,
+        arena: &mut impl Carver<'a>,
+        puzzles: usize,
+        s: usize,
+        d: usize,
+    ) -> Saved<'a> {
+        Saved {
+            mixer: match &self.mixer {
+                TokenMixer::Mlp(mlp) => MixerSaved::Mlp(mlp.saved(arena, puzzles, s, d)),
+                TokenMixer::Attention(attention) => {
+                    MixerSaved::Attention(attention.saved(arena, puzzles))
+                }
+            },
+            y1: arena.floats(puzzles * s * d),
+            norm1: rms_norm::Saved {
+                r: arena.floats(rms_norm::saved_len(self.axis(), puzzles, s, d)),
+            },
+            ffn: self.ffn.saved(arena, puzzles, s, d),
+            y2: arena.floats(puzzles * s * d),
+            norm2: rms_norm::Saved {
+                r: arena.floats(rms_norm::saved_len(Axis::Channels, puzzles, s, d)),
+            },
+        }
+    }
+
+    /// Floats of [`Scratch::inner`] for this block: d_o or the wider of the two a.
+    pub(crate) fn inner_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
+        let mixer = match &self.mixer {
+            TokenMixer::Mlp(mlp) => mlp.inner_len(puzzles, s, d),
+            TokenMixer::Attention(attention) => puzzles * s * attention.width(),
+        };
+        mixer.max(self.ffn.inner_len(puzzles, s, d)).max(d)
+    }
+
+    /// Floats of [`Scratch::d_wide`] for this block: d_qkv or the wider of the two d_u.
+    pub(crate) fn wide_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
+        let mixer = match &self.mixer {
+            TokenMixer::Mlp(mlp) => 2 * mlp.inner_len(puzzles, s, d),
+            TokenMixer::Attention(attention) => 3 * puzzles * s * attention.width(),
+        };
+        mixer.max(2 * self.ffn.inner_len(puzzles, s, d))
+    }
+}
+
+/// y2 from h.
+fn forward(
+    pass: Pass<'_>,
+    block: &Block,
+    saved: &mut Saved<'_>,
+    h: MatRef<'_>,
+    scratch: &mut Scratch<'_>,
+) {
+    let (w, k, c) = (pass.weights, pass.net.kernels, &pass.net.config);
+    let s = c.positions();
+    let mut y1 = pass.matrix_mut(saved.y1);
+    match (&block.mixer, &mut saved.mixer) {
+        (TokenMixer::Mlp(mlp), MixerSaved::Mlp(saved)) => {
+            swiglu::forward(w, mlp, y1.reborrow(), saved, h, scratch)
+        }
+        (TokenMixer::Attention(attention), MixerSaved::Attention(saved)) => {
+            attention::forward(w, attention, y1.reborrow(), saved, h, scratch);
+        }
+        _ => unreachable!("saved by the same block"),
+    }
+    rms_norm::forward(
+        k,
+        block.axis(),
+        y1.reborrow(),
+        &mut saved.norm1,
+        h,
+        s,
+        c.norm_eps,
+    );
+
+    let mut y2 = pass.matrix_mut(saved.y2);
+    swiglu::forward(
+        w,
+        &block.ffn,
+        y2.reborrow(),
+        &mut saved.ffn,
+        y1.as_ref(),
+        scratch,
+    );
+    rms_norm::forward(
+        k,
+        Axis::Channels,
+        y2,
+        &mut saved.norm2,
+        y1.as_ref(),
+        s,
+        c.norm_eps,
+    );
+}
+
+/// Gradient of [`forward`]: replaces d_y2 in `d` by d_h and adds to `grads`.
+fn backward(
+    pass: Pass<'_>,
+    block: &Block,
+    d: &mut [f32],
+    grads: &mut [f32],
+    saved: &Saved<'_>,
+    h: MatRef<'_>,
+    scratch: &mut Scratch<'_>,
+) {
+    let (w, k, s) = (pass.weights, pass.net.kernels, pass.net.config.positions());
+    let mut d = pass.matrix_mut(d);
+    let (y1, y2) = (pass.matrix(saved.y1), pass.matrix(saved.y2));
+    // y2 = norm(y1 + swiglu(y1))
+    rms_norm::backward(
+        k,
+        Axis::Channels,
+        d.reborrow(),
+        y2,
+        &saved.norm2,
+        s,
+        &mut scratch.inner[..pass.width()],
+    );
+    swiglu::backward(w, &block.ffn, d.reborrow(), grads, &saved.ffn, y1, scratch);
+    // y1 = norm(h + mixer(h))
+    rms_norm::backward(
+        k,
+        block.axis(),
+        d.reborrow(),
+        y1,
+        &saved.norm1,
+        s,
+        &mut scratch.inner[..pass.width()],
+    );
+    match (&block.mixer, &saved.mixer) {
+        (TokenMixer::Mlp(mlp), MixerSaved::Mlp(saved)) => {
+            swiglu::backward(w, mlp, d, grads, saved, h, scratch)
+        }
+        (TokenMixer::Attention(attention), MixerSaved::Attention(saved)) => {
+            attention::backward(w, attention, d, grads, saved, h, scratch);
+        }
+        _ => unreachable!("saved by the same block"),
+    }
+}
+
+/// The memory of one level evaluation: its input h and what each block saves, in one slice.
+pub mod level {
+    use super::*;
+
+    /// Floats of h, with its padding.
+    fn input_len(net: &Network, puzzles: usize) -> usize {
+        let mut count = Count::default();
+        count.floats(puzzles * net.config.positions() * net.config.width);
+        count.total()
+    }
+
+    /// Floats that one block saves.
+    fn block_len(net: &Network, puzzles: usize) -> usize {
+        let mut count = Count::default();
+        net.blocks[0].saved(
+            &mut count,
+            puzzles,
+            net.config.positions(),
+            net.config.width,
+        );
+        count.total()
+    }
+
+    /// Floats of a level's memory for `puzzles`.
+    pub fn saved_len(net: &Network, puzzles: usize) -> usize {
+        input_len(net, puzzles) + net.blocks.len() * block_len(net, puzzles)
+    }
+
+    fn carve<'a>(pass: Pass<'_>, block: &Block, memory: &'a mut [f32]) -> Saved<'a> {
+        block.saved(
+            &mut Carve::new(memory),
+            pass.puzzles,
+            pass.net.config.positions(),
+            pass.width(),
+        )
+    }
+
+    /// The level's input h (N x D), to be written before [`forward`].
+    pub fn input<'a>(pass: Pass<'_>, memory: &'a mut [f32]) -> &'a mut [f32] {
+        &mut memory[..pass.rows() * pass.width()]
+    }
+
+    /// Runs the blocks from the input in `memory` and returns the last y2 (N x D).
+    pub fn forward<'a>(
+        pass: Pass<'_>,
+        memory: &'a mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) -> &'a [f32] {
+        let (input, blocks) = memory.split_at_mut(input_len(pass.net, pass.puzzles));
+        let mut h = &*input;
+        let chunks = blocks.chunks_exact_mut(block_len(pass.net, pass.puzzles));
+        for (block, memory) in pass.net.blocks.iter().zip(chunks) {
+            let mut saved = carve(pass, block, memory);
+            super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
+            h = saved.y2;
+        }
+        &h[..pass.rows() * pass.width()]
+    }
+
+    /// Gradient of [`forward`]: replaces the gradient of its result in `d` (N x D) by that of its input,
+    /// and adds the parameters' to `grads`. `memory` is as [`forward`] left it.
+    pub fn backward(
+        pass: Pass<'_>,
+        d: &mut [f32],
+        grads: &mut [f32],
+        memory: &mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) {
+        let (input, mut rest) = memory.split_at_mut(input_len(pass.net, pass.puzzles));
+        let len = block_len(pass.net, pass.puzzles);
+        for (i, block) in pass.net.blocks.iter().enumerate().rev() {
+            let (before, this) = rest.split_at_mut(i * len);
+            let saved = carve(pass, block, &mut this[..len]);
+            if i == 0 {
+                super::backward(pass, block, d, grads, &saved, pass.matrix(input), scratch);
+            } else {
+                let previous = carve(pass, &pass.net.blocks[i - 1], &mut before[(i - 1) * len..]);
+                super::backward(
+                    pass,
+                    block,
+                    d,
+                    grads,
+                    &saved,
+                    pass.matrix(previous.y2),
+                    scratch,
+                );
+            }
+            rest = before;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A training run on disk: with it a run goes on as if it had never stopped, to the bit.
+//!
+//! Everything that changes is kept: values, moving average, both moments, puzzle embeddings, the carry,
+//! and the step, from which the schedule and all random streams follow. The config of the run lies in
+//! the metadata.
+
+use crate::config::{ModelConfig, TrainConfig};
+use crate::trainer::Trainer;
+use crate::weights::{ModelFileError, json, metadata, network, read};
+use std::collections::BTreeMap;
+use std::path::Path;
+use trm_kernels::Kernels;
+use trm_tensor::Shape;
+use trm_tensor::safetensors::{self, Data, SafeTensorsFile};
+
+/// Value of the metadata key `format`.
+pub const FORMAT: &str = "trm-checkpoint-1";
+
+/// Writes the run to `path`, whole or not at all. `extra` joins the metadata.
+///
+/// # Errors
+/// When the file cannot be written; an old one at `path` then stays as it was.
+pub fn save(
+    path: &Path,
+    trainer: &Trainer,
+    extra: &BTreeMap<String, String>,
+) -> Result<(), ModelFileError> {
+    let carry = &trainer.carry;
+    let puzzles = bytes_of(&carry.puzzles);
+    let steps = bytes_of(&carry.steps);
+    let halted: Vec<u8> = carry
+        .halted
+        .iter()
+        .map(|&halted| u8::from(halted))
+        .collect();
+    let floats =
+        floats(trainer).map(|(name, data)| (name, Shape::from([data.len()]), Data::F32(data)));
+    let bytes: [(&str, &[u8]); 5] = [
+        ("carry.inputs", &carry.inputs),
+        ("carry.labels", &carry.labels),
+        ("carry.puzzles", &puzzles),
+        ("carry.steps", &steps),
+        ("carry.halted", &halted),
+    ];
+    let bytes = bytes.map(|(name, data)| (name, Shape::from([data.len()]), Data::U8(data)));
+    let mut metadata = extra.clone();
+    metadata.insert("format".into(), FORMAT.into());
+    metadata.insert("model".into(), json(trainer.net.config()));
+    metadata.insert("train".into(), json(&trainer.config));
+    metadata.insert("step".into(), trainer.step.to_string());
+    Ok(safetensors::write(
+        path,
+        floats.into_iter().chain(bytes),
+        metadata,
+    )?)
+}
+
+/// All float state, by name.
+fn floats(trainer: &Trainer) -> [(&'static str, &[f32]); 9] {
+    let (params, carry) = (&trainer.params, &trainer.carry);
+    [
+        ("values", &params.values),
+        ("ema", &trainer.ema),
+        ("adam.m", &trainer.m),
+        ("adam.v", &trainer.v),
+        ("H_init", &params.h_init),
+        ("L_init", &params.l_init),
+        ("puzzle_emb.weights", &params.puzzle_emb),
+        ("carry.z_H", &carry.z_h),
+        ("carry.z_L", &carry.z_l),
+    ]
+}
+
+/// A run read from a checkpoint.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The run, as it was.
+    pub trainer: Trainer,
+    /// All metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Reads a checkpoint and prepares its run for a pool of `threads`.
+///
+/// # Errors
+/// When the file is no checkpoint, or its parts disagree with its config.
+pub fn load(
+    path: &Path,
+    kernels: &'static Kernels,
+    threads: usize,
+) -> Result<Resumed, ModelFileError> {
+    let shown = || path.display().to_string();
+    let file = SafeTensorsFile::open(path)?;
+    let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
+    let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
+    let step: u64 = metadata(&file, path, "step", FORMAT)?;
+    let net = network(path, config, kernels)?;
+    let params = net.zeros();
+    let mut trainer =
+        Trainer::new(net, params, train, threads).map_err(|error| ModelFileError::Config {
+            path: shown(),
+            error,
+        })?;
+    trainer.step = step;
+    let (params, carry) = (&mut trainer.params, &mut trainer.carry);
+    let targets: [(&str, &mut [f32]); 9] = [
+        ("values", &mut params.values),
+        ("ema", &mut trainer.ema),
+        ("adam.m", &mut trainer.m),
+        ("adam.v", &mut trainer.v),
+        ("H_init", &mut params.h_init),
+        ("L_init", &mut params.l_init),
+        ("puzzle_emb.weights", &mut params.puzzle_emb),
+        ("carry.z_H", &mut carry.z_h),
+        ("carry.z_L", &mut carry.z_l),
+    ];
+    for (name, target) in targets {
+        read(&file, path, name, Shape::from([target.len()]), target)?;
+    }
+    read_bytes(&file, path, "carry.inputs", &mut carry.inputs)?;
+    read_bytes(&file, path, "carry.labels", &mut carry.labels)?;
+    read_numbers(&file, path, "carry.puzzles", &mut carry.puzzles)?;
+    read_numbers(&file, path, "carry.steps", &mut carry.steps)?;
+    let mut halted = vec![0; carry.halted.len()];
+    read_bytes(&file, path, "carry.halted", &mut halted)?;
+    carry
+        .halted
+        .iter_mut()
+        .zip(halted)
+        .for_each(|(flag, byte)| *flag = byte != 0);
+    check_carry(&trainer, path)?;
+    trainer.net.pack(&mut trainer.params);
+    Ok(Resumed {
+        trainer,
+        metadata: file.metadata().clone(),
+    })
+}
+
+/// Tokens and identifiers index tables: they must lie within them.
+fn check_carry(trainer: &Trainer, path: &Path) -> Result<(), ModelFileError> {
+    let (c, carry) = (trainer.net.config(), &trainer.carry);
+    let bad = |key, error: String| {
+        Err(ModelFileError::Metadata {
+            path: path.display().to_string(),
+            key,
+            error,
+        })
+    };
+    if let Some(token) = carry
+        .inputs
+        .iter()
+        .find(|&&token| token as usize >= c.vocab_size)
+    {
+        return bad(
+            "carry.inputs",
+            format!("token {token} of a vocabulary of {}", c.vocab_size),
+        );
+    }
+    if let Some(id) = carry
+        .puzzles
+        .iter()
+        .find(|&&id| id as usize >= c.puzzle_identifiers)
+    {
+        return bad(
+            "carry.puzzles",
+            format!("identifier {id} of {}", c.puzzle_identifiers),
+        );
+    }
+    Ok(())
+}
+
+fn bytes_of(numbers: &[u32]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+fn read_bytes(
+    file: &SafeTensorsFile,
+    path: &Path,
+    name: &str,
+    out: &mut [u8],
+) -> Result<(), ModelFileError> {
+    let bytes = file.bytes_u8(name)?;
+    if bytes.len() != out.len() {
+        return Err(ModelFileError::WrongShape {
+            path: path.display().to_string(),
+            name: name.into(),
+            got: format!("[{}]", bytes.len()),
+            want: format!("[{}]", out.len()),
+        });
+    }
+    out.copy_from_slice(bytes);
+    Ok(())
+}
+
+fn read_numbers(
+    file: &SafeTensorsFile,
+    path: &Path,
+    name: &str,
+    out: &mut [u32],
+) -> Result<(), ModelFileError> {
+    let mut bytes = vec![0; out.len() * 4];
+    read_bytes(file, path, name, &mut bytes)?;
+    for (number, bytes) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *number = u32::from_le_bytes(*bytes);
+    }
+    Ok(())
+}

@@ -1,0 +1,453 @@
+//! What a network is and how it is trained: two structs that a TOML file fills and a check that names
+//! the key, the value and the range of whatever cannot work.
+
+use serde::{Deserialize, Serialize};
+use trm_autograd::op::loss::LossKind;
+use trm_autograd::optim::OptimizerKind;
+
+/// What mixes the positions of a puzzle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mixer {
+    /// SwiGLU over positions: TRM-MLP.
+    Mlp,
+    /// Self-attention: TRM-Att.
+    Attention,
+}
+
+/// How the network knows where a cell is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionEncoding {
+    /// Not at all (the token mixer needs none).
+    None,
+    /// A trained vector for each position, added to the input.
+    Learned,
+    /// Rotary embedding of queries and keys.
+    Rope,
+}
+
+/// The network: sizes and recursion. Letters of ARCHITECTURE section 5 in brackets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Tokens of a puzzle.
+    pub cells: usize,
+    /// Different tokens \[V\].
+    pub vocab_size: usize,
+    /// Puzzle identifiers, each with an embedding of its own.
+    pub puzzle_identifiers: usize,
+    /// What mixes positions.
+    pub mixer: Mixer,
+    /// Position encoding.
+    pub position_encoding: PositionEncoding,
+    /// Channels \[D\].
+    pub width: usize,
+    /// Attention heads \[H\]; a head has floor(D/H) channels \[E\].
+    pub heads: usize,
+    /// Blocks of the network.
+    pub layers: usize,
+    /// Inner width \[F\] of the channel SwiGLU; 0: the reference's rounding of `expansion`.
+    pub inner: usize,
+    /// Inner width of the token mixer; 0: the reference's rounding of `expansion`.
+    pub inner_positions: usize,
+    /// Expansion from which the reference derives inner widths.
+    pub expansion: f64,
+    /// Positions in front of the cells that hold the puzzle embedding.
+    pub prefix_len: usize,
+    /// Values of a puzzle embedding; 0: none.
+    pub puzzle_emb_ndim: usize,
+    /// Cycles of a supervision step; only the last has gradients (the paper's T).
+    #[serde(rename = "H_cycles")]
+    pub h_cycles: usize,
+    /// Updates of z_L in a cycle (the paper's n).
+    #[serde(rename = "L_cycles")]
+    pub l_cycles: usize,
+    /// Supervision steps after which a puzzle always halts.
+    pub halt_max_steps: usize,
+    /// Added to the mean square before the root.
+    pub norm_eps: f32,
+    /// Base of the rotary angles.
+    pub rope_theta: f64,
+}
+
+impl Default for ModelConfig {
+    /// The paper's Sudoku network (TRM-MLP, 5 M parameters).
+    fn default() -> Self {
+        ModelConfig {
+            cells: 81,
+            vocab_size: 11,
+            puzzle_identifiers: 1,
+            mixer: Mixer::Mlp,
+            position_encoding: PositionEncoding::None,
+            width: 512,
+            heads: 8,
+            layers: 2,
+            inner: 0,
+            inner_positions: 0,
+            expansion: 4.0,
+            prefix_len: 16,
+            puzzle_emb_ndim: 512,
+            h_cycles: 3,
+            l_cycles: 6,
+            halt_max_steps: 16,
+            norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+        }
+    }
+}
+
+/// The training run: batches, optimiser, schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Puzzles in the carry, one supervision step each per optimiser step \[B\].
+    pub batch: usize,
+    /// Puzzles that a worker takes through a step together.
+    pub micro_batch: usize,
+    /// Partial gradient sums; fixed, so that results do not depend on the number of threads.
+    pub gradient_shards: usize,
+    /// Optimiser steps of the whole run.
+    pub steps: u64,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Loss of a token.
+    pub loss: LossName,
+    /// Weight of the halting loss.
+    pub halt_loss_weight: f64,
+    /// Probability that a puzzle must go on for a random number of steps.
+    pub halt_exploration: f64,
+    /// Optimiser of everything but the puzzle embeddings.
+    pub optimizer: OptimizerName,
+    /// Learning rate after warm-up.
+    pub lr: f64,
+    /// Fraction of `lr` at the end of the cosine; 1 keeps it constant.
+    pub lr_min_ratio: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: u64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Decoupled weight decay, of every parameter.
+    pub weight_decay: f64,
+    /// Learning rate of the puzzle embeddings (sign-SGD).
+    pub puzzle_emb_lr: f64,
+    /// Weight decay of the puzzle embeddings.
+    pub puzzle_emb_weight_decay: f64,
+    /// Rate of the exponential moving average of the weights; 0: no average.
+    pub ema_rate: f64,
+}
+
+impl Default for TrainConfig {
+    /// The published Sudoku command (TRM_SPEC 1), at a batch of 768.
+    fn default() -> Self {
+        TrainConfig {
+            batch: 768,
+            micro_batch: 2,
+            gradient_shards: 8,
+            steps: 65_000,
+            seed: 0,
+            loss: LossName::Stablemax,
+            halt_loss_weight: 0.5,
+            halt_exploration: 0.1,
+            optimizer: OptimizerName::AdamAtan2,
+            lr: 1e-4,
+            lr_min_ratio: 1.0,
+            warmup_steps: 2000,
+            beta1: 0.9,
+            beta2: 0.95,
+            weight_decay: 1.0,
+            puzzle_emb_lr: 1e-4,
+            puzzle_emb_weight_decay: 1.0,
+            ema_rate: 0.999,
+        }
+    }
+}
+
+/// Token losses, as the config names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossName {
+    /// Stable-max cross-entropy.
+    Stablemax,
+    /// Softmax cross-entropy.
+    Softmax,
+}
+
+impl From<LossName> for LossKind {
+    fn from(name: LossName) -> LossKind {
+        match name {
+            LossName::Stablemax => LossKind::Stablemax,
+            LossName::Softmax => LossKind::Softmax,
+        }
+    }
+}
+
+/// Optimisers, as the config names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerName {
+    /// AdamW.
+    Adamw,
+    /// AdamATan2, the reference's.
+    AdamAtan2,
+}
+
+impl From<OptimizerName> for OptimizerKind {
+    fn from(name: OptimizerName) -> OptimizerKind {
+        match name {
+            OptimizerName::Adamw => OptimizerKind::AdamW,
+            OptimizerName::AdamAtan2 => OptimizerKind::AdamAtan2,
+        }
+    }
+}
+
+/// A config value that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {expected}")]
+pub struct ConfigError {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What would be accepted.
+    pub expected: String,
+}
+
+/// Fails with the key, its value and the range unless `ok`.
+fn check(
+    ok: bool,
+    key: &'static str,
+    value: impl ToString,
+    expected: &str,
+) -> Result<(), ConfigError> {
+    if ok {
+        Ok(())
+    } else {
+        Err(ConfigError {
+            key,
+            value: value.to_string(),
+            expected: expected.to_owned(),
+        })
+    }
+}
+
+/// Largest accepted size of any axis: products of two stay far below an address.
+const MAX_SIZE: usize = 1 << 20;
+
+/// The reference's inner width: 2/3 of the expansion, rounded up to a multiple of 256 (TRM_SPEC 2).
+pub fn reference_inner(width: usize, expansion: f64) -> usize {
+    ((expansion * width as f64 * 2.0 / 3.0).round() as usize).next_multiple_of(256)
+}
+
+impl ModelConfig {
+    /// Positions, prefix and cells \[S\].
+    pub fn positions(&self) -> usize {
+        self.prefix_len + self.cells
+    }
+
+    /// Inner width of the channel SwiGLU \[F\].
+    pub fn channel_inner(&self) -> usize {
+        if self.inner > 0 {
+            self.inner
+        } else {
+            reference_inner(self.width, self.expansion)
+        }
+    }
+
+    /// Inner width of the token mixer.
+    pub fn position_inner(&self) -> usize {
+        if self.inner_positions > 0 {
+            self.inner_positions
+        } else {
+            reference_inner(self.positions(), self.expansion)
+        }
+    }
+
+    /// Channels of a head \[E\].
+    pub fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// Fails with the first value that cannot work.
+    ///
+    /// # Errors
+    /// Names the key, its value and the accepted range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let size = |key, value: usize| {
+            check(
+                (1..=MAX_SIZE).contains(&value),
+                key,
+                value,
+                "expected 1 to 1048576",
+            )
+        };
+        size("model.cells", self.cells)?;
+        size("model.width", self.width)?;
+        size("model.heads", self.heads)?;
+        size("model.puzzle_identifiers", self.puzzle_identifiers)?;
+        for (key, value) in [
+            ("model.layers", self.layers),
+            ("model.H_cycles", self.h_cycles),
+            ("model.L_cycles", self.l_cycles),
+            ("model.halt_max_steps", self.halt_max_steps),
+        ] {
+            check(
+                (1..=1024).contains(&value),
+                key,
+                value,
+                "expected 1 to 1024",
+            )?;
+        }
+        check(
+            (2..=254).contains(&self.vocab_size),
+            "model.vocab_size",
+            self.vocab_size,
+            "expected 2 to 254",
+        )?;
+        for (key, value) in [
+            ("model.inner", self.inner),
+            ("model.inner_positions", self.inner_positions),
+        ] {
+            check(
+                value <= MAX_SIZE,
+                key,
+                value,
+                "expected 0 (the reference's rounding) to 1048576",
+            )?;
+        }
+        let ok = self.expansion.is_finite() && self.expansion > 0.0 && self.expansion <= 64.0;
+        check(
+            ok,
+            "model.expansion",
+            self.expansion,
+            "expected more than 0, at most 64",
+        )?;
+        check(
+            self.norm_eps > 0.0 && self.norm_eps < 1.0,
+            "model.norm_eps",
+            self.norm_eps,
+            "expected 0 < norm_eps < 1",
+        )?;
+        check(
+            self.rope_theta > 1.0 && self.rope_theta.is_finite(),
+            "model.rope_theta",
+            self.rope_theta,
+            "expected more than 1",
+        )?;
+        self.validate_prefix()?;
+        self.validate_positions()
+    }
+
+    fn validate_prefix(&self) -> Result<(), ConfigError> {
+        let (p, room) = (
+            self.puzzle_emb_ndim,
+            self.prefix_len.saturating_mul(self.width),
+        );
+        check(
+            self.prefix_len <= 4096,
+            "model.prefix_len",
+            self.prefix_len,
+            "expected 0 to 4096",
+        )?;
+        let needs = format!("expected at most prefix_len · width = {room}");
+        check(p <= room, "model.puzzle_emb_ndim", p, &needs)?;
+        let idle = p > 0 || self.prefix_len == 0;
+        check(
+            idle,
+            "model.prefix_len",
+            self.prefix_len,
+            "expected 0 without puzzle embeddings (puzzle_emb_ndim = 0)",
+        )
+    }
+
+    fn validate_positions(&self) -> Result<(), ConfigError> {
+        if self.mixer == Mixer::Mlp {
+            return check(
+                self.position_encoding != PositionEncoding::Rope,
+                "model.position_encoding",
+                "rope",
+                "the token mixer has no queries to turn: expected none or learned",
+            );
+        }
+        check(
+            self.heads <= self.width,
+            "model.heads",
+            self.heads,
+            "expected at most width",
+        )?;
+        let even =
+            self.position_encoding != PositionEncoding::Rope || self.head_width().is_multiple_of(2);
+        let expected = format!(
+            "rope needs an even head width, but width / heads = {}",
+            self.head_width()
+        );
+        check(even, "model.heads", self.heads, &expected)
+    }
+}
+
+impl TrainConfig {
+    /// Fails with the first value that cannot work.
+    ///
+    /// # Errors
+    /// Names the key, its value and the accepted range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let count = |key, value: usize, max: usize, text: &str| {
+            check((1..=max).contains(&value), key, value, text)
+        };
+        count("train.batch", self.batch, 1 << 20, "expected 1 to 1048576")?;
+        count(
+            "train.micro_batch",
+            self.micro_batch,
+            1024,
+            "expected 1 to 1024",
+        )?;
+        count(
+            "train.gradient_shards",
+            self.gradient_shards,
+            8,
+            "expected 1 to 8",
+        )?;
+        check(
+            self.steps >= 1,
+            "train.steps",
+            self.steps,
+            "expected at least 1",
+        )?;
+        let fraction =
+            |key, value: f64| check((0.0..=1.0).contains(&value), key, value, "expected 0 to 1");
+        fraction("train.halt_exploration", self.halt_exploration)?;
+        fraction("train.lr_min_ratio", self.lr_min_ratio)?;
+        for (key, value) in [
+            ("train.beta1", self.beta1),
+            ("train.beta2", self.beta2),
+            ("train.ema_rate", self.ema_rate),
+        ] {
+            check(
+                (0.0..1.0).contains(&value),
+                key,
+                value,
+                "expected 0 <= value < 1",
+            )?;
+        }
+        for (key, value) in [
+            ("train.lr", self.lr),
+            ("train.puzzle_emb_lr", self.puzzle_emb_lr),
+            ("train.weight_decay", self.weight_decay),
+            (
+                "train.puzzle_emb_weight_decay",
+                self.puzzle_emb_weight_decay,
+            ),
+            ("train.halt_loss_weight", self.halt_loss_weight),
+        ] {
+            check(
+                value.is_finite() && (0.0..=1e3).contains(&value),
+                key,
+                value,
+                "expected 0 to 1000",
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! The network of TRM_SPEC 3: its parameters, where they lie, and the state that goes with them.
+
+use crate::block::{Block, TokenMixer};
+use crate::config::{ConfigError, Mixer, ModelConfig, PositionEncoding};
+use std::ops::Range;
+use std::sync::Arc;
+use trm_autograd::init::truncated_normal;
+use trm_autograd::op::attention::{Attention, Rope};
+use trm_autograd::op::embedding::Embedding;
+use trm_autograd::op::swiglu::SwiGlu;
+use trm_autograd::params::{Axis, Init, Layout, Linear, Weights};
+use trm_autograd::random::{Purpose, stream};
+use trm_kernels::Kernels;
+use trm_tensor::{AlignedVec, Shape};
+
+/// A network without values: sizes, the list of its parameters, and how they are used.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) config: ModelConfig,
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) layout: Layout,
+    pub(crate) embedding: Embedding,
+    /// The blocks of the one level network, in order.
+    pub(crate) blocks: Vec<Block>,
+    /// (V, D)
+    pub(crate) lm_head: Linear,
+    /// (2, D): halt, continue
+    pub(crate) q_head: Linear,
+    /// (2)
+    pub(crate) q_bias: Range<usize>,
+}
+
+/// Everything a network knows: trained values, their packed copies, and the fixed or sparse buffers.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// All trained parameters, flat, in the order of [`Network::layout`].
+    pub values: AlignedVec,
+    /// Packed copies of the matrices; stale until [`Network::pack`].
+    pub packed: AlignedVec,
+    /// First z_H of every position, (D). Never trained.
+    pub h_init: AlignedVec,
+    /// First z_L of every position, (D). Never trained.
+    pub l_init: AlignedVec,
+    /// Puzzle embeddings, (identifiers, P).
+    pub puzzle_emb: AlignedVec,
+}
+
+/// The initialisation of a matrix with `fan_in` columns.
+fn lecun(fan_in: usize) -> Init {
+    Init::TruncatedNormal((fan_in as f64).powf(-0.5))
+}
+
+/// SwiGLU with inner width F over `width` channels or positions.
+fn swiglu(layout: &mut Layout, name: &str, axis: Axis, width: usize, f: usize) -> SwiGlu {
+    SwiGlu {
+        gate_up: layout.linear(
+            format!("{name}.gate_up_proj.weight"),
+            2 * f,
+            width,
+            axis,
+            lecun(width),
+        ),
+        down: layout.linear(format!("{name}.down_proj.weight"), width, f, axis, lecun(f)),
+    }
+}
+
+fn attention(
+    layout: &mut Layout,
+    name: &str,
+    c: &ModelConfig,
+    rope: Option<Arc<Rope>>,
+) -> Attention {
+    let inner = c.heads * c.head_width();
+    Attention {
+        qkv: layout.linear(
+            format!("{name}.qkv_proj.weight"),
+            3 * inner,
+            c.width,
+            Axis::Channels,
+            lecun(c.width),
+        ),
+        out: layout.linear(
+            format!("{name}.o_proj.weight"),
+            c.width,
+            inner,
+            Axis::Channels,
+            lecun(inner),
+        ),
+        heads: c.heads,
+        positions: c.positions(),
+        rope,
+    }
+}
+
+impl Network {
+    /// Lays the network out for one instruction set.
+    ///
+    /// # Errors
+    /// When the config cannot work; see [`ModelConfig::validate`].
+    pub fn new(config: ModelConfig, kernels: &'static Kernels) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let c = &config;
+        let (v, d, s) = (c.vocab_size, c.width, c.positions());
+        let embed = Init::TruncatedNormal((d as f64).powf(-0.5));
+        let mut layout = Layout::new(kernels);
+        let tokens = layout.add("embed_tokens.embedding_weight", Shape::from([v, d]), embed);
+        let positions = (c.position_encoding == PositionEncoding::Learned)
+            .then(|| layout.add("embed_pos.embedding_weight", Shape::from([s, d]), embed));
+        let rotary = c.mixer == Mixer::Attention && c.position_encoding == PositionEncoding::Rope;
+        let rope = rotary.then(|| Arc::new(Rope::new(s, c.head_width(), c.rope_theta)));
+        let mut blocks = Vec::with_capacity(c.layers);
+        for i in 0..c.layers {
+            let name = format!("L_level.layers.{i}");
+            let mixer = match c.mixer {
+                Mixer::Mlp => {
+                    let name = format!("{name}.mlp_t");
+                    TokenMixer::Mlp(swiglu(
+                        &mut layout,
+                        &name,
+                        Axis::Positions,
+                        s,
+                        c.position_inner(),
+                    ))
+                }
+                Mixer::Attention => TokenMixer::Attention(attention(
+                    &mut layout,
+                    &format!("{name}.self_attn"),
+                    c,
+                    rope.clone(),
+                )),
+            };
+            let ffn = swiglu(
+                &mut layout,
+                &format!("{name}.mlp"),
+                Axis::Channels,
+                d,
+                c.channel_inner(),
+            );
+            blocks.push(Block { mixer, ffn });
+        }
+        let lm_head = layout.linear("lm_head.weight", v, d, Axis::Channels, embed);
+        let q_head = layout.linear("q_head.weight", 2, d, Axis::Channels, Init::Constant(0.0));
+        let q_bias = layout.add("q_head.bias", Shape::from([2]), Init::Constant(-5.0));
+        let embedding = Embedding {
+            tokens,
+            positions,
+            prefix_len: c.prefix_len,
+            width: d,
+        };
+        Ok(Network {
+            kernels,
+            layout,
+            embedding,
+            blocks,
+            lm_head,
+            q_head,
+            q_bias,
+            config,
+        })
+    }
+
+    /// The config it was made from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The instruction set it runs on.
+    pub fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// The trained parameters: names, shapes, places.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Fresh values, drawn from `seed` and packed.
+    pub fn init(&self, seed: u64) -> Parameters {
+        let c = &self.config;
+        let mut p = self.zeros();
+        self.layout.initialise(&mut p.values, seed);
+        // Streams beyond those of the parameters.
+        let first = self.layout.specs().len() as u64;
+        for (i, init) in [&mut p.h_init, &mut p.l_init].into_iter().enumerate() {
+            truncated_normal(
+                init,
+                1.0,
+                &mut stream(seed, Purpose::Init, first + i as u64),
+            );
+        }
+        debug_assert_eq!(p.puzzle_emb.len(), c.puzzle_identifiers * c.puzzle_emb_ndim);
+        self.pack(&mut p);
+        p
+    }
+
+    /// Buffers of the right sizes, all zero.
+    pub fn zeros(&self) -> Parameters {
+        let c = &self.config;
+        Parameters {
+            values: AlignedVec::zeros(self.layout.len()),
+            packed: AlignedVec::zeros(self.layout.packed_len()),
+            h_init: AlignedVec::zeros(c.width),
+            l_init: AlignedVec::zeros(c.width),
+            puzzle_emb: AlignedVec::zeros(c.puzzle_identifiers * c.puzzle_emb_ndim),
+        }
+    }
+
+    /// Brings the packed matrices up to date with the values.
+    pub fn pack(&self, p: &mut Parameters) {
+        self.layout.pack(&mut p.packed, &p.values);
+    }
+
+    /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
+    ///
+    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward.
+    pub fn flops(&self) -> (f64, f64) {
+        let c = &self.config;
+        let (s, d) = (c.positions() as f64, c.width as f64);
+        let mixer = match c.mixer {
+            Mixer::Mlp => 6.0 * s * c.position_inner() as f64 * d,
+            Mixer::Attention => {
+                let inner = (c.heads * c.head_width()) as f64;
+                8.0 * s * d * inner + 4.0 * s * s * inner
+            }
+        };
+        let level = c.layers as f64 * (mixer + 6.0 * s * d * c.channel_inner() as f64);
+        let levels = (c.l_cycles + 1) as f64;
+        let forward = level * levels * c.h_cycles as f64;
+        (forward, forward + 2.0 * level * levels)
+    }
+}
+
+impl Parameters {
+    /// What the ops read.
+    pub fn weights(&self, net: &Network) -> Weights<'_> {
+        Weights {
+            kernels: net.kernels,
+            values: &self.values,
+            packed: &self.packed,
+        }
+    }
+
+    /// The embedding of puzzle `id`, (P).
+    pub fn puzzle(&self, net: &Network, id: u32) -> &[f32] {
+        let p = net.config.puzzle_emb_ndim;
+        &self.puzzle_emb[id as usize * p..][..p]
+    }
+}

@@ -1,0 +1,212 @@
+//! One supervision step of a micro-batch: forward, loss, halting, backward.
+//!
+//! Read top to bottom, it is the training algorithm of the paper (figure 3, `deep supervision`), with the
+//! loop over supervision steps turned inside out: every optimiser step does one supervision step for
+//! every puzzle of the carry, and a puzzle that halts is replaced.
+
+use crate::block::Pass;
+use crate::carry::Rows;
+use crate::config::TrainConfig;
+use crate::halting::Halting;
+use crate::network::{Network, Parameters};
+use crate::recursion::State;
+use crate::workspace::{Mode, Workspace};
+use crate::{heads, recursion};
+use trm_autograd::op::embedding;
+use trm_autograd::op::loss::{self, RowLoss};
+
+/// What all micro-batches of a step share.
+#[derive(Clone, Copy, Debug)]
+pub struct StepContext<'a> {
+    /// The network.
+    pub net: &'a Network,
+    /// Its values.
+    pub params: &'a Parameters,
+    /// The run's config.
+    pub config: &'a TrainConfig,
+    /// Number of the optimiser step, 1, 2, …
+    pub step: u64,
+}
+
+/// Sums over the puzzles of a step (TRM_SPEC 5).
+///
+/// `lm_loss` and `q_halt_loss` are over all puzzles; everything else over those that halted with labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Puzzles that halted and had labels.
+    pub count: f64,
+    /// Share of right cells of each, added up.
+    pub accuracy: f64,
+    /// Puzzles with every cell right.
+    pub exact_accuracy: f64,
+    /// Puzzles whose halting logit agreed with that.
+    pub q_halt_accuracy: f64,
+    /// Supervision steps that they took.
+    pub steps: f64,
+    /// Token loss.
+    pub lm_loss: f64,
+    /// Halting loss.
+    pub q_halt_loss: f64,
+}
+
+impl Metrics {
+    /// Adds the sums of `other`.
+    pub fn add(&mut self, other: &Metrics) {
+        self.count += other.count;
+        self.accuracy += other.accuracy;
+        self.exact_accuracy += other.exact_accuracy;
+        self.q_halt_accuracy += other.q_halt_accuracy;
+        self.steps += other.steps;
+        self.lm_loss += other.lm_loss;
+        self.q_halt_loss += other.q_halt_loss;
+    }
+
+    /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
+    pub fn count_puzzle(
+        &mut self,
+        row: &RowLoss,
+        q_halt: f32,
+        q_halt_loss: f64,
+        steps: u32,
+        halted: bool,
+    ) {
+        self.lm_loss += row.loss;
+        self.q_halt_loss += q_halt_loss;
+        if halted && row.count > 0 {
+            self.count += 1.0;
+            self.accuracy += row.correct as f64 / row.count as f64;
+            self.exact_accuracy += f64::from(row.seq_ok());
+            self.q_halt_accuracy += f64::from((q_halt >= 0.0) == row.seq_ok());
+            self.steps += f64::from(steps);
+        }
+    }
+}
+
+/// Takes the puzzles of `rows` through one supervision step.
+///
+/// Updates the rows in place (their `d_puzzle` is overwritten), adds the gradient of
+/// `total loss / B` to `grads`, and the sums to `metrics`. Leaves logits and q in `ws`.
+pub fn micro_batch(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    rows: &mut Rows<'_>,
+    grads: &mut [f32],
+    metrics: &mut Metrics,
+) {
+    let pass = Pass {
+        net: ctx.net,
+        weights: ctx.params.weights(ctx.net),
+        puzzles: rows.len(),
+    };
+    start_new_puzzles(ctx, rows);
+    embed(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
+
+    let mut state = State {
+        z_h: rows.z_h,
+        z_l: rows.z_l,
+    };
+    recursion::forward(pass, ws, &mut state, Mode::Train);
+    heads::forward(pass, ws, state.z_h);
+    losses(ctx, ws, rows, metrics);
+
+    heads::backward(pass, ws, grads, rows.z_h);
+    recursion::backward(pass, ws, grads);
+    embed_backward(pass, ws.d_x, grads, rows);
+}
+
+/// Puts the initial state into every row that holds a new puzzle.
+fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
+    let c = &ctx.net.config;
+    let states = rows
+        .z_h
+        .chunks_exact_mut(c.positions() * c.width)
+        .zip(rows.z_l.chunks_exact_mut(c.positions() * c.width));
+    for ((z_h, z_l), (halted, steps)) in
+        states.zip(rows.halted.iter_mut().zip(rows.steps.iter_mut()))
+    {
+        if *halted {
+            start(ctx.params, z_h, z_l);
+            (*halted, *steps) = (false, 0);
+        }
+    }
+}
+
+/// Writes the initial state of one puzzle: the same vector at every position.
+pub(crate) fn start(params: &Parameters, z_h: &mut [f32], z_l: &mut [f32]) {
+    for (z, init) in [(z_h, &params.h_init), (z_l, &params.l_init)] {
+        for row in z.chunks_exact_mut(init.len()) {
+            row.copy_from_slice(init);
+        }
+    }
+}
+
+/// Overwrites `x` (N x D) with the embedding of every puzzle.
+pub(crate) fn embed(
+    pass: Pass<'_>,
+    params: &Parameters,
+    x: &mut [f32],
+    inputs: &[u8],
+    puzzles: &[u32],
+) {
+    let c = &pass.net.config;
+    let boards = x
+        .chunks_exact_mut(c.positions() * c.width)
+        .zip(inputs.chunks_exact(c.cells));
+    for ((x, inputs), &id) in boards.zip(puzzles) {
+        embedding::forward(
+            &pass.net.embedding,
+            x,
+            pass.weights.values,
+            params.puzzle(pass.net, id),
+            inputs,
+        );
+    }
+}
+
+/// Gradient of [`embed`]: adds to the tables in `grads`, overwrites the rows' `d_puzzle`.
+fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut Rows<'_>) {
+    let c = &pass.net.config;
+    let p = c.puzzle_emb_ndim;
+    let boards = d_x
+        .chunks_exact_mut(c.positions() * c.width)
+        .zip(rows.inputs.chunks_exact(c.cells));
+    for (b, (d_x, inputs)) in boards.enumerate() {
+        let d_puzzle = &mut rows.d_puzzle[b * p..(b + 1) * p];
+        embedding::backward(&pass.net.embedding, d_x, grads, d_puzzle, inputs);
+    }
+}
+
+/// Losses of every puzzle and their gradients (`ws.d_logits`, `ws.d_q`), and who halts.
+///
+///   total = sum_rows (lm_loss + w_halt BCE(q_halt, all cells right)), divided by B for the gradient.
+fn losses(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    rows: &mut Rows<'_>,
+    metrics: &mut Metrics,
+) {
+    let (c, t) = (&ctx.net.config, ctx.config);
+    let rule = Halting {
+        max_steps: c.halt_max_steps as u32,
+        exploration: t.halt_exploration,
+        seed: t.seed,
+    };
+    let share = 1.0 / t.batch as f64;
+    let len = c.cells * c.vocab_size;
+    for b in 0..rows.len() {
+        let logits = &ws.logits[b * len..(b + 1) * len];
+        let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];
+        let labels = &rows.labels[b * c.cells..(b + 1) * c.cells];
+        let row = loss::token_cross_entropy(t.loss.into(), d_logits, logits, labels, share);
+        let q_halt = ws.q[2 * b];
+        let (q_halt_loss, d_q_halt) =
+            loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.seq_ok())));
+        ws.d_q[2 * b] = (t.halt_loss_weight * share * d_q_halt) as f32;
+        ws.d_q[2 * b + 1] = 0.0; // q_continue is never used: its gradient exists and is zero
+
+        rows.steps[b] += 1;
+        let draw = ctx.step * t.batch as u64 + (rows.first + b) as u64;
+        rows.halted[b] = rule.halts(rows.steps[b], q_halt, draw);
+        metrics.count_puzzle(&row, q_halt, q_halt_loss, rows.steps[b], rows.halted[b]);
+    }
+}

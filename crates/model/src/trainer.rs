@@ -1,0 +1,281 @@
+//! The optimiser step: refill, micro-batches in parallel, reduce, update, average, pack.
+//!
+//! Gradients are summed into a fixed number of shards, each over a fixed range of micro-batches in order,
+//! and the shards are added in order. Threads only decide who computes a shard, never what it contains:
+//! the same config and seed give the same bits on any number of threads. Nothing is allocated in a step.
+
+use crate::carry::{Carry, Rows, Slot};
+use crate::config::{ConfigError, TrainConfig};
+use crate::network::{Network, Parameters};
+use crate::train_step::{Metrics, StepContext, micro_batch};
+use crate::workspace::{Memory, Mode};
+use rayon::prelude::*;
+use std::sync::Mutex;
+use trm_autograd::optim::{self, Hyper, ema, schedule, sign_sgd};
+use trm_tensor::AlignedVec;
+
+/// Values that one task of the update takes.
+const UPDATE_CHUNK: usize = 1 << 14;
+
+/// A partial sum of gradients and metrics.
+#[derive(Debug)]
+struct Shard {
+    grads: AlignedVec,
+    metrics: Metrics,
+}
+
+/// A training run: everything that changes from step to step.
+#[derive(Debug)]
+pub struct Trainer {
+    /// The network.
+    pub net: Network,
+    /// The run's config.
+    pub config: TrainConfig,
+    /// Current values.
+    pub params: Parameters,
+    /// Moving average of the values; empty without one.
+    pub ema: AlignedVec,
+    /// First moments.
+    pub m: AlignedVec,
+    /// Second moments.
+    pub v: AlignedVec,
+    /// The batch.
+    pub carry: Carry,
+    /// Optimiser steps done.
+    pub step: u64,
+    shards: Vec<Shard>,
+    /// One for each thread of the pool; a thread only ever locks its own.
+    memories: Vec<Mutex<Memory>>,
+}
+
+impl Trainer {
+    /// Prepares a run that starts from `params`, for a pool of `threads`.
+    ///
+    /// # Errors
+    /// When the config cannot work.
+    pub fn new(
+        net: Network,
+        params: Parameters,
+        config: TrainConfig,
+        threads: usize,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let len = net.layout.len();
+        let ema = if config.ema_rate > 0.0 {
+            AlignedVec::from_slice(&params.values)
+        } else {
+            AlignedVec::zeros(0)
+        };
+        let micro_batches = config.batch.div_ceil(config.micro_batch);
+        let shards = config.gradient_shards.min(micro_batches);
+        let shards = (0..shards).map(|_| Shard {
+            grads: AlignedVec::zeros(len),
+            metrics: Metrics::default(),
+        });
+        let memory = || {
+            Mutex::new(Memory::new(
+                &net,
+                config.micro_batch.min(config.batch),
+                Mode::Train,
+            ))
+        };
+        Ok(Trainer {
+            ema,
+            m: AlignedVec::zeros(len),
+            v: AlignedVec::zeros(len),
+            carry: Carry::new(&net.config, config.batch),
+            step: 0,
+            shards: shards.collect(),
+            memories: (0..threads.max(1)).map(|_| memory()).collect(),
+            params,
+            config,
+            net,
+        })
+    }
+
+    /// One optimiser step; `fill(row, slot)` writes a new puzzle for every row that has halted.
+    ///
+    /// Runs on the current rayon pool, which must have at most as many threads as the run was made for.
+    pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Metrics {
+        self.step += 1;
+        self.carry.refill(fill);
+        let ctx = StepContext {
+            net: &self.net,
+            params: &self.params,
+            config: &self.config,
+            step: self.step,
+        };
+        let micro_batches = self.config.batch.div_ceil(self.config.micro_batch);
+        over_shards(
+            ctx,
+            &self.memories,
+            &mut self.shards,
+            (0, micro_batches),
+            self.carry.rows(),
+        );
+        let mut metrics = Metrics::default();
+        for shard in &self.shards {
+            metrics.add(&shard.metrics);
+        }
+        self.reduce();
+        self.update_puzzle_embeddings();
+        self.update();
+        self.net.pack(&mut self.params);
+        metrics
+    }
+
+    /// The gradients of the last step.
+    pub fn grads(&self) -> &[f32] {
+        &self.shards[0].grads
+    }
+
+    /// Learning rate of the last step, after warm-up and decay, of an optimiser with rate `base`.
+    pub fn lr(&self, base: f64) -> f64 {
+        let c = &self.config;
+        schedule::learning_rate(base, self.step, c.warmup_steps, c.steps, c.lr_min_ratio)
+    }
+
+    /// The weights to evaluate and ship: the moving average if there is one, packed.
+    pub fn averaged(&self) -> Parameters {
+        let mut params = self.params.clone();
+        if !self.ema.is_empty() {
+            params.values.copy_from_slice(&self.ema);
+            self.net.pack(&mut params);
+        }
+        params
+    }
+
+    /// Adds all shards into the first, in order.
+    fn reduce(&mut self) {
+        let (first, others) = self.shards.split_first_mut().expect("at least one shard");
+        first
+            .grads
+            .par_chunks_mut(UPDATE_CHUNK)
+            .enumerate()
+            .for_each(|(i, sum)| {
+                for other in &*others {
+                    let part = &other.grads[i * UPDATE_CHUNK..][..sum.len()];
+                    for (sum, part) in sum.iter_mut().zip(part) {
+                        *sum += part;
+                    }
+                }
+            });
+    }
+
+    /// The main optimiser and the moving average, chunk by chunk.
+    fn update(&mut self) {
+        let c = &self.config;
+        let hyper = Hyper {
+            beta1: c.beta1,
+            beta2: c.beta2,
+            eps: 1e-8,
+            weight_decay: c.weight_decay,
+        };
+        let (lr, kind, step, mu) = (self.lr(c.lr), c.optimizer.into(), self.step, c.ema_rate);
+        let moments = self
+            .m
+            .par_chunks_mut(UPDATE_CHUNK)
+            .zip(self.v.par_chunks_mut(UPDATE_CHUNK));
+        let grads = self.shards[0].grads.par_chunks(UPDATE_CHUNK);
+        let values = self.params.values.par_chunks_mut(UPDATE_CHUNK);
+        values
+            .zip(moments)
+            .zip(grads)
+            .for_each(|((p, (m, v)), g)| optim::update(kind, p, m, v, g, lr, step, &hyper));
+        if !self.ema.is_empty() {
+            let values = self.params.values.par_chunks(UPDATE_CHUNK);
+            self.ema
+                .par_chunks_mut(UPDATE_CHUNK)
+                .zip(values)
+                .for_each(|(shadow, p)| ema::update(shadow, p, mu));
+        }
+    }
+
+    /// Sign-SGD on the embeddings of the puzzles in the batch (TRM_SPEC 6): one update for each identifier,
+    /// with its gradients summed in row order into the first row that has it.
+    fn update_puzzle_embeddings(&mut self) {
+        let p = self.net.config.puzzle_emb_ndim;
+        if p == 0 {
+            return;
+        }
+        let (lr, wd) = (
+            self.lr(self.config.puzzle_emb_lr),
+            self.config.puzzle_emb_weight_decay,
+        );
+        let Carry {
+            d_puzzle, puzzles, ..
+        } = &mut self.carry;
+        for (row, &id) in puzzles.iter().enumerate() {
+            let first = puzzles
+                .iter()
+                .position(|&other| other == id)
+                .expect("the row itself");
+            if first < row {
+                let (before, this) = d_puzzle.split_at_mut(row * p);
+                for (sum, d) in before[first * p..][..p].iter_mut().zip(&this[..p]) {
+                    *sum += d;
+                }
+            }
+        }
+        for (row, &id) in puzzles.iter().enumerate() {
+            if puzzles[..row].contains(&id) {
+                continue;
+            }
+            let w = &mut self.params.puzzle_emb[id as usize * p..][..p];
+            sign_sgd::update_row(w, &d_puzzle[row * p..][..p], lr, wd);
+        }
+    }
+}
+
+/// Splits shards and rows in halves until a task holds one shard.
+///
+/// Shard s of n takes the micro-batches from s·count/n on; `shard_range` says which shards these are.
+fn over_shards(
+    ctx: StepContext<'_>,
+    memories: &[Mutex<Memory>],
+    shards: &mut [Shard],
+    (first, end): (usize, usize),
+    rows: Rows<'_>,
+) {
+    if let [shard] = shards {
+        return one_shard(ctx, memories, shard, rows);
+    }
+    // Cutting the range of micro-batches in proportion keeps every shard's share within one of the others'.
+    let half = shards.len() / 2;
+    let cut = first + (end - first) * half / shards.len();
+    let (left, right) = shards.split_at_mut(half);
+    let (rows_left, rows_right) = rows.split_at((cut - first) * ctx.config.micro_batch);
+    rayon::join(
+        || over_shards(ctx, memories, left, (first, cut), rows_left),
+        || over_shards(ctx, memories, right, (cut, end), rows_right),
+    );
+}
+
+/// All micro-batches of one shard, in order, on the current thread.
+fn one_shard(
+    ctx: StepContext<'_>,
+    memories: &[Mutex<Memory>],
+    shard: &mut Shard,
+    mut rows: Rows<'_>,
+) {
+    let thread = rayon::current_thread_index().unwrap_or(0);
+    let memory = memories
+        .get(thread)
+        .expect("a pool of at most the threads that the run was made for");
+    let mut memory = memory.lock().expect("no worker has panicked");
+    shard.grads.fill(0.0);
+    shard.metrics = Metrics::default();
+    while !rows.is_empty() {
+        let puzzles = ctx.config.micro_batch.min(rows.len());
+        let (mut these, rest) = rows.split_at(puzzles);
+        let mut ws = memory.carve(ctx.net, these.len());
+        micro_batch(
+            ctx,
+            &mut ws,
+            &mut these,
+            &mut shard.grads,
+            &mut shard.metrics,
+        );
+        rows = rest;
+    }
+}

@@ -1,0 +1,249 @@
+//! Weights on disk: a safetensors file whose metadata holds the config, so that it explains itself.
+//!
+//! Tensors bear the reference's names (TRM_SPEC 3.1): every trained parameter, `H_init`, `L_init`, and
+//! `puzzle_emb.weights` where there are puzzle embeddings. Metadata: `format`, `model` (the config as
+//! JSON), and whatever the caller adds.
+
+use crate::config::{ConfigError, ModelConfig};
+use crate::network::{Network, Parameters};
+use std::collections::BTreeMap;
+use std::path::Path;
+use trm_kernels::Kernels;
+use trm_tensor::Shape;
+use trm_tensor::safetensors::{self, Data, FileError, SafeTensorsFile};
+
+/// Value of the metadata key `format`.
+pub const FORMAT: &str = "trm-weights-1";
+
+/// Why a weights file or checkpoint could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFileError {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A safetensors file, but not one of ours.
+    #[error(
+        "{path}: not a {expected} file: its metadata has {found}. Files of this kind are written by `trm train`"
+    )]
+    Foreign {
+        /// The file.
+        path: String,
+        /// The format that was expected.
+        expected: &'static str,
+        /// What the metadata says instead.
+        found: String,
+    },
+    /// Metadata that does not parse.
+    #[error("{path}: metadata `{key}` cannot be read: {error}")]
+    Metadata {
+        /// The file.
+        path: String,
+        /// The metadata key.
+        key: &'static str,
+        /// What the parser said.
+        error: String,
+    },
+    /// A config in the metadata that cannot work.
+    #[error("{path}: its config cannot work: {error}")]
+    Config {
+        /// The file.
+        path: String,
+        /// The value.
+        error: ConfigError,
+    },
+    /// A tensor of another shape than the config asks for.
+    #[error("{path}: tensor `{name}` has shape {got}, its config asks for {want}")]
+    WrongShape {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        got: String,
+        /// The shape that follows from the config.
+        want: String,
+    },
+    /// A value that no training step may leave behind.
+    #[error("{path}: tensor `{name}` holds a value that is not a finite number (at index {index})")]
+    NotFinite {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+        /// Where.
+        index: usize,
+    },
+}
+
+/// Writes the parameters to `path`, whole or not at all. `extra` joins the metadata.
+///
+/// # Errors
+/// When the file cannot be written; an old one at `path` then stays as it was.
+pub fn save(
+    path: &Path,
+    net: &Network,
+    params: &Parameters,
+    extra: &BTreeMap<String, String>,
+) -> Result<(), ModelFileError> {
+    let c = net.config();
+    let specs = net.layout().specs().iter();
+    let mut tensors: Vec<(&str, Shape, Data<'_>)> = specs
+        .map(|spec| {
+            (
+                spec.name.as_str(),
+                spec.shape,
+                Data::F32(&params.values[spec.at.clone()]),
+            )
+        })
+        .collect();
+    tensors.push(("H_init", Shape::from([c.width]), Data::F32(&params.h_init)));
+    tensors.push(("L_init", Shape::from([c.width]), Data::F32(&params.l_init)));
+    if c.puzzle_emb_ndim > 0 {
+        let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
+        tensors.push(("puzzle_emb.weights", shape, Data::F32(&params.puzzle_emb)));
+    }
+    let mut metadata = extra.clone();
+    metadata.insert("format".into(), FORMAT.into());
+    metadata.insert("model".into(), json(c));
+    Ok(safetensors::write(path, tensors, metadata)?)
+}
+
+/// A config as the metadata keeps it.
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("a config is plain data")
+}
+
+/// A network read from a file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The network of the file's config.
+    pub net: Network,
+    /// Its parameters, packed.
+    pub params: Parameters,
+    /// All metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Reads a weights file for the instruction set of `kernels`.
+///
+/// # Errors
+/// When the file is no weights file, or its tensors and its config disagree, or a value is not finite.
+pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileError> {
+    let file = SafeTensorsFile::open(path)?;
+    let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
+    let net = network(path, config, kernels)?;
+    let mut params = net.zeros();
+    for spec in net.layout().specs() {
+        read(
+            &file,
+            path,
+            &spec.name,
+            spec.shape,
+            &mut params.values[spec.at.clone()],
+        )?;
+    }
+    let c = net.config();
+    read(
+        &file,
+        path,
+        "H_init",
+        Shape::from([c.width]),
+        &mut params.h_init,
+    )?;
+    read(
+        &file,
+        path,
+        "L_init",
+        Shape::from([c.width]),
+        &mut params.l_init,
+    )?;
+    if c.puzzle_emb_ndim > 0 {
+        let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
+        read(
+            &file,
+            path,
+            "puzzle_emb.weights",
+            shape,
+            &mut params.puzzle_emb,
+        )?;
+    }
+    net.pack(&mut params);
+    Ok(Loaded {
+        net,
+        params,
+        metadata: file.metadata().clone(),
+    })
+}
+
+/// Parses the JSON under `key`, after checking that the file is of the `expected` format.
+pub(crate) fn metadata<T: serde::de::DeserializeOwned>(
+    file: &SafeTensorsFile,
+    path: &Path,
+    key: &'static str,
+    expected: &'static str,
+) -> Result<T, ModelFileError> {
+    let shown = || path.display().to_string();
+    match file.metadata().get("format") {
+        Some(format) if format == expected => {}
+        Some(other) => {
+            return Err(ModelFileError::Foreign {
+                path: shown(),
+                expected,
+                found: format!("format {other}"),
+            });
+        }
+        None => {
+            return Err(ModelFileError::Foreign {
+                path: shown(),
+                expected,
+                found: "no format".into(),
+            });
+        }
+    }
+    let text = file.metadata().get(key).map_or("", String::as_str);
+    serde_json::from_str(text).map_err(|e| ModelFileError::Metadata {
+        path: shown(),
+        key,
+        error: e.to_string(),
+    })
+}
+
+/// The network of a config that came from `path`.
+pub(crate) fn network(
+    path: &Path,
+    config: ModelConfig,
+    kernels: &'static Kernels,
+) -> Result<Network, ModelFileError> {
+    Network::new(config, kernels).map_err(|error| ModelFileError::Config {
+        path: path.display().to_string(),
+        error,
+    })
+}
+
+/// Copies tensor `name` to `out`, checking shape and values.
+pub(crate) fn read(
+    file: &SafeTensorsFile,
+    path: &Path,
+    name: &str,
+    want: Shape,
+    out: &mut [f32],
+) -> Result<(), ModelFileError> {
+    let got = file.shape(name)?;
+    if got != want {
+        return Err(ModelFileError::WrongShape {
+            path: path.display().to_string(),
+            name: name.into(),
+            got: got.to_string(),
+            want: want.to_string(),
+        });
+    }
+    out.copy_from_slice(&file.f32s(name)?);
+    match out.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(ModelFileError::NotFinite {
+            path: path.display().to_string(),
+            name: name.into(),
+            index,
+        }),
+    }
+}

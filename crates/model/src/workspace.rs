@@ -1,0 +1,115 @@
+//! The memory of one worker: everything a micro-batch needs, carved from one buffer.
+//!
+//! Its size depends on the network and the micro-batch alone: not on the batch, H_cycles, or the number
+//! of supervision steps. The cycles without gradient reuse the first level's memory.
+
+use crate::block::level;
+use crate::network::Network;
+use trm_autograd::arena::{Carve, Carver, Count};
+use trm_autograd::op::Scratch;
+use trm_kernels::attention;
+use trm_tensor::AlignedVec;
+
+/// Whether gradients will be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every level of the last cycle keeps its activations.
+    Train,
+    /// One level's memory serves all.
+    Evaluate,
+}
+
+/// The slices of one worker, for at most `puzzles` of S x D; N = puzzles · S.
+#[derive(Debug)]
+pub struct Workspace<'a> {
+    /// Input embedding, (N, D).
+    pub x: &'a mut [f32],
+    /// z_H + x of the running cycle, (N, D).
+    pub y_x: &'a mut [f32],
+    /// Levels' memory: one for each level of a cycle in training, one in all otherwise.
+    pub levels: &'a mut [f32],
+    /// Logits of the cells, (puzzles, cells, V).
+    pub logits: &'a mut [f32],
+    /// Halting logits, (puzzles, 2): halt, continue.
+    pub q: &'a mut [f32],
+    /// Gradient on its way down, (N, D).
+    pub d: &'a mut [f32],
+    /// Gradient of x, (N, D).
+    pub d_x: &'a mut [f32],
+    /// (puzzles, cells, V)
+    pub d_logits: &'a mut [f32],
+    /// (puzzles, 2)
+    pub d_q: &'a mut [f32],
+    /// Used up within an op.
+    pub scratch: Scratch<'a>,
+}
+
+/// The map: run once to count and, for every micro-batch, to carve.
+fn layout<'a>(
+    arena: &mut impl Carver<'a>,
+    net: &Network,
+    puzzles: usize,
+    mode: Mode,
+) -> Workspace<'a> {
+    let c = &net.config;
+    let (s, d) = (c.positions(), c.width);
+    let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.vocab_size);
+    let levels = if mode == Mode::Train {
+        c.l_cycles + 1
+    } else {
+        1
+    };
+    let trained = |len: usize| if mode == Mode::Train { len } else { 0 };
+    let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
+        net.blocks
+            .iter()
+            .map(|block| len(block, puzzles, s, d))
+            .max()
+            .unwrap_or(0)
+    };
+    Workspace {
+        x: arena.floats(n_d),
+        y_x: arena.floats(n_d),
+        levels: arena.floats(levels * level::saved_len(net, puzzles)),
+        logits: arena.floats(logits),
+        q: arena.floats(puzzles * 2),
+        d: arena.floats(trained(n_d)),
+        d_x: arena.floats(trained(n_d)),
+        d_logits: arena.floats(trained(logits)),
+        d_q: arena.floats(trained(puzzles * 2)),
+        scratch: Scratch {
+            inner: arena.floats(widest(crate::block::Block::inner_len)),
+            d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
+            kernel: arena.floats(attention::scratch_len(s)),
+        },
+    }
+}
+
+/// The buffer behind a [`Workspace`].
+#[derive(Debug)]
+pub struct Memory {
+    buffer: AlignedVec,
+    mode: Mode,
+}
+
+impl Memory {
+    /// Floats of a worker's memory for micro-batches of at most `puzzles`.
+    pub fn floats(net: &Network, puzzles: usize, mode: Mode) -> usize {
+        let mut count = Count::default();
+        layout(&mut count, net, puzzles, mode);
+        count.total()
+    }
+
+    /// Allocates the memory of one worker.
+    pub fn new(net: &Network, puzzles: usize, mode: Mode) -> Self {
+        Memory {
+            buffer: AlignedVec::zeros(Self::floats(net, puzzles, mode)),
+            mode,
+        }
+    }
+
+    /// Carves it for a micro-batch of `puzzles`, at most as many as it was made for.
+    pub fn carve(&mut self, net: &Network, puzzles: usize) -> Workspace<'_> {
+        layout(&mut Carve::new(&mut self.buffer), net, puzzles, self.mode)
+    }
+}

@@ -1,0 +1,95 @@
+//! Sixteen supervision steps without gradients, and the metrics of the last as evaluation reports them.
+
+use super::case::Case;
+use serde_json::{Value, json};
+use trm_autograd::op::loss::{self, LossKind};
+use trm_kernels::Kernels;
+use trm_model::solve::Rollout;
+use trm_model::train_step::Metrics;
+
+pub fn check(case: &mut Case, kernels: &'static Kernels) {
+    let (net, params) = case.network(kernels);
+    let (inputs, labels) = (case.tokens("batch.inputs"), case.tokens("batch.labels"));
+    let ids = case.numbers("batch.puzzle_identifiers");
+    let steps = case.json["n_supervision_steps"]
+        .as_u64()
+        .expect("a number of steps") as usize;
+    let (cells, v) = (net.config().cells, net.config().vocab_size);
+    let mut rollout = Rollout::new(&net, &params, ids.len());
+    rollout.start(&inputs, &ids);
+    let (mut preds, mut logits) = (Vec::new(), Vec::new());
+    let (mut q_halt, mut q_continue, mut halted) = (Vec::new(), Vec::new(), Vec::new());
+    for step in 1..=steps {
+        rollout.step();
+        let ws = rollout.outputs();
+        let last = step == net.config().halt_max_steps;
+        let mut metrics = Metrics::default();
+        for (b, labels) in labels.chunks_exact(cells).enumerate() {
+            let logits = &ws.logits[b * cells * v..][..cells * v];
+            let row = loss::token_cross_entropy(
+                LossKind::Stablemax,
+                &mut vec![0.0; cells * v],
+                logits,
+                labels,
+                1.0,
+            );
+            let q = ws.q[2 * b];
+            let (q_loss, _) =
+                loss::bce_with_logits(f64::from(q), f64::from(u8::from(row.seq_ok())));
+            metrics.count_puzzle(&row, q, q_loss, step as u32, last);
+            halted.push(u8::from(last));
+            q_halt.push(q);
+            q_continue.push(ws.q[2 * b + 1]);
+        }
+        preds.extend(ws.logits.chunks_exact(v).map(|row| loss::argmax(row) as u8));
+        logits.extend_from_slice(ws.logits);
+        compare_metrics(case, step, &metrics);
+    }
+    case.compare_exact("steps.preds", &preds);
+    case.compare("steps.logits", &logits);
+    case.compare("steps.q_halt_logits", &q_halt);
+    case.compare("steps.q_continue_logits", &q_continue);
+    case.compare_exact("steps.halted", &halted);
+    let (z_h, z_l) = rollout.state();
+    case.compare("final_carry.z_H", z_h);
+    case.compare("final_carry.z_L", z_l);
+}
+
+fn compare_metrics(case: &Case, step: usize, m: &Metrics) {
+    let expected = &case.json["steps"][step - 1];
+    let want = &expected["metrics"];
+    for (name, got) in [
+        ("count", m.count),
+        ("exact_accuracy", m.exact_accuracy),
+        ("q_halt_accuracy", m.q_halt_accuracy),
+        ("steps", m.steps),
+    ] {
+        case.compare_absolute(name, got, &want[name], 0.0);
+    }
+    case.compare_absolute("accuracy", m.accuracy, &want["accuracy"], 1e-6);
+    case.compare_scalar("lm_loss", m.lm_loss, &want["lm_loss"], 2e-5);
+    case.compare_scalar("q_halt_loss", m.q_halt_loss, &want["q_halt_loss"], 2e-5);
+    case.compare_scalar(
+        "loss",
+        m.lm_loss + 0.5 * m.q_halt_loss,
+        &expected["loss"],
+        2e-5,
+    );
+    if m.count > 0.0 {
+        compare_report(case, m, &case.json["pretrain_evaluate"]["all"]);
+    }
+}
+
+/// What the reference's evaluation prints: sums of the last step over the puzzles with labels.
+fn compare_report(case: &Case, m: &Metrics, want: &Value) {
+    for (name, got, relative) in [
+        ("accuracy", m.accuracy, 1e-6),
+        ("exact_accuracy", m.exact_accuracy, 1e-6),
+        ("q_halt_accuracy", m.q_halt_accuracy, 1e-6),
+        ("steps", m.steps, 1e-6),
+        ("lm_loss", m.lm_loss, 2e-5),
+        ("q_halt_loss", m.q_halt_loss, 2e-5),
+    ] {
+        case.compare_scalar(name, got / m.count, &json!({ "f64": want[name] }), relative);
+    }
+}

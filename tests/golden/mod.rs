@@ -1,0 +1,70 @@
+//! Golden parity with the PyTorch reference: every case in the fixture folder, on every instruction set.
+//!
+//! A case is a JSON file (config, tolerances, scalars) beside a safetensors file (inputs and outputs).
+//! Every output tensor must be compared exactly once; a case counts when it passed on every ISA. The
+//! folder is `tests/fixtures`, or the one that `TRM_FIXTURES` names.
+
+mod blocks;
+mod case;
+mod eval_rollout;
+mod train_run;
+mod train_step;
+
+use case::Case;
+use std::path::PathBuf;
+use trm_kernels::Kernels;
+
+/// The check for a kind of case on one instruction set.
+type Check = fn(&mut Case, &'static Kernels);
+
+fn folder() -> PathBuf {
+    match std::env::var_os("TRM_FIXTURES") {
+        Some(folder) => folder.into(),
+        None => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures").into(),
+    }
+}
+
+/// The check for a case, or why there is none yet.
+fn check_of(kind: &str, arch: Option<&str>) -> Result<Check, String> {
+    match (kind, arch) {
+        ("blocks", None) => Ok(blocks::check),
+        ("train_step", Some("trm")) => Ok(train_step::check),
+        ("train_run", Some("trm")) => Ok(train_run::check),
+        ("eval_rollout", Some("trm")) => Ok(eval_rollout::check),
+        (kind, Some(arch)) => Err(format!("architecture {arch} ({kind}) is not built yet")),
+        (kind, None) => Err(format!("{kind}: not a case of the network")),
+    }
+}
+
+#[test]
+fn golden_parity_with_the_pytorch_reference() {
+    let folder = folder();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display()))
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    paths.sort();
+    let mut checked = 0;
+    for path in paths {
+        let (name, kind, arch) = case::identify(&path);
+        match check_of(&kind, arch.as_deref()) {
+            Err(why) => println!("not counted: {name}: {why}"),
+            Ok(check) => {
+                for kernels in Kernels::available() {
+                    let mut case = Case::load(&path, kernels.name());
+                    check(&mut case, kernels);
+                    case.finish();
+                }
+                let isas: Vec<_> = Kernels::available().iter().map(Kernels::name).collect();
+                println!("passed: {name} on {}", isas.join(", "));
+                checked += 1;
+            }
+        }
+    }
+    println!("checked {checked} cases");
+    assert!(checked > 0, "no case found in {}", folder.display());
+}
