@@ -1,3 +1,59 @@
-//! The `trm` command.
+//! The `trm` command: train, evaluate and watch Tiny Recursive Models on the cores of this machine.
+//!
+//! Standard output carries the answer alone; progress and logs go to standard error. Exit codes: 0 done,
+//! 1 done but not all is well (an unsolved puzzle, a failed check), 2 bad input or usage.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod config;
+mod data;
+mod dataset;
+mod eval;
+mod gradcheck;
+mod info;
+mod progress;
+mod solve;
+mod train;
+mod weights;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train and run Tiny Recursive Models on multicore CPUs.
+#[derive(Debug, Parser)]
+#[command(name = "trm", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a network from a preset or a TOML file
+    Train(train::Args),
+    /// Measure the accuracy of weights on a file of puzzles
+    Eval(eval::Args),
+    /// Solve puzzles, or watch the built-in example being solved
+    Solve(solve::Args),
+    /// Generate, split and check puzzle files
+    Data(data::Args),
+    /// Describe this CPU, or a weights file
+    Info(info::Args),
+    /// Compare every gradient with finite differences, on every instruction set of this CPU
+    Gradcheck(gradcheck::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Train(args) => train::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Solve(args) => solve::run(&args),
+        Verb::Data(args) => data::run(&args),
+        Verb::Info(args) => info::run(&args),
+        Verb::Gradcheck(args) => gradcheck::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod gradcheck;
 pub mod init;
 pub mod op;
 pub mod optim;

@@ -40,10 +40,7 @@ pub fn write_path<'a>(
             let _ = fs::remove_file(&temporary); // the first error is the one worth telling
         })
     });
-    written.map_err(|error| WriteError {
-        path: path.into(),
-        error,
-    })
+    written.map_err(|error| WriteError { path: path.into(), error })
 }
 
 fn write_and_rename<'a>(
@@ -69,12 +66,8 @@ pub fn write<'a>(out: impl Write, puzzles: impl IntoIterator<Item = &'a Puzzle>)
         csv.write_record([
             &*puzzle.source,
             &puzzle.question.to_string(),
-            &puzzle
-                .answer
-                .map_or(String::new(), |answer| answer.to_string()),
-            &puzzle
-                .rating
-                .map_or(String::new(), |rating| rating.to_string()),
+            &puzzle.answer.map_or(String::new(), |answer| answer.to_string()),
+            &puzzle.rating.map_or(String::new(), |rating| rating.to_string()),
         ])?;
     }
     csv.flush()
@@ -100,9 +93,7 @@ mod tests {
 
     fn names_in(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -124,10 +115,7 @@ mod tests {
         fs::write(taken.join("inside"), "").unwrap();
         for path in [taken, folder.path().join("absent/puzzles.csv")] {
             let error = write_path(&path, &[]).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("cannot write {}", path.display())),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("cannot write {}", path.display())), "{error}");
         }
         assert_eq!(names_in(folder.path()), ["taken"]);
     }

@@ -13,25 +13,17 @@ unsafe impl Send for AlignedVec {}
 unsafe impl Sync for AlignedVec {}
 impl AlignedVec {
     fn layout(len: usize) -> Layout {
-        Layout::array::<f32>(len)
-            .and_then(|l| l.align_to(64))
-            .expect("fits")
+        Layout::array::<f32>(len).and_then(|l| l.align_to(64)).expect("fits")
     }
     /// Zeros.
     pub fn zeros(len: usize) -> Self {
         if len == 0 {
-            return AlignedVec {
-                ptr: NonNull::dangling(),
-                len,
-            };
+            return AlignedVec { ptr: NonNull::dangling(), len };
         }
         let layout = Self::layout(len);
         // SAFETY: size is not zero.
         let ptr = unsafe { alloc_zeroed(layout) }.cast::<f32>();
-        AlignedVec {
-            ptr: NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout)),
-            len,
-        }
+        AlignedVec { ptr: NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout)), len }
     }
     /// Copy.
     pub fn from_slice(x: &[f32]) -> Self {

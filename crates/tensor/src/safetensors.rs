@@ -23,16 +23,10 @@ pub enum Data<'a> {
 impl SafeTensorsFile {
     /// Open.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let bytes =
-            std::fs::read(path).map_err(|e| FileError(format!("{}: {e}", path.display())))?;
+        let bytes = std::fs::read(path).map_err(|e| FileError(format!("{}: {e}", path.display())))?;
         let (_, m) = safetensors::SafeTensors::read_metadata(&bytes)
             .map_err(|e| FileError(format!("{}: {e}", path.display())))?;
-        let metadata = m
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        let metadata = m.metadata().clone().unwrap_or_default().into_iter().collect();
         Ok(SafeTensorsFile { bytes, metadata })
     }
     fn view(&self, name: &str) -> Result<safetensors::tensor::TensorView<'_>, FileError> {
@@ -57,10 +51,7 @@ impl SafeTensorsFile {
     pub fn f32s(&self, name: &str) -> Result<Cow<'_, [f32]>, FileError> {
         let v = self.view(name)?;
         Ok(Cow::Owned(
-            v.data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
+            v.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         ))
     }
     /// Bytes.
@@ -97,10 +88,7 @@ pub fn write<'a, N: Into<String>>(
     let views: Vec<_> = owned
         .iter()
         .map(|(n, s, b, t)| {
-            (
-                n.clone(),
-                safetensors::tensor::TensorView::new(*t, s.dims().to_vec(), b).expect("ok"),
-            )
+            (n.clone(), safetensors::tensor::TensorView::new(*t, s.dims().to_vec(), b).expect("ok"))
         })
         .collect();
     let bytes = safetensors::serialize(views, Some(metadata.into_iter().collect()))

@@ -9,10 +9,7 @@ pub struct Tensor {
 impl Tensor {
     /// Zeros.
     pub fn zeros(shape: Shape) -> Self {
-        Tensor {
-            shape,
-            data: AlignedVec::zeros(shape.len()),
-        }
+        Tensor { shape, data: AlignedVec::zeros(shape.len()) }
     }
     /// Shape.
     pub fn shape(&self) -> Shape {

@@ -1,0 +1,124 @@
+//! The cases at both ends of the network: the embedding and the losses.
+
+use super::rounding::{Bounded, Matrix, U};
+use super::{Case, D, Parameter, Random, cases_of, differences};
+use crate::op::embedding::{self, Embedding};
+use crate::op::loss::{IGNORE, LossKind, bce_with_logits, token_cross_entropy};
+use std::ops::Range;
+
+/// The embedding of one puzzle, in which tokens repeat and one is absent.
+pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
+    const TOKENS: [u8; 7] = [2, 0, 2, 3, 5, 2, 0];
+    const VOCABULARY: usize = 6;
+    const PREFIX: usize = 2;
+    const PUZZLE: usize = D + 3; // fills one row of the prefix and a part of the next
+    const ROWS: usize = PREFIX + TOKENS.len();
+    let tokens = 0..VOCABULARY * D;
+    let positions = learned.then_some(tokens.end..tokens.end + ROWS * D);
+    let len = positions.as_ref().unwrap_or(&tokens).end;
+    let e = Embedding { tokens: tokens.clone(), positions: positions.clone(), prefix_len: PREFIX, width: D };
+    let (values, start) = (random.floats(len), random.floats(len));
+    let (puzzle, d_y) = (random.floats(PUZZLE), random.floats(ROWS * D));
+
+    let (mut grads, mut d, mut d_puzzle) = (start.clone(), d_y.clone(), vec![f32::NAN; PUZZLE]);
+    embedding::backward(&e, &mut d, &mut grads, &mut d_puzzle, &TOKENS);
+
+    let factor = (D as f64).sqrt() * if learned { 0.5_f64.sqrt() } else { 1.0 };
+    let scaled = Matrix::exact(&d_y, D);
+    let scaled = scaled.zip(&scaled, |d, _| d * Bounded::constant(factor, 1.0));
+    let mut d_tokens = Matrix::exact(&start[tokens.clone()], D);
+    for (i, &token) in TOKENS.iter().enumerate() {
+        for c in 0..D {
+            let at = usize::from(token) * D + c;
+            d_tokens.data[at] = d_tokens.data[at] + scaled.at(PREFIX + i, c);
+        }
+    }
+    let forward = |p: &[&[f64]]| {
+        let mut x = p[1].to_vec();
+        x.resize(PREFIX * D, 0.0);
+        x.extend(TOKENS.iter().flat_map(|&token| &p[0][usize::from(token) * D..][..D]));
+        let position = |i: usize| p.get(2).map_or(0.0, |positions| positions[i]);
+        x.iter().enumerate().map(|(i, x)| factor * (x + position(i))).collect()
+    };
+    let table = |name, at: &Range<usize>, analysed| Parameter {
+        name,
+        value: &values[at.clone()],
+        start: start[at.clone()].to_vec(),
+        gradient: &grads[at.clone()],
+        analysed,
+    };
+    let d_puzzle_analysed = Matrix { rows: 1, cols: PUZZLE, data: scaled.data[..PUZZLE].to_vec() };
+    let mut parameters = vec![
+        table("tokens", &tokens, d_tokens),
+        Parameter {
+            name: "puzzle",
+            value: &puzzle,
+            start: vec![0.0; PUZZLE],
+            gradient: &d_puzzle,
+            analysed: d_puzzle_analysed,
+        },
+    ];
+    if let Some(at) = &positions {
+        let d_positions = Matrix::exact(&start[at.clone()], D).zip(&scaled, |start, d| start + d);
+        parameters.push(table("positions", at, d_positions));
+    }
+    let op = if learned { "embedding with positions" } else { "embedding" };
+    cases_of(op, forward, &d_y, &parameters)
+}
+
+/// The mean loss of a row of tokens, some without a label.
+pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Case> {
+    const LABELS: [u8; 6] = [3, IGNORE, 0, 6, 2, 2];
+    const VOCABULARY: usize = 7;
+    // Clear of 0, where the slope of stable-max has a corner.
+    let wide = |x: f32| 4.0 * x + 0.1_f32.copysign(x);
+    let logits: Vec<f32> = random.floats(LABELS.len() * VOCABULARY).into_iter().map(wide).collect();
+    let scale = 0.5 + random.floats(1)[0].abs();
+
+    let mut d_logits = vec![f32::NAN; logits.len()];
+    token_cross_entropy(kind, &mut d_logits, &logits, &LABELS, scale.into());
+
+    // stable-max: s(x) = x + 1 from 0 on, 1 / (1 - x) below; softmax: s(x) = e^x
+    let s = |x: f64| match kind {
+        LossKind::Softmax => x.exp(),
+        LossKind::Stablemax if x < 0.0 => 1.0 / (1.0 - x),
+        LossKind::Stablemax => x + 1.0,
+    };
+    let forward = |p: &[&[f64]]| {
+        let rows = p[0].chunks_exact(VOCABULARY).zip(LABELS).filter(|(_, label)| *label != IGNORE);
+        let losses: Vec<f64> = rows
+            .map(|(x, label)| -(s(x[usize::from(label)]) / x.iter().map(|&x| s(x)).sum::<f64>()).ln())
+            .collect();
+        vec![losses.iter().sum::<f64>() / losses.len() as f64]
+    };
+    // Computed in f64 and rounded to f32 at the end.
+    let data = d_logits.iter().map(|&d| Bounded { value: d.into(), error: U * f64::from(d).abs() }).collect();
+    let analysed = Matrix { rows: LABELS.len(), cols: VOCABULARY, data };
+    let op = match kind {
+        LossKind::Stablemax => "stable-max cross-entropy",
+        LossKind::Softmax => "softmax cross-entropy",
+    };
+    let start = vec![0.0; logits.len()];
+    let parameter = Parameter { name: "logits", value: &logits, start, gradient: &d_logits, analysed };
+    cases_of(op, forward, &[scale], &[parameter])
+}
+
+/// The halting loss, in f64 throughout.
+pub(super) fn bce_cases(mut random: Random) -> Vec<Case> {
+    const COUNT: usize = 12;
+    let x: Vec<f64> = random.floats(COUNT).into_iter().map(|x| 6.0 * f64::from(x)).collect();
+    let target = |i: usize| (i % 2) as f64;
+    let gradient: Vec<_> = x.iter().enumerate().map(|(i, &x)| bce_with_logits(x, target(i)).1).collect();
+    let forward = |x: &[f64]| {
+        let p = x.iter().map(|x| 1.0 / (1.0 + (-x).exp()));
+        p.enumerate().map(|(i, p)| -if i % 2 == 1 { p.ln() } else { (1.0 - p).ln() }).collect()
+    };
+    vec![Case {
+        op: "binary cross-entropy".to_owned(),
+        parameter: "logit",
+        start: vec![0.0; COUNT],
+        analysed: gradient.iter().map(|&value| Bounded { value, error: 0.0 }).collect(),
+        measured: differences(forward, &x, &[1.0; COUNT]),
+        gradient,
+    }]
+}

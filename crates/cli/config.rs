@@ -1,0 +1,183 @@
+//! A run's config: a preset's name or a TOML file, and the command line's word over both.
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use trm_data::Geometry;
+use trm_model::{ModelConfig, TrainConfig};
+
+/// Everything that decides what a run computes; stored whole in checkpoints and weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Names the output folder and the weights.
+    #[serde(default)]
+    pub name: String,
+    /// What to learn from.
+    pub data: DataConfig,
+    /// The network.
+    #[serde(default)]
+    pub model: ModelConfig,
+    /// The training.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// How often to look and to save.
+    #[serde(default)]
+    pub run: Intervals,
+}
+
+/// Puzzles: their size, and where they come from when no file is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Side of the Sudoku board: 4, 6 or 9.
+    pub side: usize,
+    /// Training puzzles used, from the front of the file; 0: all.
+    #[serde(default)]
+    pub train_puzzles: usize,
+    /// Puzzles held out to validate with.
+    #[serde(default = "default_validation")]
+    pub validation_puzzles: usize,
+    /// Whether every draw is seen under a new symmetry.
+    #[serde(default = "default_true")]
+    pub augment: bool,
+    /// Puzzles generated when no file is given: solvable by singles.
+    #[serde(default)]
+    pub generate_easy: usize,
+    /// Puzzles generated when no file is given: no clue to spare.
+    #[serde(default)]
+    pub generate_minimal: usize,
+}
+
+/// Steps between looks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Intervals {
+    /// Optimiser steps between lines of metrics.
+    pub log_every: u64,
+    /// Optimiser steps between validations.
+    pub validate_every: u64,
+    /// Minutes between checkpoints.
+    pub checkpoint_minutes: f64,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Intervals { log_every: 50, validate_every: 1000, checkpoint_minutes: 5.0 }
+    }
+}
+
+fn default_validation() -> usize {
+    500
+}
+
+fn default_true() -> bool {
+    true
+}
+
+/// The presets, by name.
+pub const PRESETS: [(&str, &str); 5] = [
+    ("sudoku4", include_str!("presets/sudoku4.toml")),
+    ("sudoku6", include_str!("presets/sudoku6.toml")),
+    ("sudoku9", include_str!("presets/sudoku9.toml")),
+    ("paper-mlp", include_str!("presets/paper-mlp.toml")),
+    ("paper-att", include_str!("presets/paper-att.toml")),
+];
+
+/// Reads a preset or a file and checks it.
+///
+/// # Errors
+/// When there is no such preset or file, or it does not parse, or a value cannot work.
+pub fn load(name_or_path: &str) -> anyhow::Result<RunConfig> {
+    let preset = PRESETS.iter().find(|(name, _)| *name == name_or_path);
+    let (name, text) = match preset {
+        Some((name, text)) => ((*name).to_owned(), (*text).to_owned()),
+        None => {
+            let path = Path::new(name_or_path);
+            let names: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+            let text = std::fs::read_to_string(path).with_context(|| {
+                format!(
+                    "cannot read config {name_or_path:?}: expected a TOML file or a preset ({})",
+                    names.join(", ")
+                )
+            })?;
+            let stem = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+            (stem, text)
+        }
+    };
+    parse(&text, &name).with_context(|| format!("in config {name_or_path}"))
+}
+
+/// Parses TOML; sizes of the board follow from its side.
+///
+/// # Errors
+/// Names the key, its value and what was expected.
+pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
+    let table: toml::Table = toml::from_str(text)?;
+    let mut config: RunConfig = toml::from_str(text)?;
+    let Some(geometry) = Geometry::from_side(config.data.side) else {
+        bail!("data.side = {}: expected 4, 6 or 9", config.data.side);
+    };
+    for (key, follows) in [("cells", geometry.cells()), ("vocab_size", geometry.side() + 2)] {
+        let given = table.get("model").and_then(|model| model.get(key)).and_then(toml::Value::as_integer);
+        let agrees = given.is_none_or(|given| given == follows as i64);
+        ensure!(
+            agrees,
+            "model.{key} = {}: a board of side {} has {follows}",
+            given.unwrap_or(0),
+            config.data.side
+        );
+    }
+    (config.model.cells, config.model.vocab_size) = (geometry.cells(), geometry.side() + 2);
+    if config.name.is_empty() {
+        config.name = name.to_owned();
+    }
+    validate(&config)?;
+    Ok(config)
+}
+
+/// Checks every value that can be checked without data.
+///
+/// # Errors
+/// Names the key, its value and what was expected.
+pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
+    config.model.validate()?;
+    config.train.validate()?;
+    let minutes = config.run.checkpoint_minutes;
+    ensure!(minutes > 0.0 && minutes.is_finite(), "run.checkpoint_minutes = {minutes}: expected more than 0");
+    for (key, value) in
+        [("run.log_every", config.run.log_every), ("run.validate_every", config.run.validate_every)]
+    {
+        ensure!(value >= 1, "{key} = {value}: expected at least 1");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_works() {
+        for (name, text) in PRESETS {
+            let config = parse(text, name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            assert_eq!(config.name, name);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        for (text, expected) in [
+            ("[data]\nside = 5", "data.side = 5"),
+            ("[data]\nside = 4\n[model]\nwidht = 3", "widht"),
+            ("[data]\nside = 4\n[model]\ncells = 81", "model.cells = 81"),
+            ("[data]\nside = 4\n[model]\nwidth = 0", "model.width = 0"),
+            ("[data]\nside = 4\n[train]\nbeta2 = 1.5", "train.beta2 = 1.5"),
+            ("[data]\nside = 4\n[run]\nlog_every = 0", "run.log_every = 0"),
+            ("[model]\nwidth = 8", "data"),
+        ] {
+            let error = format!("{:#}", parse(text, "test").expect_err(text));
+            assert!(error.contains(expected), "{text:?} gives {error:?}, expected {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `trm data`: making, dividing and judging puzzle files.
+
+use crate::info::print;
+use crate::progress::Progress;
+use crate::train::threads;
+use anyhow::{bail, ensure};
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use trm_autograd::random::{Purpose, stream};
+use trm_data::check::{Report, check_path};
+use trm_data::generate::{Difficulty, generate};
+use trm_data::{Geometry, Puzzle, read_path, split, write, write_path};
+
+/// Arguments of `trm data`.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kind {
+    /// Sudoku of side 4, 6 or 9
+    #[command(subcommand, arg_required_else_help = true)]
+    Sudoku(Sudoku),
+}
+
+#[derive(Debug, Subcommand)]
+enum Sudoku {
+    /// Make new puzzles, each with one solution, all different
+    Generate(GenerateArgs),
+    /// Divide a file into train and test, without look-alikes across them
+    Split(SplitArgs),
+    /// Report what is in a file, and whether it can be trusted
+    Check(CheckArgs),
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Kind::Sudoku(verb) = &args.kind;
+    match verb {
+        Sudoku::Generate(args) => run_generate(args),
+        Sudoku::Split(args) => run_split(args),
+        Sudoku::Check(args) => run_check(args),
+    }
+}
+
+/// Arguments of `trm data sudoku generate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trm data sudoku generate --side 4 --count 3                            look at three of them
+  trm data sudoku generate --side 9 --count 20000 --out train.csv        easy: singles solve them
+  trm data sudoku generate --side 9 --count 1000 --difficulty minimal    no clue to spare
+  trm data sudoku generate --side 6 --count 500 --difficulty givens=14   exactly 14 givens
+
+Writes CSV (source,question,answer,rating); the rating is the number of guesses that a solver needs.
+The same side, difficulty and seed always give the same puzzles, for any number of threads, and a
+larger count continues a smaller one.")]
+struct GenerateArgs {
+    /// Side of the board
+    #[arg(long, value_parser = sides())]
+    side: Geometry,
+    /// How many puzzles
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// easy (solvable by singles), minimal (no clue to spare), or givens=N
+    #[arg(long, value_name = "WHICH", default_value = "easy", value_parser = difficulty)]
+    difficulty: Difficulty,
+    /// Seed of the random streams
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// File to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// `--side`: one of the sides that boards can have.
+fn sides() -> impl TypedValueParser<Value = Geometry> {
+    PossibleValuesParser::new(["4", "6", "9"]).try_map(|side| {
+        let geometry = side.parse().ok().and_then(Geometry::from_side);
+        geometry.ok_or_else(|| format!("no board has side {side}"))
+    })
+}
+
+/// `--difficulty`: `easy`, `minimal` or `givens=N`.
+fn difficulty(text: &str) -> Result<Difficulty, String> {
+    match (text, text.strip_prefix("givens=").map(str::parse)) {
+        ("easy", _) => Ok(Difficulty::Easy),
+        ("minimal", _) => Ok(Difficulty::Minimal),
+        (_, Some(Ok(givens))) => Ok(Difficulty::Givens(givens)),
+        _ => Err("expected easy, minimal, or givens=N with a number N, as in givens=30".to_owned()),
+    }
+}
+
+/// Puzzles made one after another that were all made before, until no more different ones are expected.
+const BARREN: u64 = 10_000;
+
+fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
+    let (geometry, count) = (args.side, args.count as usize);
+    if let Difficulty::Givens(givens) = args.difficulty {
+        let cells = geometry.cells();
+        ensure!(givens <= cells, "--difficulty givens={givens}: a {geometry} board has {cells} cells");
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads(args.threads)).build()?;
+    let progress = Progress::new(count as u64, "generating puzzles");
+    let made = pool.install(|| make(geometry, args.difficulty, args.seed, count, &progress));
+    progress.finish();
+    let puzzles = made?;
+    match &args.out {
+        Some(path) => {
+            write_path(path, &puzzles)?;
+            eprintln!("{count} puzzles of {geometry} in {}", path.display());
+        }
+        None => {
+            // Through memory: the CSV writer's errors would hide a closed pipe.
+            let mut text = Vec::new();
+            write::write(&mut text, &puzzles)?;
+            print(|out| out.write_all(&text))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first `count` different puzzles of the endless list in which puzzle `i` comes from random stream
+/// `i`: neither threads nor the size of a round can change them.
+fn make(
+    geometry: Geometry,
+    difficulty: Difficulty,
+    seed: u64,
+    count: usize,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Puzzle>> {
+    /// Puzzles made at a time: bounds what is made in vain.
+    const ROUND: u64 = 1 << 16;
+    let (mut puzzles, mut seen) = (Vec::with_capacity(count), HashSet::new());
+    let (mut next, mut last_new) = (0, 0);
+    while puzzles.len() < count {
+        let missing = (count - puzzles.len()) as u64;
+        let round = next..next + missing.min(ROUND);
+        next = round.end;
+        let made: Result<Vec<_>, _> = round
+            .clone()
+            .into_par_iter()
+            .map(|i| {
+                let puzzle = generate(geometry, difficulty, &mut stream(seed, Purpose::Generate, i));
+                progress.add(1);
+                puzzle
+            })
+            .collect();
+        for (i, puzzle) in round.zip(made?) {
+            if puzzles.len() < count && seen.insert(puzzle.question) {
+                puzzles.push(puzzle);
+                last_new = i;
+            }
+        }
+        progress.set(puzzles.len() as u64);
+        if next - last_new > BARREN && puzzles.len() < count {
+            bail!(
+                "only {} different puzzles found, {count} asked for: the last {} made were all \
+                 repeats; ask for fewer with --count, or for another --difficulty or --side",
+                puzzles.len(),
+                next - last_new - 1
+            );
+        }
+    }
+    Ok(puzzles)
+}
+
+/// Arguments of `trm data sudoku split`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  trm data sudoku split all.csv --test 1000 --out-train train.csv --out-test test.csv
+
+Guaranteed: no test question is a train question under any symmetry of Sudoku (digits renamed, rows,
+columns, bands and stacks exchanged, the board mirrored). Not guaranteed: that answers differ, too.
+
+Exit code: 0, or 1 when fewer than --test puzzles could be set aside without breaking that.")]
+struct SplitArgs {
+    /// Puzzles: CSV or plain lines
+    file: PathBuf,
+    /// Puzzles to set aside for testing
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    test: u32,
+    /// Seed of the choice
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// File for the puzzles to learn from
+    #[arg(long, value_name = "FILE")]
+    out_train: PathBuf,
+    /// File for the puzzles to be judged by
+    #[arg(long, value_name = "FILE")]
+    out_test: PathBuf,
+}
+
+fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
+    let (file, wanted) = (args.file.display(), args.test as usize);
+    for (option, path, other) in [
+        ("--out-test", &args.out_test, &args.out_train),
+        ("--out-train", &args.out_train, &args.file),
+        ("--out-test", &args.out_test, &args.file),
+    ] {
+        ensure!(
+            !same_file(path, other),
+            "{option} {}: this would replace {}; give a file of its own",
+            path.display(),
+            other.display()
+        );
+    }
+    let puzzles = read_path(&args.file)?;
+    let count = puzzles.len();
+    ensure!(
+        wanted < count,
+        "--test {wanted}: {file} holds {count} puzzles; leave at least one to learn from"
+    );
+    let parts = split::split(puzzles, wanted, &mut stream(args.seed, Purpose::Split, 0));
+    ensure!(
+        !parts.test.is_empty(),
+        "{file}: every group of look-alikes is larger than --test {wanted}; ask for more"
+    );
+    write_path(&args.out_train, &parts.train)?;
+    write_path(&args.out_test, &parts.test)?;
+    print(|out| {
+        writeln!(out, "train  {:>8} puzzles  {}", parts.train.len(), args.out_train.display())?;
+        writeln!(out, "test   {:>8} puzzles  {}", parts.test.len(), args.out_test.display())?;
+        writeln!(out, "guaranteed: no test question is a train question under any symmetry")
+    })?;
+    if parts.test.len() < wanted {
+        let found = parts.test.len();
+        eprintln!(
+            "note: {found} of {wanted} test puzzles: the groups of look-alikes left over are too large"
+        );
+        return Ok(ExitCode::from(1));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether two paths name one file, as far as can be told: one that does not exist yet has its name only.
+fn same_file(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(a) == real(b)
+}
+
+/// Arguments of `trm data sudoku check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  trm data sudoku check train.csv
+
+Every row must be readable, have exactly one solution and a question of its own, and an answer, where
+it has one, that solves it. Exit code: 0 when all do, 1 when some do not, 2 when there is no such file.")]
+struct CheckArgs {
+    /// Puzzles: CSV or plain lines
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let report = check_path(&args.file)?;
+    print(|out| match args.json {
+        true => writeln!(out, "{}", check_json(&args.file, &report)),
+        false => writeln!(out, "{report}"),
+    })?;
+    Ok(ExitCode::from(u8::from(!report.is_clean())))
+}
+
+fn check_json(file: &Path, report: &Report) -> Value {
+    let shapes = report.shapes.iter().map(|(shape, &n)| (shape.to_string(), json!(n)));
+    let givens = report.givens.iter().map(|(givens, &n)| (givens.to_string(), json!(n)));
+    let faults = report.faults.iter().map(ToString::to_string);
+    json!({
+        "file": file.display().to_string(),
+        "clean": report.is_clean(),
+        "rows": report.rows(),
+        "shapes": shapes.collect::<Map<_, _>>(),
+        "unique": report.unique,
+        "ambiguous": report.ambiguous,
+        "unsolvable": report.unsolvable,
+        "answers": report.answered,
+        "valid_answers": report.valid_answers,
+        "duplicates": report.duplicates,
+        "faulty": report.faulty,
+        "faults": faults.collect::<Vec<_>>(),
+        "givens": givens.collect::<Map<_, _>>(),
+    })
+}

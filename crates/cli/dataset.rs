@@ -1,0 +1,150 @@
+//! Puzzles as a run sees them: which lists it learns from and is validated by, and the endless stream
+//! of draws, each under a symmetry of its own.
+
+use crate::config::{DataConfig, RunConfig};
+use crate::progress::Progress;
+use anyhow::{Context, ensure};
+use rand::RngExt;
+use rayon::prelude::*;
+use std::path::Path;
+use trm_autograd::random::{Purpose, stream};
+use trm_data::generate::{Difficulty, generate};
+use trm_data::{Board, Geometry, Puzzle, Symmetry, read, split};
+use trm_model::carry::Slot;
+
+/// Questions with their answers.
+#[derive(Debug)]
+pub struct Dataset {
+    geometry: Geometry,
+    boards: Vec<(Board, Board)>,
+}
+
+impl Dataset {
+    /// Takes puzzles that all have answers and the given geometry.
+    fn new(puzzles: &[Puzzle], geometry: Geometry, from: &str) -> anyhow::Result<Self> {
+        let mut boards = Vec::with_capacity(puzzles.len());
+        for (i, puzzle) in puzzles.iter().enumerate() {
+            let side = puzzle.question.geometry().side();
+            ensure!(
+                side == geometry.side(),
+                "{from}: puzzle {} has side {side}, but the config says data.side = {}",
+                i + 1,
+                geometry.side()
+            );
+            let answer = puzzle.answer.with_context(|| {
+                format!(
+                    "{from}: puzzle {} has no answer; training and evaluation need the four-column CSV",
+                    i + 1
+                )
+            })?;
+            boards.push((puzzle.question, answer));
+        }
+        ensure!(
+            !boards.is_empty(),
+            "{from}: no puzzles left; give a larger file or a smaller data.validation_puzzles"
+        );
+        Ok(Dataset { geometry, boards })
+    }
+
+    /// Number of puzzles.
+    pub fn len(&self) -> usize {
+        self.boards.len()
+    }
+
+    /// Tokens of all questions and of all answers, (puzzles, cells) each.
+    pub fn tokens(&self) -> (Vec<u8>, Vec<u8>) {
+        let cells = self.geometry.cells();
+        let mut questions = vec![0; self.len() * cells];
+        let mut answers = vec![0; self.len() * cells];
+        for (i, (question, answer)) in self.boards.iter().enumerate() {
+            question.tokens_into(&mut questions[i * cells..][..cells]);
+            answer.tokens_into(&mut answers[i * cells..][..cells]);
+        }
+        (questions, answers)
+    }
+
+    /// Writes draw number `draw` of the run: any puzzle, under any symmetry. The same number and seed
+    /// always give the same draw, so neither threads nor restarts matter.
+    pub fn draw(&self, draw: u64, seed: u64, augment: bool, slot: Slot<'_>) {
+        let index = stream(seed, Purpose::Shuffle, draw).random_range(0..self.len());
+        let (question, answer) = &self.boards[index];
+        let symmetry = if augment {
+            Symmetry::random(self.geometry, &mut stream(seed, Purpose::Augment, draw))
+        } else {
+            Symmetry::identity(self.geometry)
+        };
+        symmetry.apply(question).tokens_into(slot.inputs);
+        symmetry.apply(answer).tokens_into(slot.labels);
+        *slot.puzzle = 0;
+    }
+}
+
+/// Reads a file whose puzzles all have answers, at most `limit` of them (0: all).
+///
+/// # Errors
+/// When the file is faulty, or its boards are of another size.
+pub fn read_labelled(path: &Path, geometry: Geometry, limit: usize) -> anyhow::Result<Dataset> {
+    let mut puzzles = read::read_path(path)?;
+    if limit > 0 {
+        puzzles.truncate(limit);
+    }
+    Dataset::new(&puzzles, geometry, &path.display().to_string())
+}
+
+/// What a run learns from, and what it is validated by.
+#[derive(Debug)]
+pub struct Split {
+    /// To learn from.
+    pub train: Dataset,
+    /// Held out.
+    pub validation: Dataset,
+}
+
+/// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
+/// they are split off, none looking like one that is learned from.
+///
+/// # Errors
+/// When a file is faulty or holds too few puzzles.
+pub fn load(config: &RunConfig, file: Option<&Path>, validation: Option<&Path>) -> anyhow::Result<Split> {
+    let data = &config.data;
+    let geometry = Geometry::from_side(data.side).context("data.side: expected 4, 6 or 9")?;
+    let (mut puzzles, from) = match file {
+        Some(path) => (read::read_path(path)?, path.display().to_string()),
+        None => (generated(data, geometry, config.train.seed)?, "generated puzzles".to_owned()),
+    };
+    if data.train_puzzles > 0 {
+        let held_out = if validation.is_some() { 0 } else { data.validation_puzzles };
+        puzzles.truncate(data.train_puzzles + held_out);
+    }
+    if let Some(path) = validation {
+        let validation = read_labelled(path, geometry, data.validation_puzzles)?;
+        return Ok(Split { train: Dataset::new(&puzzles, geometry, &from)?, validation });
+    }
+    let mut rng = stream(config.train.seed, Purpose::Split, 0);
+    let parts = split::split(puzzles, data.validation_puzzles, &mut rng);
+    Ok(Split {
+        train: Dataset::new(&parts.train, geometry, &from)?,
+        validation: Dataset::new(&parts.test, geometry, &from)?,
+    })
+}
+
+/// Fresh puzzles, one random stream each.
+fn generated(data: &DataConfig, geometry: Geometry, seed: u64) -> anyhow::Result<Vec<Puzzle>> {
+    let count = data.generate_easy + data.generate_minimal;
+    ensure!(
+        count > 0,
+        "no puzzles: give --data FILE, or data.generate_easy or data.generate_minimal in the config"
+    );
+    let progress = Progress::new(count as u64, "generating puzzles");
+    let puzzles: Result<Vec<_>, _> = (0..count)
+        .into_par_iter()
+        .map(|i| {
+            let difficulty = if i < data.generate_easy { Difficulty::Easy } else { Difficulty::Minimal };
+            let puzzle = generate(geometry, difficulty, &mut stream(seed, Purpose::Generate, i as u64));
+            progress.add(1);
+            puzzle
+        })
+        .collect();
+    progress.finish();
+    Ok(split::without_repeats(puzzles?))
+}
