@@ -63,7 +63,11 @@ pub struct Intervals {
 
 impl Default for Intervals {
     fn default() -> Self {
-        Intervals { log_every: 50, validate_every: 1000, checkpoint_minutes: 5.0 }
+        Intervals {
+            log_every: 50,
+            validate_every: 1000,
+            checkpoint_minutes: 5.0,
+        }
     }
 }
 
@@ -101,7 +105,9 @@ pub fn load(name_or_path: &str) -> anyhow::Result<RunConfig> {
                     names.join(", ")
                 )
             })?;
-            let stem = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+            let stem = path
+                .file_stem()
+                .map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
             (stem, text)
         }
     };
@@ -118,8 +124,14 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     let Some(geometry) = Geometry::from_side(config.data.side) else {
         bail!("data.side = {}: expected 4, 6 or 9", config.data.side);
     };
-    for (key, follows) in [("cells", geometry.cells()), ("vocab_size", geometry.side() + 2)] {
-        let given = table.get("model").and_then(|model| model.get(key)).and_then(toml::Value::as_integer);
+    for (key, follows) in [
+        ("cells", geometry.cells()),
+        ("vocab_size", geometry.side() + 2),
+    ] {
+        let given = table
+            .get("model")
+            .and_then(|model| model.get(key))
+            .and_then(toml::Value::as_integer);
         let agrees = given.is_none_or(|given| given == follows as i64);
         ensure!(
             agrees,
@@ -144,10 +156,14 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
     config.model.validate()?;
     config.train.validate()?;
     let minutes = config.run.checkpoint_minutes;
-    ensure!(minutes > 0.0 && minutes.is_finite(), "run.checkpoint_minutes = {minutes}: expected more than 0");
-    for (key, value) in
-        [("run.log_every", config.run.log_every), ("run.validate_every", config.run.validate_every)]
-    {
+    ensure!(
+        minutes > 0.0 && minutes.is_finite(),
+        "run.checkpoint_minutes = {minutes}: expected more than 0"
+    );
+    for (key, value) in [
+        ("run.log_every", config.run.log_every),
+        ("run.validate_every", config.run.validate_every),
+    ] {
         ensure!(value >= 1, "{key} = {value}: expected at least 1");
     }
     Ok(())
@@ -172,12 +188,21 @@ mod tests {
             ("[data]\nside = 4\n[model]\nwidht = 3", "widht"),
             ("[data]\nside = 4\n[model]\ncells = 81", "model.cells = 81"),
             ("[data]\nside = 4\n[model]\nwidth = 0", "model.width = 0"),
-            ("[data]\nside = 4\n[train]\nbeta2 = 1.5", "train.beta2 = 1.5"),
-            ("[data]\nside = 4\n[run]\nlog_every = 0", "run.log_every = 0"),
+            (
+                "[data]\nside = 4\n[train]\nbeta2 = 1.5",
+                "train.beta2 = 1.5",
+            ),
+            (
+                "[data]\nside = 4\n[run]\nlog_every = 0",
+                "run.log_every = 0",
+            ),
             ("[model]\nwidth = 8", "data"),
         ] {
             let error = format!("{:#}", parse(text, "test").expect_err(text));
-            assert!(error.contains(expected), "{text:?} gives {error:?}, expected {expected:?}");
+            assert!(
+                error.contains(expected),
+                "{text:?} gives {error:?}, expected {expected:?}"
+            );
         }
     }
 }

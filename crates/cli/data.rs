@@ -109,9 +109,14 @@ fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let (geometry, count) = (args.side, args.count as usize);
     if let Difficulty::Givens(givens) = args.difficulty {
         let cells = geometry.cells();
-        ensure!(givens <= cells, "--difficulty givens={givens}: a {geometry} board has {cells} cells");
+        ensure!(
+            givens <= cells,
+            "--difficulty givens={givens}: a {geometry} board has {cells} cells"
+        );
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads(args.threads)).build()?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads(args.threads))
+        .build()?;
     let progress = Progress::new(count as u64, "generating puzzles");
     let made = pool.install(|| make(geometry, args.difficulty, args.seed, count, &progress));
     progress.finish();
@@ -152,7 +157,11 @@ fn make(
             .clone()
             .into_par_iter()
             .map(|i| {
-                let puzzle = generate(geometry, difficulty, &mut stream(seed, Purpose::Generate, i));
+                let puzzle = generate(
+                    geometry,
+                    difficulty,
+                    &mut stream(seed, Purpose::Generate, i),
+                );
                 progress.add(1);
                 puzzle
             })
@@ -231,9 +240,22 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
     write_path(&args.out_train, &parts.train)?;
     write_path(&args.out_test, &parts.test)?;
     print(|out| {
-        writeln!(out, "train  {:>8} puzzles  {}", parts.train.len(), args.out_train.display())?;
-        writeln!(out, "test   {:>8} puzzles  {}", parts.test.len(), args.out_test.display())?;
-        writeln!(out, "guaranteed: no test question is a train question under any symmetry")
+        writeln!(
+            out,
+            "train  {:>8} puzzles  {}",
+            parts.train.len(),
+            args.out_train.display()
+        )?;
+        writeln!(
+            out,
+            "test   {:>8} puzzles  {}",
+            parts.test.len(),
+            args.out_test.display()
+        )?;
+        writeln!(
+            out,
+            "guaranteed: no test question is a train question under any symmetry"
+        )
     })?;
     if parts.test.len() < wanted {
         let found = parts.test.len();
@@ -277,8 +299,14 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check_json(file: &Path, report: &Report) -> Value {
-    let shapes = report.shapes.iter().map(|(shape, &n)| (shape.to_string(), json!(n)));
-    let givens = report.givens.iter().map(|(givens, &n)| (givens.to_string(), json!(n)));
+    let shapes = report
+        .shapes
+        .iter()
+        .map(|(shape, &n)| (shape.to_string(), json!(n)));
+    let givens = report
+        .givens
+        .iter()
+        .map(|(givens, &n)| (givens.to_string(), json!(n)));
     let faults = report.faults.iter().map(ToString::to_string);
     json!({
         "file": file.display().to_string(),

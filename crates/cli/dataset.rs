@@ -105,20 +105,34 @@ pub struct Split {
 ///
 /// # Errors
 /// When a file is faulty or holds too few puzzles.
-pub fn load(config: &RunConfig, file: Option<&Path>, validation: Option<&Path>) -> anyhow::Result<Split> {
+pub fn load(
+    config: &RunConfig,
+    file: Option<&Path>,
+    validation: Option<&Path>,
+) -> anyhow::Result<Split> {
     let data = &config.data;
     let geometry = Geometry::from_side(data.side).context("data.side: expected 4, 6 or 9")?;
     let (mut puzzles, from) = match file {
         Some(path) => (read::read_path(path)?, path.display().to_string()),
-        None => (generated(data, geometry, config.train.seed)?, "generated puzzles".to_owned()),
+        None => (
+            generated(data, geometry, config.train.seed)?,
+            "generated puzzles".to_owned(),
+        ),
     };
     if data.train_puzzles > 0 {
-        let held_out = if validation.is_some() { 0 } else { data.validation_puzzles };
+        let held_out = if validation.is_some() {
+            0
+        } else {
+            data.validation_puzzles
+        };
         puzzles.truncate(data.train_puzzles + held_out);
     }
     if let Some(path) = validation {
         let validation = read_labelled(path, geometry, data.validation_puzzles)?;
-        return Ok(Split { train: Dataset::new(&puzzles, geometry, &from)?, validation });
+        return Ok(Split {
+            train: Dataset::new(&puzzles, geometry, &from)?,
+            validation,
+        });
     }
     let mut rng = stream(config.train.seed, Purpose::Split, 0);
     let parts = split::split(puzzles, data.validation_puzzles, &mut rng);
@@ -139,8 +153,16 @@ fn generated(data: &DataConfig, geometry: Geometry, seed: u64) -> anyhow::Result
     let puzzles: Result<Vec<_>, _> = (0..count)
         .into_par_iter()
         .map(|i| {
-            let difficulty = if i < data.generate_easy { Difficulty::Easy } else { Difficulty::Minimal };
-            let puzzle = generate(geometry, difficulty, &mut stream(seed, Purpose::Generate, i as u64));
+            let difficulty = if i < data.generate_easy {
+                Difficulty::Easy
+            } else {
+                Difficulty::Minimal
+            };
+            let puzzle = generate(
+                geometry,
+                difficulty,
+                &mut stream(seed, Purpose::Generate, i as u64),
+            );
             progress.add(1);
             puzzle
         })

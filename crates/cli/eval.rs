@@ -70,14 +70,30 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = weights::load(&args.weights, Kernels::best()?)?;
     let cells = loaded.net.config().cells;
-    let geometry = Geometry::from_cells(cells)
-        .with_context(|| format!("{}: plays boards of {cells} cells, not Sudoku", args.weights.display()))?;
+    let geometry = Geometry::from_cells(cells).with_context(|| {
+        format!(
+            "{}: plays boards of {cells} cells, not Sudoku",
+            args.weights.display()
+        )
+    })?;
     let data = dataset::read_labelled(&args.data, geometry, args.limit.unwrap_or(0) as usize)?;
-    let options = SolveOptions { steps: args.supervision_steps as usize, halt: args.halt.into() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads(args.threads)).build()?;
+    let options = SolveOptions {
+        steps: args.supervision_steps as usize,
+        halt: args.halt.into(),
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads(args.threads))
+        .build()?;
     let start = Instant::now();
-    let score =
-        pool.install(|| score(&loaded.net, &loaded.params, &data, usize::from(args.micro_batch), options));
+    let score = pool.install(|| {
+        score(
+            &loaded.net,
+            &loaded.params,
+            &data,
+            usize::from(args.micro_batch),
+            options,
+        )
+    });
     let seconds = start.elapsed().as_secs_f64();
     let report = json!({
         "puzzles": data.len(),
@@ -94,7 +110,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("exact accuracy     {:.2} %", 100.0 * score.exact);
         println!("cell accuracy      {:.2} %", 100.0 * score.cells);
         println!("mean steps         {:.2}", score.steps);
-        println!("seconds            {seconds:.1} ({:.1} puzzles/s)", data.len() as f64 / seconds);
+        println!(
+            "seconds            {seconds:.1} ({:.1} puzzles/s)",
+            data.len() as f64 / seconds
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -171,8 +171,15 @@ fn cpu_name(cpuinfo: &str) -> String {
 
 /// Bytes of memory in the text of `/proc/meminfo`.
 fn total_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 /// The caches that a folder of sysfs describes; none where there is no such folder.
@@ -181,7 +188,11 @@ fn caches(folder: &Path) -> Vec<Cache> {
         let read = |name| std::fs::read_to_string(folder.join(format!("index{index}/{name}")));
         let kind = read("type").ok()?.trim().to_lowercase();
         let (level, bytes) = (read("level").ok()?, size(read("size").ok()?.trim())?);
-        Some(Cache { level: level.trim().parse().ok()?, kind, bytes })
+        Some(Cache {
+            level: level.trim().parse().ok()?,
+            kind,
+            bytes,
+        })
     };
     (0..8).map_while(cache).collect()
 }
@@ -244,26 +255,34 @@ impl Summary<'_> {
 fn tensors(loaded: &Loaded) -> Vec<Summary<'_>> {
     let (params, config) = (&loaded.params, loaded.net.config());
     let specs = loaded.net.layout().specs().iter();
-    let mut tensors: Vec<_> =
-        specs.map(|s| Summary::of(&s.name, s.shape.dims(), &params.values[s.at.clone()])).collect();
+    let mut tensors: Vec<_> = specs
+        .map(|s| Summary::of(&s.name, s.shape.dims(), &params.values[s.at.clone()]))
+        .collect();
     tensors.push(Summary::of("H_init", &[config.width], &params.h_init));
     tensors.push(Summary::of("L_init", &[config.width], &params.l_init));
     if !params.puzzle_emb.is_empty() {
         let shape = [config.puzzle_identifiers, config.puzzle_emb_ndim];
-        tensors.push(Summary::of("puzzle_emb.weights", &shape, &params.puzzle_emb));
+        tensors.push(Summary::of(
+            "puzzle_emb.weights",
+            &shape,
+            &params.puzzle_emb,
+        ));
     }
     tensors
 }
 
 /// Metadata that is not shown elsewhere.
 fn origin(loaded: &Loaded) -> impl Iterator<Item = (&String, &String)> {
-    loaded.metadata.iter().filter(|(key, _)| !["format", "model"].contains(&key.as_str()))
+    loaded
+        .metadata
+        .iter()
+        .filter(|(key, _)| !["format", "model"].contains(&key.as_str()))
 }
 
 fn weights_json(path: &Path, loaded: &Loaded) -> Value {
-    let tensors = tensors(loaded)
-        .into_iter()
-        .map(|t| json!({ "name": t.name, "shape": t.shape, "min": t.min, "max": t.max, "rms": t.rms }));
+    let tensors = tensors(loaded).into_iter().map(
+        |t| json!({ "name": t.name, "shape": t.shape, "min": t.min, "max": t.max, "rms": t.rms }),
+    );
     // Metadata are strings; those that hold whole JSON objects are taken apart.
     let metadata = origin(loaded).map(|(key, text)| {
         let object = serde_json::from_str(text).ok().filter(Value::is_object);
@@ -283,11 +302,20 @@ fn weights_json(path: &Path, loaded: &Loaded) -> Value {
 fn weights_text(path: &Path, loaded: &Loaded) -> anyhow::Result<String> {
     let mut head = vec![
         ["file".to_owned(), path.display().to_string()],
-        ["parameters".to_owned(), loaded.net.layout().len().to_string()],
-        ["puzzle embeddings".to_owned(), format!("{} values more", loaded.params.puzzle_emb.len())],
+        [
+            "parameters".to_owned(),
+            loaded.net.layout().len().to_string(),
+        ],
+        [
+            "puzzle embeddings".to_owned(),
+            format!("{} values more", loaded.params.puzzle_emb.len()),
+        ],
         [
             "work".to_owned(),
-            format!("{:.4} GFLOP a supervision step of one puzzle", loaded.net.flops().0 / 1e9),
+            format!(
+                "{:.4} GFLOP a supervision step of one puzzle",
+                loaded.net.flops().0 / 1e9
+            ),
         ],
     ];
     let indented = |text: &str| text.trim_end().replace('\n', "\n  ");
@@ -310,9 +338,15 @@ mod tests {
 
     #[test]
     fn descriptions_of_machines_are_read_or_left_out() {
-        assert_eq!(cpu_name("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n"), "Some CPU @ 2 GHz");
+        assert_eq!(
+            cpu_name("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n"),
+            "Some CPU @ 2 GHz"
+        );
         assert_eq!(cpu_name("processor : 0\n"), "unknown");
-        assert_eq!(total_memory("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16384));
+        assert_eq!(
+            total_memory("MemTotal:       16 kB\nMemFree: 1 kB\n"),
+            Some(16384)
+        );
         assert_eq!(total_memory("MemTotal: many\n"), None);
         assert_eq!(
             ["48K", "2M", "7", "3X", "K"].map(size),
@@ -323,7 +357,10 @@ mod tests {
 
     #[test]
     fn sizes_are_written_for_people() {
-        assert_eq!([0, 1023, 49152, 3 << 19].map(bytes), ["0 B", "1023 B", "48 KiB", "1.5 MiB"]);
+        assert_eq!(
+            [0, 1023, 49152, 3 << 19].map(bytes),
+            ["0 B", "1023 B", "48 KiB", "1.5 MiB"]
+        );
     }
 
     #[test]

@@ -23,10 +23,16 @@ impl Progress {
     /// Nothing of `total` done yet.
     pub fn new(total: u64, what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
-            let style =
-                ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            let bar =
+                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+            let style = ProgressStyle::with_template(
+                "{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}",
+            );
+            bar.set_style(
+                style
+                    .unwrap_or_else(|_| ProgressStyle::default_bar())
+                    .progress_chars("=> "),
+            );
             bar.set_message(what);
             bar.enable_steady_tick(Duration::from_millis(500));
             bar

@@ -59,12 +59,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let geometry = puzzles[0].question.geometry();
     let (path, loaded) = find(args.weights.as_deref(), geometry)?;
     eprintln!("weights: {}", path.display());
-    let options = SolveOptions { steps: args.supervision_steps as usize, halt: args.halt.into() };
+    let options = SolveOptions {
+        steps: args.supervision_steps as usize,
+        halt: args.halt.into(),
+    };
     let mut out = std::io::stdout().lock();
     let valid = if args.trace {
         trace(&mut out, &loaded, &puzzles, options)
     } else {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads(args.threads)).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads(args.threads))
+            .build()?;
         let answers = pool.install(|| solve(&loaded, &puzzles, options));
         print(&mut out, &puzzles, &answers, args.json)
     };
@@ -83,7 +88,9 @@ fn read_puzzles(argument: Option<&str>) -> anyhow::Result<Vec<Puzzle>> {
         None => read::read_str(EXAMPLE, "example")?,
         Some("-") => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read standard input as text")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("cannot read standard input as text")?;
             read::read_str(&text, "standard input")?
         }
         Some(file) if Path::new(file).exists() => read::read_path(file)?,
@@ -100,7 +107,8 @@ fn read_puzzles(argument: Option<&str>) -> anyhow::Result<Vec<Puzzle>> {
 
 fn looks_like_a_puzzle(text: &str) -> bool {
     let board = |c: char| c.is_ascii_digit() || c == '.';
-    !text.is_empty() && (text.chars().all(board) || Geometry::from_cells(text.chars().count()).is_some())
+    !text.is_empty()
+        && (text.chars().all(board) || Geometry::from_cells(text.chars().count()).is_some())
 }
 
 fn tokens(puzzles: &[Puzzle], cells: usize) -> Vec<u8> {
@@ -114,14 +122,25 @@ fn tokens(puzzles: &[Puzzle], cells: usize) -> Vec<u8> {
 fn solve(loaded: &Loaded, puzzles: &[Puzzle], options: SolveOptions) -> Vec<Answer> {
     let progress = Progress::new(puzzles.len() as u64, "solving");
     let inputs = tokens(puzzles, loaded.net.config().cells);
-    let answers =
-        solve_all(&loaded.net, &loaded.params, &inputs, MICRO_BATCH, options, |n| progress.add(n as u64));
+    let answers = solve_all(
+        &loaded.net,
+        &loaded.params,
+        &inputs,
+        MICRO_BATCH,
+        options,
+        |n| progress.add(n as u64),
+    );
     progress.finish();
     answers
 }
 
 /// Prints every answer; true when all are valid.
-fn print(out: &mut impl Write, puzzles: &[Puzzle], answers: &[Answer], json: bool) -> std::io::Result<bool> {
+fn print(
+    out: &mut impl Write,
+    puzzles: &[Puzzle],
+    answers: &[Answer],
+    json: bool,
+) -> std::io::Result<bool> {
     let mut all_valid = true;
     for (puzzle, answer) in puzzles.iter().zip(answers) {
         let question = &puzzle.question;
@@ -155,7 +174,11 @@ fn verdict(board: &Board, question: &Board, answer: &Answer) -> String {
     } else {
         format!("not valid: {} conflicts", board.conflicts().count())
     };
-    format!("step {}: {rules}; halt probability {:.3}", answer.steps, answer.halt_probability())
+    format!(
+        "step {}: {rules}; halt probability {:.3}",
+        answer.steps,
+        answer.halt_probability()
+    )
 }
 
 /// Shows every supervision step of every puzzle; true when the last boards are all valid.
@@ -180,7 +203,9 @@ fn trace(
             boards.push(board);
         });
         failed?;
-        all_valid &= boards.last().is_some_and(|board| board.is_valid_solution_of(question));
+        all_valid &= boards
+            .last()
+            .is_some_and(|board| board.is_valid_solution_of(question));
     }
     out.flush()?;
     Ok(all_valid)
@@ -195,9 +220,18 @@ fn show(
     answer: &Answer,
 ) -> std::io::Result<()> {
     let changed = before.map_or(board.digits().len(), |before| {
-        before.digits().iter().zip(board.digits()).filter(|(a, b)| a != b).count()
+        before
+            .digits()
+            .iter()
+            .zip(board.digits())
+            .filter(|(a, b)| a != b)
+            .count()
     });
-    writeln!(out, "{}; {changed} cells changed", verdict(board, question, answer))?;
+    writeln!(
+        out,
+        "{}; {changed} cells changed",
+        verdict(board, question, answer)
+    )?;
     if changed > 0 {
         writeln!(out, "{}", board.render())?;
     }

@@ -71,13 +71,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     config.train.steps = args.steps.unwrap_or(config.train.steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
     let threads = threads(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    pool.install(|| if args.dry_run { dry_run(&config, threads) } else { train(args, config, threads) })
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    pool.install(|| {
+        if args.dry_run {
+            dry_run(&config, threads)
+        } else {
+            train(args, config, threads)
+        }
+    })
 }
 
 /// The number of workers: as asked, or all cores.
 pub fn threads(asked: Option<u16>) -> usize {
-    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    asked.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    )
 }
 
 /// A prepared run.
@@ -94,9 +105,15 @@ struct Run {
 }
 
 fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
-    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let mut run =
-        if args.resume { resume(args, &config, out, threads)? } else { begin(args, config, out, threads)? };
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(&config.name));
+    let mut run = if args.resume {
+        resume(args, &config, out, threads)?
+    } else {
+        begin(args, config, out, threads)?
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -128,11 +145,19 @@ fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow
         let loaded = weights::load(path, kernels)?;
         let same = |a: &Network, b: &Network| {
             let shapes = |net: &Network| {
-                net.layout().specs().iter().map(|s| (s.name.clone(), s.shape)).collect::<Vec<_>>()
+                net.layout()
+                    .specs()
+                    .iter()
+                    .map(|s| (s.name.clone(), s.shape))
+                    .collect::<Vec<_>>()
             };
             shapes(a) == shapes(b) && a.config().puzzle_emb_ndim == b.config().puzzle_emb_ndim
         };
-        ensure!(same(&net, &loaded.net), "{}: its network has other sizes than the config's", path.display());
+        ensure!(
+            same(&net, &loaded.net),
+            "{}: its network has other sizes than the config's",
+            path.display()
+        );
         params = loaded.params;
     }
     let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
@@ -143,7 +168,15 @@ fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow
         .with_context(|| format!("cannot write to {}", out.display()))?;
     std::fs::write(out.join("metrics.jsonl"), "")
         .with_context(|| format!("cannot write to {}", out.display()))?;
-    Ok(Run { config, trainer, data, out, seconds_before: 0.0, start: Instant::now(), best: -1.0 })
+    Ok(Run {
+        config,
+        trainer,
+        data,
+        out,
+        seconds_before: 0.0,
+        start: Instant::now(),
+        best: -1.0,
+    })
 }
 
 /// The run in `out`, as its checkpoint left it.
@@ -165,7 +198,11 @@ fn resume(args: &Args, config: &RunConfig, out: PathBuf, threads: usize) -> anyh
     let seconds_before = text("seconds").parse().unwrap_or(0.0);
     let best = text("best").parse().unwrap_or(-1.0);
     keep_metrics_until(&out.join("metrics.jsonl"), resumed.trainer.step)?;
-    eprintln!("resuming {} at step {}", out.display(), resumed.trainer.step);
+    eprintln!(
+        "resuming {} at step {}",
+        out.display(),
+        resumed.trainer.step
+    );
     Ok(Run {
         config: stored,
         trainer: resumed.trainer,
@@ -184,7 +221,11 @@ fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
         serde_json::from_str::<serde_json::Value>(line)
             .is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s <= step))
     };
-    let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
+    let kept: String = text
+        .lines()
+        .filter(known)
+        .flat_map(|line| [line, "\n"])
+        .collect();
     std::fs::write(path, kept).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -205,18 +246,26 @@ impl Run {
     /// Trains to the last step; false when stopped before.
     fn go(&mut self, stop: &AtomicBool, deadline: Option<f64>) -> anyhow::Result<bool> {
         let (steps, batch) = (self.config.train.steps, self.config.train.batch as u64);
-        let (log_every, validate_every) = (self.config.run.log_every, self.config.run.validate_every);
+        let (log_every, validate_every) =
+            (self.config.run.log_every, self.config.run.validate_every);
         let progress = Progress::new(steps, "training");
         let (mut sums, mut since, mut saved) = (Metrics::default(), Instant::now(), Instant::now());
         while self.trainer.step < steps {
             let first = self.trainer.step * batch;
-            let (data, seed, augment) = (&self.data.train, self.config.train.seed, self.config.data.augment);
-            let metrics = self.trainer.step(|row, slot| data.draw(first + row as u64, seed, augment, slot));
+            let (data, seed, augment) = (
+                &self.data.train,
+                self.config.train.seed,
+                self.config.data.augment,
+            );
+            let metrics = self
+                .trainer
+                .step(|row, slot| data.draw(first + row as u64, seed, augment, slot));
             sums.add(&metrics);
             let step = self.trainer.step;
             progress.set(step);
             if step.is_multiple_of(log_every) || step == steps {
-                let rate = (((step - 1) % log_every + 1) * batch) as f64 / since.elapsed().as_secs_f64();
+                let rate =
+                    (((step - 1) % log_every + 1) * batch) as f64 / since.elapsed().as_secs_f64();
                 self.log(&progress, &sums, rate)?;
                 (sums, since) = (Metrics::default(), Instant::now());
             }
@@ -275,16 +324,27 @@ impl Run {
 
     fn write_metrics(&self, line: &serde_json::Value) -> anyhow::Result<()> {
         let path = self.out.join("metrics.jsonl");
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)?;
         writeln!(file, "{line}").with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Exact accuracy on the puzzles held out, as evaluation measures it; keeps the best weights.
     fn validate(&mut self, progress: &Progress) -> anyhow::Result<()> {
         let params = self.trainer.averaged();
-        let options = SolveOptions { steps: self.config.model.halt_max_steps, halt: Halt::Never };
-        let score =
-            score(&self.trainer.net, &params, &self.data.validation, self.config.train.micro_batch, options);
+        let options = SolveOptions {
+            steps: self.config.model.halt_max_steps,
+            halt: Halt::Never,
+        };
+        let score = score(
+            &self.trainer.net,
+            &params,
+            &self.data.validation,
+            self.config.train.micro_batch,
+            options,
+        );
         let step = self.trainer.step;
         self.write_metrics(&json!({
             "step": step,
@@ -300,10 +360,20 @@ impl Run {
         ));
         let mut metadata = self.metadata()?;
         metadata.insert("validation_exact_accuracy".into(), score.exact.to_string());
-        weights::save(&self.out.join("weights.safetensors"), &self.trainer.net, &params, &metadata)?;
+        weights::save(
+            &self.out.join("weights.safetensors"),
+            &self.trainer.net,
+            &params,
+            &metadata,
+        )?;
         if score.exact > self.best {
             self.best = score.exact;
-            weights::save(&self.out.join("best.safetensors"), &self.trainer.net, &params, &metadata)?;
+            weights::save(
+                &self.out.join("best.safetensors"),
+                &self.trainer.net,
+                &params,
+                &metadata,
+            )?;
         }
         Ok(())
     }
@@ -319,7 +389,11 @@ impl Run {
     }
 
     fn save_checkpoint(&self) -> anyhow::Result<()> {
-        Ok(checkpoint::save(&self.out.join("checkpoint.safetensors"), &self.trainer, &self.metadata()?)?)
+        Ok(checkpoint::save(
+            &self.out.join("checkpoint.safetensors"),
+            &self.trainer,
+            &self.metadata()?,
+        )?)
     }
 }
 
@@ -349,17 +423,28 @@ pub fn score(
 ) -> Score {
     let (questions, labels) = data.tokens();
     let progress = Progress::new(data.len() as u64, "solving");
-    let answers = solve_all(net, params, &questions, micro_batch, options, |n| progress.add(n as u64));
+    let answers = solve_all(net, params, &questions, micro_batch, options, |n| {
+        progress.add(n as u64)
+    });
     progress.finish();
     let (mut exact, mut right, mut steps) = (0, 0, 0);
     for (answer, labels) in answers.iter().zip(labels.chunks_exact(net.config().cells)) {
-        let agreeing = answer.tokens.iter().zip(labels).filter(|(a, b)| a == b).count();
+        let agreeing = answer
+            .tokens
+            .iter()
+            .zip(labels)
+            .filter(|(a, b)| a == b)
+            .count();
         exact += usize::from(agreeing == labels.len());
         right += agreeing;
         steps += answer.steps;
     }
     let n = answers.len() as f64;
-    Score { exact: exact as f64 / n, cells: right as f64 / labels.len() as f64, steps: steps as f64 / n }
+    Score {
+        exact: exact as f64 / n,
+        cells: right as f64 / labels.len() as f64,
+        steps: steps as f64 / n,
+    }
 }
 
 /// Prints size, memory and estimated time.
@@ -368,8 +453,8 @@ fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     let c = &config.train;
     let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
     let values = 4 * net.layout().len();
-    let copies =
-        4 + usize::from(c.ema_rate > 0.0) - 1 + c.gradient_shards.min(c.batch.div_ceil(c.micro_batch));
+    let copies = 4 + usize::from(c.ema_rate > 0.0) - 1
+        + c.gradient_shards.min(c.batch.div_ceil(c.micro_batch));
     let worker = 4 * Memory::floats(&net, c.micro_batch.min(c.batch), Mode::Train);
     let carry = c.batch * Carry::row_bytes(net.config());
     let packed = 4 * net.layout().packed_len();
@@ -386,13 +471,27 @@ fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
         c.batch,
         1024.0 * mib(carry / c.batch)
     );
-    println!("workers             {:.1} MiB ({threads} of {:.1})", mib(threads * worker), mib(worker));
-    println!("memory              {:.1} MiB", mib(copies * values + packed + carry + threads * worker));
+    println!(
+        "workers             {:.1} MiB ({threads} of {:.1})",
+        mib(threads * worker),
+        mib(worker)
+    );
+    println!(
+        "memory              {:.1} MiB",
+        mib(copies * values + packed + carry + threads * worker)
+    );
     let (_, flops) = net.flops();
     println!("one sample          {:.3} GFLOP", flops / 1e9);
     let per_step = time_of_a_step(config, threads)?;
-    println!("one optimiser step  {per_step:.3} s ({:.1} samples/s)", c.batch as f64 / per_step);
-    println!("{} steps        {:.2} hours", c.steps, per_step * c.steps as f64 / 3600.0);
+    println!(
+        "one optimiser step  {per_step:.3} s ({:.1} samples/s)",
+        c.batch as f64 / per_step
+    );
+    println!(
+        "{} steps        {:.2} hours",
+        c.steps,
+        per_step * c.steps as f64 / 3600.0
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,13 +7,20 @@ use trm_kernels::Kernels;
 use trm_model::weights::{Loaded, load};
 
 /// Shipped weights, by side of the board.
-const SHIPPED: [(usize, &str); 3] =
-    [(4, "sudoku4.safetensors"), (6, "sudoku6.safetensors"), (9, "sudoku9-easy.safetensors")];
+const SHIPPED: [(usize, &str); 3] = [
+    (4, "sudoku4.safetensors"),
+    (6, "sudoku6.safetensors"),
+    (9, "sudoku9-easy.safetensors"),
+];
 
 /// Folders that may hold the shipped weights: here, beside the program, and where it was built.
 fn folders() -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from("weights")];
-    if let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+    if let Some(folder) = std::env::current_exe()
+        .ok()
+        .as_deref()
+        .and_then(Path::parent)
+    {
         folders.push(folder.join("weights"));
     }
     folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("weights"));
@@ -41,9 +48,18 @@ pub fn find(path: Option<&Path>, geometry: Geometry) -> anyhow::Result<(PathBuf,
 
 fn shipped(geometry: Geometry) -> anyhow::Result<PathBuf> {
     let side = geometry.side();
-    let (_, name) = SHIPPED.iter().find(|(s, _)| *s == side).context("no weights for this size")?;
-    match folders().into_iter().map(|folder| folder.join(name)).find(|path| path.exists()) {
+    let (_, name) = SHIPPED
+        .iter()
+        .find(|(s, _)| *s == side)
+        .context("no weights for this size")?;
+    match folders()
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
+    {
         Some(path) => Ok(path),
-        None => bail!("no weights/{name} here: run in the project's folder, or give --weights FILE"),
+        None => {
+            bail!("no weights/{name} here: run in the project's folder, or give --weights FILE")
+        }
     }
 }

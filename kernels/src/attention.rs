@@ -51,10 +51,22 @@ pub fn forward(
             let rows = start..positions.min(start + BLOCK);
             let q = q.row_range(rows.clone());
             let mut p = MatMut::new(scores, rows.len(), positions);
-            k.matmul(p.reborrow(), Lhs::Plain(q), Rhs::Transposed(keys), Write::Overwrite, scratch);
+            k.matmul(
+                p.reborrow(),
+                Lhs::Plain(q),
+                Rhs::Transposed(keys),
+                Write::Overwrite,
+                scratch,
+            );
             k.softmax_forward(p.reborrow(), &mut lse[rows.clone()], scale);
             let o = o.block(rows, head * width..(head + 1) * width);
-            k.matmul(o, Lhs::Plain(p.as_ref()), Rhs::Plain(v), Write::Overwrite, scratch);
+            k.matmul(
+                o,
+                Lhs::Plain(p.as_ref()),
+                Rhs::Plain(v),
+                Write::Overwrite,
+                scratch,
+            );
         }
     }
 }
@@ -89,7 +101,8 @@ pub fn backward(
     let (d_p, delta) = rest.split_at_mut(BLOCK * positions);
     d_qkv.fill(0.0);
     for (head, lse) in saved.lse.chunks_exact(positions.max(1)).enumerate() {
-        let [q, keys, v] = [0, 1, 2].map(|part| saved.qkv.columns(columns(part, head, heads, width)));
+        let [q, keys, v] =
+            [0, 1, 2].map(|part| saved.qkv.columns(columns(part, head, heads, width)));
         let [d_q, d_keys, d_v] = [0, 1, 2].map(|part| columns(part, head, heads, width));
         let of_head = head * width..(head + 1) * width;
         for start in (0..positions).step_by(BLOCK) {
@@ -101,20 +114,50 @@ pub fn backward(
             let mut d_p = MatMut::new(d_p, rows.len(), positions);
             let delta = &mut delta[..rows.len()];
             // p, as the forward pass had it
-            k.matmul(p.reborrow(), Lhs::Plain(q), Rhs::Transposed(keys), Write::Overwrite, scratch);
+            k.matmul(
+                p.reborrow(),
+                Lhs::Plain(q),
+                Rhs::Transposed(keys),
+                Write::Overwrite,
+                scratch,
+            );
             k.softmax_recompute(p.reborrow(), &lse[rows.clone()], scale);
             // o = p v
             let d_v = d_qkv.columns(d_v.clone());
-            k.matmul(d_v, Lhs::Transposed(p.as_ref()), Rhs::Plain(d_o), Write::Add, scratch);
-            k.matmul(d_p.reborrow(), Lhs::Plain(d_o), Rhs::Transposed(v), Write::Overwrite, scratch);
+            k.matmul(
+                d_v,
+                Lhs::Transposed(p.as_ref()),
+                Rhs::Plain(d_o),
+                Write::Add,
+                scratch,
+            );
+            k.matmul(
+                d_p.reborrow(),
+                Lhs::Plain(d_o),
+                Rhs::Transposed(v),
+                Write::Overwrite,
+                scratch,
+            );
             // p = softmax(s)
             k.row_dots(delta, d_o, o);
             k.softmax_backward(d_p.reborrow(), p.as_ref(), delta, scale);
             // s = q kᵀ
             let d_q = d_qkv.block(rows, d_q.clone());
-            k.matmul(d_q, Lhs::Plain(d_p.as_ref()), Rhs::Plain(keys), Write::Overwrite, scratch);
+            k.matmul(
+                d_q,
+                Lhs::Plain(d_p.as_ref()),
+                Rhs::Plain(keys),
+                Write::Overwrite,
+                scratch,
+            );
             let d_keys = d_qkv.columns(d_keys.clone());
-            k.matmul(d_keys, Lhs::Transposed(d_p.as_ref()), Rhs::Plain(q), Write::Add, scratch);
+            k.matmul(
+                d_keys,
+                Lhs::Transposed(d_p.as_ref()),
+                Rhs::Plain(q),
+                Write::Add,
+                scratch,
+            );
         }
     }
 }

@@ -163,7 +163,9 @@ impl Kernels {
     /// When `name` is unknown, or an instruction set that this CPU lacks.
     pub fn named(name: &str) -> Result<&'static Kernels, UnknownIsa> {
         let found = tables().iter().find(|k| k.name == name);
-        found.ok_or_else(|| UnknownIsa { name: name.to_owned() })
+        found.ok_or_else(|| UnknownIsa {
+            name: name.to_owned(),
+        })
     }
 
     /// The ISA's name: one of [`ISA_NAMES`].
@@ -207,8 +209,17 @@ pub struct UnknownIsa {
 impl std::fmt::Display for UnknownIsa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let here: Vec<_> = tables().iter().map(Kernels::name).collect();
-        let what = if ISA_NAMES.contains(&self.name.as_str()) { "this CPU lacks" } else { "there is no" };
-        write!(f, "{what} instruction set \"{}\"; this CPU has: {}", self.name, here.join(", "))
+        let what = if ISA_NAMES.contains(&self.name.as_str()) {
+            "this CPU lacks"
+        } else {
+            "there is no"
+        };
+        write!(
+            f,
+            "{what} instruction set \"{}\"; this CPU has: {}",
+            self.name,
+            here.join(", ")
+        )
     }
 }
 

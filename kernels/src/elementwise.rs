@@ -26,7 +26,10 @@ pub(crate) fn scale<I: Isa>(isa: I, y: &mut [f32], factor: f32) {
 /// dots[i] = sum_j a[i,j] * b[i,j]; overwrites `dots`. a, b: (N, M)   dots: (N)
 #[inline(always)]
 pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) {
-    assert!(a.rows() == dots.len() && b.rows() == dots.len() && a.cols() == b.cols(), "equal shapes");
+    assert!(
+        a.rows() == dots.len() && b.rows() == dots.len() && a.cols() == b.cols(),
+        "equal shapes"
+    );
     for (i, value) in dots.iter_mut().enumerate() {
         *value = dot(isa, a.row(i), b.row(i));
     }

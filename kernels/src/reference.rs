@@ -7,12 +7,17 @@
 /// Aᵀ of the matrix A.   a: (rows, cols)   result: (cols, rows)
 pub fn transpose(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {
     assert_eq!(a.len(), rows * cols, "a is {rows} x {cols}");
-    (0..rows * cols).map(|at| a[at % rows * cols + at / rows]).collect()
+    (0..rows * cols)
+        .map(|at| a[at % rows * cols + at / rows])
+        .collect()
 }
 
 /// C\[i,j\] = sum_p A\[i,p\] B\[p,j\].   a: (m, k)   b: (k, n)   result: (m, n)
 pub fn matmul(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
-    assert!(a.len() == m * k && b.len() == k * n, "{m}x{n} = {m}x{k} · {k}x{n}");
+    assert!(
+        a.len() == m * k && b.len() == k * n,
+        "{m}x{n} = {m}x{k} · {k}x{n}"
+    );
     let mut c = vec![0.0; m * n];
     for i in 0..m {
         for p in 0..k {
@@ -29,16 +34,24 @@ pub fn matmul(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
 pub fn matmul_bound(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
     let size = |x: &[f64]| x.iter().map(|x| x.abs()).collect::<Vec<_>>();
     let sizes = matmul(&size(a), &size(b), m, n, k);
-    sizes.iter().map(|size| 2.0 * k as f64 * size * 2f64.powi(-24)).collect()
+    sizes
+        .iter()
+        .map(|size| 2.0 * k as f64 * size * 2f64.powi(-24))
+        .collect()
 }
 
 /// y\[i,j\] = x\[i,j\] r\[i\], r\[i\] = (mean_j x\[i,j\]² + eps)^(-1/2).   x, y: (rows, cols)   r: (rows)
 pub fn rms_norm_rows(x: &[f64], rows: usize, cols: usize, eps: f64) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(x.len(), rows * cols, "x is {rows} x {cols}");
     let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
-    let r: Vec<_> =
-        (0..rows).map(|i| 1.0 / (square(&x[i * cols..][..cols]) / cols as f64 + eps).sqrt()).collect();
-    let y = x.iter().enumerate().map(|(at, x)| x * r[at / cols]).collect();
+    let r: Vec<_> = (0..rows)
+        .map(|i| 1.0 / (square(&x[i * cols..][..cols]) / cols as f64 + eps).sqrt())
+        .collect();
+    let y = x
+        .iter()
+        .enumerate()
+        .map(|(at, x)| x * r[at / cols])
+        .collect();
     (y, r)
 }
 
@@ -56,7 +69,10 @@ pub fn sigmoid(x: f64) -> f64 {
 /// a = silu(gate) ⊙ up, silu(g) = g sigmoid(g).
 pub fn swiglu(gate: &[f64], up: &[f64]) -> Vec<f64> {
     assert_eq!(gate.len(), up.len(), "a gate for each value");
-    gate.iter().zip(up).map(|(g, up)| g * sigmoid(*g) * up).collect()
+    gate.iter()
+        .zip(up)
+        .map(|(g, up)| g * sigmoid(*g) * up)
+        .collect()
 }
 
 /// p\[i,j\] = exp(scale s\[i,j\] - lse\[i\]), lse\[i\] = log sum_j exp(scale s\[i,j\]); returns p and lse.
@@ -70,7 +86,11 @@ pub fn softmax_rows(s: &[f64], rows: usize, cols: usize, scale: f64) -> (Vec<f64
             largest + row.map(|s| (s - largest).exp()).sum::<f64>().ln()
         })
         .collect();
-    let p = s.iter().enumerate().map(|(at, s)| (scale * s - lse[at / cols]).exp()).collect();
+    let p = s
+        .iter()
+        .enumerate()
+        .map(|(at, s)| (scale * s - lse[at / cols]).exp())
+        .collect();
     (p, lse)
 }
 
@@ -79,13 +99,20 @@ pub fn rope_tables(positions: usize, width: usize, theta: f64) -> (Vec<f64>, Vec
     let half = width / 2;
     let angles = (0..positions * half)
         .map(|at| (at / half) as f64 * theta.powf(-2.0 * (at % half) as f64 / width as f64));
-    (angles.clone().map(f64::cos).collect(), angles.map(f64::sin).collect())
+    (
+        angles.clone().map(f64::cos).collect(),
+        angles.map(f64::sin).collect(),
+    )
 }
 
 /// Every head (x1, x2) of width E turned by its position: (x1 cos - x2 sin, x2 cos + x1 sin).
 /// x: (S, heads·E)
 pub fn rope(x: &[f64], positions: usize, heads: usize, width: usize, theta: f64) -> Vec<f64> {
-    assert_eq!(x.len(), positions * heads * width, "x is {positions} x {heads}·{width}");
+    assert_eq!(
+        x.len(),
+        positions * heads * width,
+        "x is {positions} x {heads}·{width}"
+    );
     let (cos, sin) = rope_tables(positions, width, theta);
     let half = width / 2;
     let mut y = x.to_vec();
@@ -102,16 +129,30 @@ pub fn rope(x: &[f64], positions: usize, heads: usize, width: usize, theta: f64)
 
 /// o = softmax(q kᵀ / sqrt(E)) v for each head.   qkv: (S, 3·H·E), q before k before v   o: (S, H·E)
 pub fn attention(qkv: &[f64], positions: usize, heads: usize, width: usize) -> Vec<f64> {
-    assert_eq!(qkv.len(), positions * 3 * heads * width, "qkv is {positions} x 3·{heads}·{width}");
+    assert_eq!(
+        qkv.len(),
+        positions * 3 * heads * width,
+        "qkv is {positions} x 3·{heads}·{width}"
+    );
     let mut o = vec![0.0; positions * heads * width];
     for head in 0..heads {
         let [q, k, v] = [0, 1, 2].map(|part| {
             let column = (part * heads + head) * width;
             (0..positions)
-                .flat_map(|i| qkv[i * 3 * heads * width + column..][..width].iter().copied())
+                .flat_map(|i| {
+                    qkv[i * 3 * heads * width + column..][..width]
+                        .iter()
+                        .copied()
+                })
                 .collect::<Vec<_>>()
         });
-        let s = matmul(&q, &transpose(&k, positions, width), positions, positions, width);
+        let s = matmul(
+            &q,
+            &transpose(&k, positions, width),
+            positions,
+            positions,
+            width,
+        );
         let (p, _) = softmax_rows(&s, positions, positions, 1.0 / (width as f64).sqrt());
         let o_head = matmul(&p, &v, positions, width, positions);
         for (i, row) in o_head.chunks_exact(width).enumerate() {
@@ -147,12 +188,16 @@ pub fn assert_close(what: &str, got: &[f32], expected: &[f64], bound: impl Fn(us
         // Equal covers a bound of zero, which would make 0 / 0.
         if error == 0.0 { 0.0 } else { error / bound(i) }
     };
-    let Some((i, excess)) = (0..got.len()).map(|i| (i, excess(i))).find(|(_, excess)| !(*excess <= 1.0))
+    let Some((i, excess)) = (0..got.len())
+        .map(|i| (i, excess(i)))
+        .find(|(_, excess)| !(*excess <= 1.0))
     else {
         return;
     };
     let (got, expected, bound) = (got[i], expected[i], bound(i));
-    panic!("{what}[{i}] = {got}, expected {expected} within {bound:e}: {excess:.2} times the bound");
+    panic!(
+        "{what}[{i}] = {got}, expected {expected} within {bound:e}: {excess:.2} times the bound"
+    );
 }
 
 #[cfg(test)]
@@ -161,15 +206,24 @@ mod tests {
 
     fn near(a: &[f64], b: &[f64]) {
         assert_eq!(a.len(), b.len());
-        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} is not {b:?}");
+        assert!(
+            a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12),
+            "{a:?} is not {b:?}"
+        );
     }
 
     #[test]
     fn products_by_hand() {
-        let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, -1.0, 0.0, 3.0]);
+        let (a, b) = (
+            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            [1.0, 0.0, 2.0, -1.0, 0.0, 3.0],
+        );
         assert_eq!(matmul(&a, &b, 2, 2, 3), [5.0, 7.0, 14.0, 13.0]);
         assert_eq!(transpose(&a, 2, 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        near(&matmul_bound(&a, &b, 2, 2, 3), &[5.0, 11.0, 14.0, 23.0].map(|x| x * 6.0 / f64::from(1 << 24)));
+        near(
+            &matmul_bound(&a, &b, 2, 2, 3),
+            &[5.0, 11.0, 14.0, 23.0].map(|x| x * 6.0 / f64::from(1 << 24)),
+        );
     }
 
     #[test]
@@ -189,7 +243,10 @@ mod tests {
     #[test]
     fn gates_by_hand() {
         near(&[sigmoid(0.0), sigmoid(3f64.ln())], &[0.5, 0.75]);
-        near(&swiglu(&[0.0, 3f64.ln()], &[7.0, 4.0]), &[0.0, 3.0 * 3f64.ln()]);
+        near(
+            &swiglu(&[0.0, 3f64.ln()], &[7.0, 4.0]),
+            &[0.0, 3.0 * 3f64.ln()],
+        );
     }
 
     #[test]
@@ -197,7 +254,10 @@ mod tests {
         let (p, lse) = softmax_rows(&[0.0, 3f64.ln(), 1e4, 1e4], 2, 2, 1.0);
         near(&p, &[0.25, 0.75, 0.5, 0.5]);
         near(&lse, &[4f64.ln(), 1e4 + 2f64.ln()]);
-        near(&softmax_rows(&[0.0, 2.0 * 3f64.ln()], 1, 2, 0.5).0, &[0.25, 0.75]);
+        near(
+            &softmax_rows(&[0.0, 2.0 * 3f64.ln()], 1, 2, 0.5).0,
+            &[0.25, 0.75],
+        );
     }
 
     #[test]
@@ -215,7 +275,9 @@ mod tests {
     fn attention_averages_and_selects() {
         // Two positions, two heads of width 1. Head 0: q = 0, so o is the mean of v. Head 1: a large
         // score picks one position.
-        let qkv = [0.0, 50.0, 1.0, 1.0, 4.0, 2.0, /**/ 0.0, -50.0, 9.0, -1.0, 8.0, 6.0];
+        let qkv = [
+            0.0, 50.0, 1.0, 1.0, 4.0, 2.0, /**/ 0.0, -50.0, 9.0, -1.0, 8.0, 6.0,
+        ];
         near(&attention(&qkv, 2, 2, 1), &[6.0, 2.0, 6.0, 6.0]);
     }
 
@@ -227,10 +289,21 @@ mod tests {
 
     #[test]
     fn what_is_not_close_is_reported() {
-        assert_close("y", &[1.0, 2.5], &[1.0, 2.0], |i| if i == 0 { 0.0 } else { 0.5 });
-        for (got, bound) in [(2.5, 0.49), (f32::NAN, 1.0), (2.5, f64::NAN), (f32::INFINITY, 1.0)] {
-            let result = std::panic::catch_unwind(|| assert_close("y", &[1.0, got], &[1.0, 2.0], |_| bound));
-            let message = *result.expect_err("it is not close").downcast::<String>().expect("a message");
+        assert_close("y", &[1.0, 2.5], &[1.0, 2.0], |i| {
+            if i == 0 { 0.0 } else { 0.5 }
+        });
+        for (got, bound) in [
+            (2.5, 0.49),
+            (f32::NAN, 1.0),
+            (2.5, f64::NAN),
+            (f32::INFINITY, 1.0),
+        ] {
+            let result =
+                std::panic::catch_unwind(|| assert_close("y", &[1.0, got], &[1.0, 2.0], |_| bound));
+            let message = *result
+                .expect_err("it is not close")
+                .downcast::<String>()
+                .expect("a message");
             assert!(message.starts_with("y[1] = "), "{message}");
         }
     }

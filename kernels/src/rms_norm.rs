@@ -87,7 +87,10 @@ pub(crate) fn backward_columns<I: Isa>(
     y: MatRef<'_>,
     r: &[f32],
 ) {
-    assert!(d.cols() == r.len() && mean.len() == r.len(), "one r and one mean for each column");
+    assert!(
+        d.cols() == r.len() && mean.len() == r.len(),
+        "one r and one mean for each column"
+    );
     let rows = d.rows();
     mean.fill(0.0);
     for i in 0..rows {

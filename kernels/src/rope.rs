@@ -54,7 +54,10 @@ fn turn<I: Isa>(isa: I, mut x: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>, dir
 /// Panics when the slices do not hold whole rows of E/2.
 pub fn tables(cos: &mut [f32], sin: &mut [f32], head_width: usize, theta: f64) {
     let half = head_width / 2;
-    assert!(half > 0 && cos.len() == sin.len() && cos.len().is_multiple_of(half), "whole rows of {half}");
+    assert!(
+        half > 0 && cos.len() == sin.len() && cos.len().is_multiple_of(half),
+        "whole rows of {half}"
+    );
     for (i, (cos, sin)) in cos.iter_mut().zip(sin).enumerate() {
         let (position, e) = (i / half, i % half);
         let angle = position as f64 * theta.powf(-2.0 * e as f64 / head_width as f64);

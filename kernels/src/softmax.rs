@@ -53,8 +53,17 @@ pub(crate) fn recompute<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &[f32], scale: f
 
 /// Gradient of [`forward`]: replaces d_p in `d` by d_s.
 #[inline(always)]
-pub(crate) fn backward<I: Isa>(isa: I, mut d: MatMut<'_>, p: MatRef<'_>, delta: &[f32], scale: f32) {
-    assert!(d.rows() == delta.len() && p.rows() == delta.len(), "one delta for each row");
+pub(crate) fn backward<I: Isa>(
+    isa: I,
+    mut d: MatMut<'_>,
+    p: MatRef<'_>,
+    delta: &[f32],
+    scale: f32,
+) {
+    assert!(
+        d.rows() == delta.len() && p.rows() == delta.len(),
+        "one delta for each row"
+    );
     let c = isa.splat(scale);
     for (i, &delta) in delta.iter().enumerate() {
         let (d, p, delta) = (d.row(i), p.row(i), isa.splat(delta));

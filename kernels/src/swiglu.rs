@@ -20,7 +20,10 @@ use crate::view::{MatMut, MatRef};
 #[inline(always)]
 pub(crate) fn forward<I: Isa>(isa: I, mut a: MatMut<'_>, u: MatRef<'_>) {
     let width = a.cols();
-    assert!(u.rows() == a.rows() && u.cols() == 2 * width, "u is twice as wide as a");
+    assert!(
+        u.rows() == a.rows() && u.cols() == 2 * width,
+        "u is twice as wide as a"
+    );
     for i in 0..a.rows() {
         let a = a.row(i);
         let (g, up) = u.row(i).split_at(width);
@@ -35,8 +38,14 @@ pub(crate) fn forward<I: Isa>(isa: I, mut a: MatMut<'_>, u: MatRef<'_>) {
 #[inline(always)]
 pub(crate) fn backward<I: Isa>(isa: I, mut d_u: MatMut<'_>, mut d_a: MatMut<'_>, u: MatRef<'_>) {
     let width = d_a.cols();
-    assert!(u.rows() == d_a.rows() && u.cols() == 2 * width, "u is twice as wide as a");
-    assert!(d_u.rows() == u.rows() && d_u.cols() == u.cols(), "d_u has the shape of u");
+    assert!(
+        u.rows() == d_a.rows() && u.cols() == 2 * width,
+        "u is twice as wide as a"
+    );
+    assert!(
+        d_u.rows() == u.rows() && d_u.cols() == u.cols(),
+        "d_u has the shape of u"
+    );
     let one = isa.splat(1.0);
     for i in 0..d_a.rows() {
         let (d_g, d_up) = d_u.row(i).split_at_mut(width);

@@ -25,9 +25,19 @@ pub struct MatMut<'a> {
 
 /// Panics unless a matrix of this shape lies within `len` floats.
 fn check(len: usize, rows: usize, cols: usize, stride: usize) {
-    assert!(cols <= stride, "{cols} columns do not fit a row stride of {stride}");
-    let end = if rows == 0 { 0 } else { (rows - 1) * stride + cols };
-    assert!(end <= len, "{rows} x {cols} (stride {stride}) needs {end} floats, got {len}");
+    assert!(
+        cols <= stride,
+        "{cols} columns do not fit a row stride of {stride}"
+    );
+    let end = if rows == 0 {
+        0
+    } else {
+        (rows - 1) * stride + cols
+    };
+    assert!(
+        end <= len,
+        "{rows} x {cols} (stride {stride}) needs {end} floats, got {len}"
+    );
 }
 
 /// The first float of a window that starts at `start`; an empty window may start at the very end.
@@ -44,7 +54,12 @@ impl<'a> MatRef<'a> {
     /// Rows `stride` floats apart. Panics when a row would leave `data`.
     pub fn with_stride(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         check(data.len(), rows, cols, stride);
-        MatRef { data, rows, cols, stride }
+        MatRef {
+            data,
+            rows,
+            cols,
+            stride,
+        }
     }
 
     /// Number of rows.
@@ -66,14 +81,22 @@ impl<'a> MatRef<'a> {
 
     /// The columns of `range`, in every row.
     pub fn columns(&self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.cols, "columns {range:?} of {}", self.cols);
+        assert!(
+            range.start <= range.end && range.end <= self.cols,
+            "columns {range:?} of {}",
+            self.cols
+        );
         let data = &self.data[clamp(range.start, self.data.len())..];
         Self::with_stride(data, self.rows, range.len(), self.stride)
     }
 
     /// The rows of `range`.
     pub fn row_range(&self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of {}", self.rows);
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of {}",
+            self.rows
+        );
         let data = &self.data[clamp(range.start * self.stride, self.data.len())..];
         Self::with_stride(data, range.len(), self.cols, self.stride)
     }
@@ -88,7 +111,12 @@ impl<'a> MatMut<'a> {
     /// Rows `stride` floats apart. Panics when a row would leave `data`.
     pub fn with_stride(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         check(data.len(), rows, cols, stride);
-        MatMut { data, rows, cols, stride }
+        MatMut {
+            data,
+            rows,
+            cols,
+            stride,
+        }
     }
 
     /// Number of rows.
@@ -110,31 +138,52 @@ impl<'a> MatMut<'a> {
 
     /// The same matrix, borrowed for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_> {
-        MatMut { data: self.data, rows: self.rows, cols: self.cols, stride: self.stride }
+        MatMut {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.stride,
+        }
     }
 
     /// The same matrix, read-only.
     pub fn as_ref(&self) -> MatRef<'_> {
-        MatRef { data: self.data, rows: self.rows, cols: self.cols, stride: self.stride }
+        MatRef {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.stride,
+        }
     }
 
     /// The columns of `range`, in every row.
     pub fn columns(&mut self, range: Range<usize>) -> MatMut<'_> {
-        assert!(range.start <= range.end && range.end <= self.cols, "columns {range:?} of {}", self.cols);
+        assert!(
+            range.start <= range.end && range.end <= self.cols,
+            "columns {range:?} of {}",
+            self.cols
+        );
         let start = clamp(range.start, self.data.len());
         MatMut::with_stride(&mut self.data[start..], self.rows, range.len(), self.stride)
     }
 
     /// The rows of `range`.
     pub fn row_range(&mut self, range: Range<usize>) -> MatMut<'_> {
-        assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of {}", self.rows);
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of {}",
+            self.rows
+        );
         let start = clamp(range.start * self.stride, self.data.len());
         MatMut::with_stride(&mut self.data[start..], range.len(), self.cols, self.stride)
     }
 
     /// A block of rows and columns.
     pub fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatMut<'_> {
-        assert!(rows.end <= self.rows && cols.end <= self.cols, "block {rows:?} x {cols:?}");
+        assert!(
+            rows.end <= self.rows && cols.end <= self.cols,
+            "block {rows:?} x {cols:?}"
+        );
         let start = clamp(rows.start * self.stride + cols.start, self.data.len());
         MatMut::with_stride(&mut self.data[start..], rows.len(), cols.len(), self.stride)
     }

@@ -36,7 +36,11 @@ fn rms_norm(case: &mut Case, k: &Kernels) {
     k.rms_norm_forward(MatMut::new(&mut y, rows, cols), &mut r, None, 1e-5);
     case.compare("rms_norm.y", &y);
     let mut d = case.floats("rms_norm.grad_out");
-    k.rms_norm_backward(MatMut::new(&mut d, rows, cols), MatRef::new(&y, rows, cols), &r);
+    k.rms_norm_backward(
+        MatMut::new(&mut d, rows, cols),
+        MatRef::new(&y, rows, cols),
+        &r,
+    );
     case.compare("rms_norm.dx", &d);
 }
 
@@ -58,7 +62,11 @@ impl Matrices {
     }
 
     fn weights(&self, kernels: &'static Kernels) -> Weights<'_> {
-        Weights { kernels, values: &self.values, packed: &self.packed }
+        Weights {
+            kernels,
+            values: &self.values,
+            packed: &self.packed,
+        }
     }
 }
 
@@ -68,7 +76,10 @@ fn without_residual(d: &[f32], grad_out: &[f32]) -> Vec<f32> {
 }
 
 fn swiglu_block(case: &mut Case, k: &'static Kernels) {
-    let (width, f) = (case.usize("swiglu", "hidden_size"), case.usize("swiglu", "inner"));
+    let (width, f) = (
+        case.usize("swiglu", "hidden_size"),
+        case.usize("swiglu", "inner"),
+    );
     let mut layout = Layout::new(k);
     let layer = SwiGlu {
         gate_up: layout.linear(
@@ -78,21 +89,53 @@ fn swiglu_block(case: &mut Case, k: &'static Kernels) {
             Axis::Channels,
             Init::Constant(0.0),
         ),
-        down: layout.linear("swiglu.down_proj.weight", width, f, Axis::Channels, Init::Constant(0.0)),
+        down: layout.linear(
+            "swiglu.down_proj.weight",
+            width,
+            f,
+            Axis::Channels,
+            Init::Constant(0.0),
+        ),
     };
     let matrices = Matrices::new(case, &layout);
     let (x, grad_out) = (case.floats("swiglu.x"), case.floats("swiglu.grad_out"));
     let n = x.len() / width;
-    let (mut u, mut y, mut d) = (vec![f32::NAN; n * 2 * f], vec![f32::NAN; n * width], grad_out.clone());
-    let (mut inner, mut d_wide, mut kernel) =
-        (vec![f32::NAN; n * f], vec![f32::NAN; n * 2 * f], vec![0.0; trm_kernels::SCRATCH]);
-    let mut scratch = Scratch { inner: &mut inner, d_wide: &mut d_wide, kernel: &mut kernel };
+    let (mut u, mut y, mut d) = (
+        vec![f32::NAN; n * 2 * f],
+        vec![f32::NAN; n * width],
+        grad_out.clone(),
+    );
+    let (mut inner, mut d_wide, mut kernel) = (
+        vec![f32::NAN; n * f],
+        vec![f32::NAN; n * 2 * f],
+        vec![0.0; trm_kernels::SCRATCH],
+    );
+    let mut scratch = Scratch {
+        inner: &mut inner,
+        d_wide: &mut d_wide,
+        kernel: &mut kernel,
+    };
     let mut saved = swiglu::Saved { u: &mut u };
     let mut grads = vec![0.0; layout.len()];
     let w = matrices.weights(k);
     let x = MatRef::new(&x, n, width);
-    swiglu::forward(w, &layer, MatMut::new(&mut y, n, width), &mut saved, x, &mut scratch);
-    swiglu::backward(w, &layer, MatMut::new(&mut d, n, width), &mut grads, &saved, x, &mut scratch);
+    swiglu::forward(
+        w,
+        &layer,
+        MatMut::new(&mut y, n, width),
+        &mut saved,
+        x,
+        &mut scratch,
+    );
+    swiglu::backward(
+        w,
+        &layer,
+        MatMut::new(&mut d, n, width),
+        &mut grads,
+        &saved,
+        x,
+        &mut scratch,
+    );
     case.compare("swiglu.y", &y);
     case.compare("swiglu.dx", &without_residual(&d, &grad_out));
     case.compare("swiglu.grad.gate_up_proj.weight", &grads[layer.gate_up.at]);
@@ -101,8 +144,13 @@ fn swiglu_block(case: &mut Case, k: &'static Kernels) {
 
 fn attention_block(case: &mut Case, k: &'static Kernels, rope: bool) {
     let size = |key| case.usize("attention", key);
-    let (batch, s, width, heads, e) =
-        (size("batch"), size("seq"), size("hidden_size"), size("num_heads"), size("head_dim"));
+    let (batch, s, width, heads, e) = (
+        size("batch"),
+        size("seq"),
+        size("hidden_size"),
+        size("num_heads"),
+        size("head_dim"),
+    );
     let theta = case.f64("attention", "rope_theta");
     let (inner, n) = (heads * e, batch * s);
     let mut layout = Layout::new(k);
@@ -114,30 +162,71 @@ fn attention_block(case: &mut Case, k: &'static Kernels, rope: bool) {
             Axis::Channels,
             Init::Constant(0.0),
         ),
-        out: layout.linear("attention.o_proj.weight", width, inner, Axis::Channels, Init::Constant(0.0)),
+        out: layout.linear(
+            "attention.o_proj.weight",
+            width,
+            inner,
+            Axis::Channels,
+            Init::Constant(0.0),
+        ),
         heads,
         positions: s,
         rope: rope.then(|| Arc::new(Rope::new(s, e, theta))),
     };
     let matrices = Matrices::new(case, &layout);
-    let (x, grad_out) = (case.floats("attention.x"), case.floats("attention.grad_out"));
+    let (x, grad_out) = (
+        case.floats("attention.x"),
+        case.floats("attention.grad_out"),
+    );
     let mut count = Count::default();
     layer.saved(&mut count, batch);
-    let (mut memory, mut y, mut d) =
-        (vec![f32::NAN; count.total()], vec![f32::NAN; n * width], grad_out.clone());
+    let (mut memory, mut y, mut d) = (
+        vec![f32::NAN; count.total()],
+        vec![f32::NAN; n * width],
+        grad_out.clone(),
+    );
     let mut saved = layer.saved(&mut Carve::new(&mut memory), batch);
     let (mut d_o, mut d_qkv) = (vec![f32::NAN; n * inner], vec![f32::NAN; n * 3 * inner]);
     let mut kernel = vec![0.0; trm_kernels::attention::scratch_len(s)];
-    let mut scratch = Scratch { inner: &mut d_o, d_wide: &mut d_qkv, kernel: &mut kernel };
+    let mut scratch = Scratch {
+        inner: &mut d_o,
+        d_wide: &mut d_qkv,
+        kernel: &mut kernel,
+    };
     let mut grads = vec![0.0; layout.len()];
     let (w, x) = (matrices.weights(k), MatRef::new(&x, n, width));
-    attention::forward(w, &layer, MatMut::new(&mut y, n, width), &mut saved, x, &mut scratch);
-    attention::backward(w, &layer, MatMut::new(&mut d, n, width), &mut grads, &saved, x, &mut scratch);
-    let prefix = if rope { "attention.rope" } else { "attention.norope" };
+    attention::forward(
+        w,
+        &layer,
+        MatMut::new(&mut y, n, width),
+        &mut saved,
+        x,
+        &mut scratch,
+    );
+    attention::backward(
+        w,
+        &layer,
+        MatMut::new(&mut d, n, width),
+        &mut grads,
+        &saved,
+        x,
+        &mut scratch,
+    );
+    let prefix = if rope {
+        "attention.rope"
+    } else {
+        "attention.norope"
+    };
     case.compare(&format!("{prefix}.y"), &y);
     case.compare(&format!("{prefix}.dx"), &without_residual(&d, &grad_out));
-    case.compare(&format!("{prefix}.grad.qkv_proj.weight"), &grads[layer.qkv.at]);
-    case.compare(&format!("{prefix}.grad.o_proj.weight"), &grads[layer.out.at]);
+    case.compare(
+        &format!("{prefix}.grad.qkv_proj.weight"),
+        &grads[layer.qkv.at],
+    );
+    case.compare(
+        &format!("{prefix}.grad.o_proj.weight"),
+        &grads[layer.out.at],
+    );
 }
 
 fn rotary(case: &mut Case, k: &Kernels) {
@@ -155,7 +244,9 @@ fn rotary(case: &mut Case, k: &Kernels) {
     let rope = Rope::new(shape[0], shape[1], 10_000.0);
     let (cos, sin) = rope.tables();
     for (name, table) in [("rotary.cos", cos), ("rotary.sin", sin)] {
-        let twice: Vec<f32> = (0..shape[0]).flat_map(|i| [table.row(i), table.row(i)].concat()).collect();
+        let twice: Vec<f32> = (0..shape[0])
+            .flat_map(|i| [table.row(i), table.row(i)].concat())
+            .collect();
         case.compare(name, &twice);
     }
 }
@@ -164,10 +255,15 @@ fn token_losses(case: &mut Case) {
     let (logits, labels) = (case.floats("loss.logits"), case.tokens("loss.labels"));
     let grad_out = case.floats("loss.grad_out");
     let v = logits.len() / labels.len();
-    for (kind, name) in [(LossKind::Stablemax, "stablemax"), (LossKind::Softmax, "softmax")] {
+    for (kind, name) in [
+        (LossKind::Stablemax, "stablemax"),
+        (LossKind::Softmax, "softmax"),
+    ] {
         let mut d_logits = vec![f32::NAN; logits.len()];
-        let tokens =
-            logits.chunks_exact(v).zip(d_logits.chunks_exact_mut(v)).zip(labels.iter().zip(&grad_out));
+        let tokens = logits
+            .chunks_exact(v)
+            .zip(d_logits.chunks_exact_mut(v))
+            .zip(labels.iter().zip(&grad_out));
         let values: Vec<f32> = tokens
             .map(|((x, d), (&label, &g))| {
                 loss::token_cross_entropy(kind, d, x, &[label], g.into()).loss as f32
@@ -177,26 +273,48 @@ fn token_losses(case: &mut Case) {
         case.compare(&format!("loss.{name}_cross_entropy.dlogits"), &d_logits);
     }
     let log_p = |x: &[f32], label: u8| {
-        -loss::token_cross_entropy(LossKind::Stablemax, &mut vec![0.0; v], x, &[label], 1.0).loss as f32
+        -loss::token_cross_entropy(LossKind::Stablemax, &mut vec![0.0; v], x, &[label], 1.0).loss
+            as f32
     };
-    let all: Vec<f32> =
-        logits.chunks_exact(v).flat_map(|x| (0..v as u8).map(|k| log_p(x, k)).collect::<Vec<_>>()).collect();
+    let all: Vec<f32> = logits
+        .chunks_exact(v)
+        .flat_map(|x| (0..v as u8).map(|k| log_p(x, k)).collect::<Vec<_>>())
+        .collect();
     case.compare("loss.log_stablemax", &all);
 }
 
 fn numbers(list: &Value) -> Vec<f64> {
-    list.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+    list.as_array()
+        .expect("a list")
+        .iter()
+        .map(|x| x.as_f64().expect("a number"))
+        .collect()
 }
 
 fn halting_loss(case: &Case) {
     let x = numbers(&case.json["bce_with_logits"]["x"]);
-    for (target, want) in case.json["bce_with_logits"]["target"].as_object().expect("targets") {
+    for (target, want) in case.json["bce_with_logits"]["target"]
+        .as_object()
+        .expect("targets")
+    {
         let target: f64 = target.parse().expect("a number");
-        for ((&x, value), grad) in x.iter().zip(numbers(&want["value"])).zip(numbers(&want["grad"])) {
+        for ((&x, value), grad) in x
+            .iter()
+            .zip(numbers(&want["value"]))
+            .zip(numbers(&want["grad"]))
+        {
             let got = loss::bce_with_logits(x, target);
             // The reference rounds log(1 + e^-|x|) near 1: its values carry an error of 1e-14.
-            assert!((got.0 - value).abs() < 1e-12, "bce at {x}: {}, reference {value}", got.0);
-            assert!((got.1 - grad).abs() < 1e-12, "bce gradient at {x}: {}, reference {grad}", got.1);
+            assert!(
+                (got.0 - value).abs() < 1e-12,
+                "bce at {x}: {}, reference {value}",
+                got.0
+            );
+            assert!(
+                (got.1 - grad).abs() < 1e-12,
+                "bce gradient at {x}: {}, reference {grad}",
+                got.1
+            );
         }
     }
 }
@@ -213,8 +331,15 @@ fn optimisers(case: &mut Case) {
     };
     let lr = number("lr");
     let (start, grads) = (case.floats("optim.p0"), case.floats("optim.grads"));
-    for (kind, name) in [(OptimizerKind::AdamW, "adamw"), (OptimizerKind::AdamAtan2, "adam_atan2")] {
-        let (mut p, mut m, mut v) = (start.clone(), vec![0.0; start.len()], vec![0.0; start.len()]);
+    for (kind, name) in [
+        (OptimizerKind::AdamW, "adamw"),
+        (OptimizerKind::AdamAtan2, "adam_atan2"),
+    ] {
+        let (mut p, mut m, mut v) = (
+            start.clone(),
+            vec![0.0; start.len()],
+            vec![0.0; start.len()],
+        );
         let mut all = Vec::new();
         for (k, g) in grads.chunks_exact(start.len()).enumerate() {
             optim::update(kind, &mut p, &mut m, &mut v, g, lr, k as u64 + 1, &hyper);
@@ -225,14 +350,24 @@ fn optimisers(case: &mut Case) {
 }
 
 fn embedding_optimiser(case: &mut Case) {
-    let (mut weights, ids, grad) =
-        (case.floats("signsgd.weights"), case.numbers("signsgd.ids"), case.floats("signsgd.grad"));
-    let (lr, wd) = (case.f64("signsgd", "lr"), case.f64("signsgd", "weight_decay"));
+    let (mut weights, ids, grad) = (
+        case.floats("signsgd.weights"),
+        case.numbers("signsgd.ids"),
+        case.floats("signsgd.grad"),
+    );
+    let (lr, wd) = (
+        case.f64("signsgd", "lr"),
+        case.f64("signsgd", "weight_decay"),
+    );
     let p = grad.len() / ids.len();
     let unique: std::collections::BTreeSet<u32> = ids.iter().copied().collect();
     for id in unique {
         let mut sum = vec![0.0; p];
-        for (_, g) in ids.iter().zip(grad.chunks_exact(p)).filter(|(other, _)| **other == id) {
+        for (_, g) in ids
+            .iter()
+            .zip(grad.chunks_exact(p))
+            .filter(|(other, _)| **other == id)
+        {
             sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += g);
         }
         sign_sgd::update_row(&mut weights[id as usize * p..][..p], &sum, lr, wd);
@@ -265,8 +400,11 @@ fn schedules(case: &Case) {
 /// Random streams differ, so statistics are compared: both are samples of a million, whose quantiles
 /// scatter by about sqrt(p(1-p)/n)/density, below 0.005 standard deviations where the density is least.
 fn initialisation(case: &Case) {
-    for (i, sample) in
-        case.json["trunc_normal_init"]["samples"].as_array().expect("samples").iter().enumerate()
+    for (i, sample) in case.json["trunc_normal_init"]["samples"]
+        .as_array()
+        .expect("samples")
+        .iter()
+        .enumerate()
     {
         let std = sample["requested_std"].as_f64().expect("a number");
         let mut x = vec![0.0; 1_000_000];
@@ -274,13 +412,24 @@ fn initialisation(case: &Case) {
         x.sort_by(f32::total_cmp);
         let n = x.len() as f64;
         let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-        let spread = (x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let spread = (x
+            .iter()
+            .map(|&x| (f64::from(x) - mean).powi(2))
+            .sum::<f64>()
+            / n)
+            .sqrt();
         let near = |got: f64, want: f64, what: &str| {
-            assert!((got - want).abs() < 0.01 * std, "{what} of std {std}: {got}, reference {want}");
+            assert!(
+                (got - want).abs() < 0.01 * std,
+                "{what} of std {std}: {got}, reference {want}"
+            );
         };
         near(mean, 0.0, "mean");
         near(spread, std, "standard deviation");
-        for (p, want) in numbers(&sample["quantile_p"]).into_iter().zip(numbers(&sample["quantile"])) {
+        for (p, want) in numbers(&sample["quantile_p"])
+            .into_iter()
+            .zip(numbers(&sample["quantile"]))
+        {
             near(f64::from(x[(p * n) as usize]), want, "quantile");
         }
         let bound = 2.273_694_4 * std;

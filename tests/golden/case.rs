@@ -20,7 +20,11 @@ pub struct Case {
 pub fn identify(path: &Path) -> (String, String, Option<String>) {
     let json = parse(path);
     let text = |key: &str| json[key].as_str().map(str::to_owned);
-    (text("case").expect("a case name"), text("kind").expect("a kind"), text("arch"))
+    (
+        text("case").expect("a case name"),
+        text("kind").expect("a kind"),
+        text("arch"),
+    )
 }
 
 fn parse(path: &Path) -> Value {
@@ -34,26 +38,43 @@ impl Case {
         let name = format!("{} [{isa}]", json["case"].as_str().expect("a case name"));
         let tensors = path.with_file_name(json["safetensors"].as_str().expect("the tensors' file"));
         let file = SafeTensorsFile::open(&tensors).unwrap_or_else(|e| panic!("{e}"));
-        Case { name, json, file, compared: BTreeSet::new() }
+        Case {
+            name,
+            json,
+            file,
+            compared: BTreeSet::new(),
+        }
     }
 
     /// Fails unless every output tensor of the case was compared.
     pub fn finish(self) {
-        let tensors = self.json["tensors"].as_object().expect("the list of tensors");
-        let outputs = tensors.iter().filter(|(_, about)| about["role"] == "output");
-        let left: Vec<_> =
-            outputs.map(|(name, _)| name).filter(|name| !self.compared.contains(*name)).collect();
+        let tensors = self.json["tensors"]
+            .as_object()
+            .expect("the list of tensors");
+        let outputs = tensors
+            .iter()
+            .filter(|(_, about)| about["role"] == "output");
+        let left: Vec<_> = outputs
+            .map(|(name, _)| name)
+            .filter(|name| !self.compared.contains(*name))
+            .collect();
         assert!(left.is_empty(), "{}: never compared: {left:?}", self.name);
     }
 
     /// A tensor of the case.
     pub fn floats(&self, tensor: &str) -> Vec<f32> {
-        self.file.f32s(tensor).unwrap_or_else(|e| panic!("{}: {e}", self.name)).into_owned()
+        self.file
+            .f32s(tensor)
+            .unwrap_or_else(|e| panic!("{}: {e}", self.name))
+            .into_owned()
     }
 
     /// A tensor of small integers; -100 becomes the ignored label.
     pub fn tokens(&self, tensor: &str) -> Vec<u8> {
-        self.floats(tensor).iter().map(|&x| if x == -100.0 { 255 } else { x as u8 }).collect()
+        self.floats(tensor)
+            .iter()
+            .map(|&x| if x == -100.0 { 255 } else { x as u8 })
+            .collect()
     }
 
     /// A tensor of integers.
@@ -62,19 +83,34 @@ impl Case {
     }
 
     pub fn shape(&self, tensor: &str) -> Vec<usize> {
-        self.file.shape(tensor).unwrap_or_else(|e| panic!("{}: {e}", self.name)).dims().to_vec()
+        self.file
+            .shape(tensor)
+            .unwrap_or_else(|e| panic!("{}: {e}", self.name))
+            .dims()
+            .to_vec()
     }
 
     /// Compares an output within the tolerances of its entry; each output once.
     pub fn compare(&mut self, tensor: &str, got: &[f32]) {
         let want = self.floats(tensor);
         let about = &self.json["tensors"][tensor];
-        assert_eq!(about["role"], "output", "{}: {tensor} is no output", self.name);
+        assert_eq!(
+            about["role"], "output",
+            "{}: {tensor} is no output",
+            self.name
+        );
         assert_eq!(got.len(), want.len(), "{}: length of {tensor}", self.name);
-        let number = |key: &str| about[key].as_f64().unwrap_or_else(|| panic!("{tensor}: no {key}"));
+        let number = |key: &str| {
+            about[key]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{tensor}: no {key}"))
+        };
         let (atol, rtol) = (number("atol"), number("rtol"));
-        let errors: Vec<f64> =
-            got.iter().zip(&want).map(|(&g, &w)| (f64::from(g) - f64::from(w)).abs()).collect();
+        let errors: Vec<f64> = got
+            .iter()
+            .zip(&want)
+            .map(|(&g, &w)| (f64::from(g) - f64::from(w)).abs())
+            .collect();
         let within = |i: usize| errors[i] <= atol + rtol * f64::from(want[i]).abs();
         let outside: Vec<usize> = (0..want.len()).filter(|&i| !within(i)).collect();
         if about["min_fraction_within_atol"].is_null() {
@@ -90,7 +126,11 @@ impl Case {
         } else {
             let inside = errors.iter().filter(|&&e| e <= atol).count() as f64 / want.len() as f64;
             let least = number("min_fraction_within_atol");
-            assert!(inside >= least, "{}: {tensor}: only {inside} within atol, {least} asked", self.name);
+            assert!(
+                inside >= least,
+                "{}: {tensor}: only {inside} within atol, {least} asked",
+                self.name
+            );
             let worst = number("max_abs_allowed");
             // `all` and not a maximum: a NaN must fail.
             assert!(
@@ -99,14 +139,22 @@ impl Case {
                 self.name
             );
         }
-        assert!(self.compared.insert(tensor.to_owned()), "{}: {tensor} compared twice", self.name);
+        assert!(
+            self.compared.insert(tensor.to_owned()),
+            "{}: {tensor} compared twice",
+            self.name
+        );
     }
 
     /// Compares integers, exactly.
     pub fn compare_exact<T: Copy + Into<u64>>(&mut self, tensor: &str, got: &[T]) {
         // Labels of 255 are the fixtures' -100.
         let label = |x: u64| {
-            if tensor.ends_with("labels") && x == 255 { -100.0 } else { x as f32 }
+            if tensor.ends_with("labels") && x == 255 {
+                -100.0
+            } else {
+                x as f32
+            }
         };
         let got: Vec<f32> = got.iter().map(|&x| label(x.into())).collect();
         self.compare(tensor, &got);
@@ -114,23 +162,39 @@ impl Case {
 
     /// Compares a scalar with the f64 run of the reference, relatively.
     pub fn compare_scalar(&self, what: &str, got: f64, want: &Value, relative: f64) {
-        let want = want["f64"].as_f64().unwrap_or_else(|| panic!("{}: no f64 value of {what}", self.name));
+        let want = want["f64"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{}: no f64 value of {what}", self.name));
         let ok = (got - want).abs() <= relative * want.abs();
-        assert!(ok, "{}: {what} is {got}, reference {want} (relative {relative:e})", self.name);
+        assert!(
+            ok,
+            "{}: {what} is {got}, reference {want} (relative {relative:e})",
+            self.name
+        );
     }
 
     /// Compares a scalar within an absolute tolerance.
     pub fn compare_absolute(&self, what: &str, got: f64, want: &Value, absolute: f64) {
-        let want = want["f64"].as_f64().unwrap_or_else(|| panic!("{}: no f64 value of {what}", self.name));
-        assert!((got - want).abs() <= absolute, "{}: {what} is {got}, reference {want}", self.name);
+        let want = want["f64"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{}: no f64 value of {what}", self.name));
+        assert!(
+            (got - want).abs() <= absolute,
+            "{}: {what} is {got}, reference {want}",
+            self.name
+        );
     }
 
     pub fn usize(&self, section: &str, key: &str) -> usize {
-        self.json[section][key].as_u64().unwrap_or_else(|| panic!("{}: {section}.{key}", self.name)) as usize
+        self.json[section][key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{}: {section}.{key}", self.name)) as usize
     }
 
     pub fn f64(&self, section: &str, key: &str) -> f64 {
-        self.json[section][key].as_f64().unwrap_or_else(|| panic!("{}: {section}.{key}", self.name))
+        self.json[section][key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{}: {section}.{key}", self.name))
     }
 
     /// The reference's config in our words.
@@ -146,7 +210,11 @@ impl Case {
             cells: size("seq_len"),
             vocab_size: size("vocab_size"),
             puzzle_identifiers: size("num_puzzle_identifiers"),
-            mixer: if self.json["config"]["mlp_t"] == true { Mixer::Mlp } else { Mixer::Attention },
+            mixer: if self.json["config"]["mlp_t"] == true {
+                Mixer::Mlp
+            } else {
+                Mixer::Attention
+            },
             position_encoding: match self.json["config"]["pos_encodings"].as_str() {
                 Some("rope") => PositionEncoding::Rope,
                 Some("learned") => PositionEncoding::Learned,
@@ -170,17 +238,29 @@ impl Case {
 
     /// The network of the case with its starting values.
     pub fn network(&self, kernels: &'static Kernels) -> (Network, Parameters) {
-        let net = Network::new(self.config(), kernels).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let net =
+            Network::new(self.config(), kernels).unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let mut params = net.zeros();
         for spec in net.layout().specs() {
             let tensor = format!("param.model.inner.{}", spec.name);
-            assert_eq!(self.shape(&tensor), spec.shape.dims(), "{}: shape of {tensor}", self.name);
+            assert_eq!(
+                self.shape(&tensor),
+                spec.shape.dims(),
+                "{}: shape of {tensor}",
+                self.name
+            );
             params.values[spec.at.clone()].copy_from_slice(&self.floats(&tensor));
         }
-        params.h_init.copy_from_slice(&self.floats("param.model.inner.H_init"));
-        params.l_init.copy_from_slice(&self.floats("param.model.inner.L_init"));
+        params
+            .h_init
+            .copy_from_slice(&self.floats("param.model.inner.H_init"));
+        params
+            .l_init
+            .copy_from_slice(&self.floats("param.model.inner.L_init"));
         if net.config().puzzle_emb_ndim > 0 {
-            params.puzzle_emb.copy_from_slice(&self.floats("param.model.inner.puzzle_emb.weights"));
+            params
+                .puzzle_emb
+                .copy_from_slice(&self.floats("param.model.inner.puzzle_emb.weights"));
         }
         net.pack(&mut params);
         (net, params)

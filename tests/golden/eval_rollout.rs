@@ -11,7 +11,9 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
     let (net, params) = case.network(kernels);
     let (inputs, labels) = (case.tokens("batch.inputs"), case.tokens("batch.labels"));
     let ids = case.numbers("batch.puzzle_identifiers");
-    let steps = case.json["n_supervision_steps"].as_u64().expect("a number of steps") as usize;
+    let steps = case.json["n_supervision_steps"]
+        .as_u64()
+        .expect("a number of steps") as usize;
     let (cells, v) = (net.config().cells, net.config().vocab_size);
     let mut rollout = Rollout::new(&net, &params, ids.len());
     rollout.start(&inputs, &ids);
@@ -32,7 +34,8 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
                 1.0,
             );
             let q = ws.q[2 * b];
-            let (q_loss, _) = loss::bce_with_logits(f64::from(q), f64::from(u8::from(row.seq_ok())));
+            let (q_loss, _) =
+                loss::bce_with_logits(f64::from(q), f64::from(u8::from(row.seq_ok())));
             metrics.count_puzzle(&row, q, q_loss, step as u32, last);
             halted.push(u8::from(last));
             q_halt.push(q);
@@ -66,7 +69,12 @@ fn compare_metrics(case: &Case, step: usize, m: &Metrics) {
     case.compare_absolute("accuracy", m.accuracy, &want["accuracy"], 1e-6);
     case.compare_scalar("lm_loss", m.lm_loss, &want["lm_loss"], 2e-5);
     case.compare_scalar("q_halt_loss", m.q_halt_loss, &want["q_halt_loss"], 2e-5);
-    case.compare_scalar("loss", m.lm_loss + 0.5 * m.q_halt_loss, &expected["loss"], 2e-5);
+    case.compare_scalar(
+        "loss",
+        m.lm_loss + 0.5 * m.q_halt_loss,
+        &expected["loss"],
+        2e-5,
+    );
     if m.count > 0.0 {
         compare_report(case, m, &case.json["pretrain_evaluate"]["all"]);
     }

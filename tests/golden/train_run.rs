@@ -7,7 +7,10 @@ use trm_model::train_step::Metrics;
 use trm_model::{Network, TrainConfig, Trainer};
 
 pub fn check(case: &mut Case, kernels: &'static Kernels) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .build()
+        .expect("a pool");
     pool.install(|| run(case, kernels));
 }
 
@@ -35,8 +38,16 @@ fn run(case: &mut Case, kernels: &'static Kernels) {
         });
         compare_step(case, step, &trainer, &metrics);
         if snapshots.contains(&(step as u64)) {
-            compare_values(case, &format!("after{step}"), &trainer.net, &trainer.params.values);
-            case.compare(&format!("after{step}.model.inner.puzzle_emb.weights"), &trainer.params.puzzle_emb);
+            compare_values(
+                case,
+                &format!("after{step}"),
+                &trainer.net,
+                &trainer.params.values,
+            );
+            case.compare(
+                &format!("after{step}.model.inner.puzzle_emb.weights"),
+                &trainer.params.puzzle_emb,
+            );
         }
     }
     compare_values(case, "ema", &trainer.net, &trainer.ema);
@@ -71,7 +82,10 @@ fn config(case: &Case) -> TrainConfig {
 
 fn compare_values(case: &mut Case, prefix: &str, net: &Network, values: &[f32]) {
     for spec in net.layout().specs() {
-        case.compare(&format!("{prefix}.model.inner.{}", spec.name), &values[spec.at.clone()]);
+        case.compare(
+            &format!("{prefix}.model.inner.{}", spec.name),
+            &values[spec.at.clone()],
+        );
     }
 }
 
@@ -88,10 +102,25 @@ fn compare_step(case: &Case, step: usize, trainer: &Trainer, m: &Metrics) {
     ] {
         case.compare_absolute(name, got, &want[name], 1e-6);
     }
-    case.compare_scalar("train/lm_loss", m.lm_loss / batch, &want["train/lm_loss"], 1e-4);
-    case.compare_scalar("train/q_halt_loss", m.q_halt_loss / batch, &want["train/q_halt_loss"], 1e-4);
+    case.compare_scalar(
+        "train/lm_loss",
+        m.lm_loss / batch,
+        &want["train/lm_loss"],
+        1e-4,
+    );
+    case.compare_scalar(
+        "train/q_halt_loss",
+        m.q_halt_loss / batch,
+        &want["train/q_halt_loss"],
+        1e-4,
+    );
     case.compare_scalar("loss", m.lm_loss + 0.5 * m.q_halt_loss, &want["loss"], 1e-4);
-    case.compare_scalar("train/lr", trainer.lr(trainer.config.lr), &want["train/lr"], 1e-12);
+    case.compare_scalar(
+        "train/lr",
+        trainer.lr(trainer.config.lr),
+        &want["train/lr"],
+        1e-12,
+    );
     case.compare_scalar(
         "puzzle_emb_lr",
         trainer.lr(trainer.config.puzzle_emb_lr),
@@ -99,7 +128,12 @@ fn compare_step(case: &Case, step: usize, trainer: &Trainer, m: &Metrics) {
         1e-12,
     );
     let numbers = |key: &str| -> Vec<u64> {
-        want[key].as_array().expect("a list").iter().map(|n| n.as_u64().expect("a count")).collect()
+        want[key]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|n| n.as_u64().expect("a count"))
+            .collect()
     };
     let halted: Vec<u64> = trainer.carry.halted.iter().map(|&h| u64::from(h)).collect();
     let steps: Vec<u64> = trainer.carry.steps.iter().map(|&s| u64::from(s)).collect();

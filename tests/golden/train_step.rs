@@ -15,10 +15,18 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
         Some("softmax_cross_entropy") => LossName::Softmax,
         _ => LossName::Stablemax,
     };
-    let config = TrainConfig { batch, loss, halt_exploration: 0.0, ..TrainConfig::default() };
+    let config = TrainConfig {
+        batch,
+        loss,
+        halt_exploration: 0.0,
+        ..TrainConfig::default()
+    };
     let mut carry = poisoned_carry(&net, batch);
     let mut memory = Memory::new(&net, batch, Mode::Train);
-    for step in 1..=case.json["n_supervision_steps"].as_u64().expect("a number of steps") {
+    for step in 1..=case.json["n_supervision_steps"]
+        .as_u64()
+        .expect("a number of steps")
+    {
         let inputs = case.tokens(&format!("step{step}.batch.inputs"));
         let labels = case.tokens(&format!("step{step}.batch.labels"));
         let ids = case.numbers(&format!("step{step}.batch.puzzle_identifiers"));
@@ -30,7 +38,12 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
         });
         let mut grads = vec![0.0; net.layout().len()];
         let mut metrics = Metrics::default();
-        let ctx = StepContext { net: &net, params: &params, config: &config, step };
+        let ctx = StepContext {
+            net: &net,
+            params: &params,
+            config: &config,
+            step,
+        };
         let mut ws = memory.carve(&net, batch);
         micro_batch(ctx, &mut ws, &mut carry.rows(), &mut grads, &mut metrics);
         compare_outputs(case, step, &net, &ws);
@@ -51,8 +64,11 @@ fn poisoned_carry(net: &Network, batch: usize) -> Carry {
 fn compare_outputs(case: &mut Case, step: u64, net: &Network, ws: &Workspace<'_>) {
     let v = net.config().vocab_size;
     case.compare(&format!("step{step}.logits"), ws.logits);
-    let preds: Vec<u8> =
-        ws.logits.chunks_exact(v).map(|row| trm_autograd::op::loss::argmax(row) as u8).collect();
+    let preds: Vec<u8> = ws
+        .logits
+        .chunks_exact(v)
+        .map(|row| trm_autograd::op::loss::argmax(row) as u8)
+        .collect();
     case.compare_exact(&format!("step{step}.preds"), &preds);
     let q: [Vec<f32>; 2] = [0, 1].map(|i| ws.q.iter().skip(i).step_by(2).copied().collect());
     case.compare(&format!("step{step}.q_halt_logits"), &q[0]);
@@ -61,10 +77,16 @@ fn compare_outputs(case: &mut Case, step: u64, net: &Network, ws: &Workspace<'_>
 
 fn compare_gradients(case: &mut Case, step: u64, net: &Network, grads: &[f32], carry: &Carry) {
     for spec in net.layout().specs() {
-        case.compare(&format!("step{step}.grad.model.inner.{}", spec.name), &grads[spec.at.clone()]);
+        case.compare(
+            &format!("step{step}.grad.model.inner.{}", spec.name),
+            &grads[spec.at.clone()],
+        );
     }
     if net.config().puzzle_emb_ndim > 0 {
-        case.compare(&format!("step{step}.grad.model.inner.puzzle_emb.local_weights"), &carry.d_puzzle);
+        case.compare(
+            &format!("step{step}.grad.model.inner.puzzle_emb.local_weights"),
+            &carry.d_puzzle,
+        );
         case.compare_exact(&format!("step{step}.puzzle_emb.local_ids"), &carry.puzzles);
     }
 }
@@ -77,7 +99,10 @@ fn compare_carry(case: &mut Case, step: u64, carry: &Carry) {
     case.compare_exact(&format!("step{step}.carry.halted"), &halted);
     case.compare_exact(&format!("step{step}.carry.current.inputs"), &carry.inputs);
     case.compare_exact(&format!("step{step}.carry.current.labels"), &carry.labels);
-    case.compare_exact(&format!("step{step}.carry.current.puzzle_identifiers"), &carry.puzzles);
+    case.compare_exact(
+        &format!("step{step}.carry.current.puzzle_identifiers"),
+        &carry.puzzles,
+    );
 }
 
 fn compare_metrics(case: &Case, step: u64, m: &Metrics, carry: &Carry) {
@@ -94,6 +119,15 @@ fn compare_metrics(case: &Case, step: u64, m: &Metrics, carry: &Carry) {
     case.compare_absolute("accuracy", m.accuracy, &want["accuracy"], 1e-6);
     case.compare_scalar("lm_loss", m.lm_loss, &want["lm_loss"], 1e-5);
     case.compare_scalar("q_halt_loss", m.q_halt_loss, &want["q_halt_loss"], 1e-5);
-    case.compare_scalar("loss", m.lm_loss + 0.5 * m.q_halt_loss, &expected["loss"], 1e-5);
-    assert_eq!(expected["all_halted"], carry.halted.iter().all(|&h| h), "all_halted of step {step}");
+    case.compare_scalar(
+        "loss",
+        m.lm_loss + 0.5 * m.q_halt_loss,
+        &expected["loss"],
+        1e-5,
+    );
+    assert_eq!(
+        expected["all_halted"],
+        carry.halted.iter().all(|&h| h),
+        "all_halted of step {step}"
+    );
 }

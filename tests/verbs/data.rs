@@ -23,11 +23,23 @@ fn generated_puzzles_do_not_depend_on_threads() {
         let args: Vec<_> = args.split(' ').collect();
         run(0, &sudoku(&args)).out
     };
-    for which in ["--side 6 --difficulty minimal", "--side 4", "--side 9 --difficulty givens=30"] {
+    for which in [
+        "--side 6 --difficulty minimal",
+        "--side 4",
+        "--side 9 --difficulty givens=30",
+    ] {
         let generate = format!("generate {which} --count 150");
         let one = made(&format!("{generate} --seed 5 --threads 1"));
-        assert_eq!(one, made(&format!("{generate} --seed 5 --threads 2")), "{which}");
-        assert_ne!(one, made(&format!("{generate} --seed 6 --threads 2")), "{which}");
+        assert_eq!(
+            one,
+            made(&format!("{generate} --seed 5 --threads 2")),
+            "{which}"
+        );
+        assert_ne!(
+            one,
+            made(&format!("{generate} --seed 6 --threads 2")),
+            "{which}"
+        );
         let puzzles = read_str(&one, which).expect("a puzzle file");
         let questions: HashSet<_> = puzzles.iter().map(|puzzle| puzzle.question).collect();
         assert_eq!((puzzles.len(), questions.len()), (150, 150), "{which}");
@@ -45,8 +57,17 @@ fn generated_files_pass_the_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("puzzles.csv");
     for (side, difficulty) in [("4", "minimal"), ("6", "givens=14"), ("9", "easy")] {
-        let args =
-            ["generate", "--side", side, "--difficulty", difficulty, "--count", "60", "--out", text(&path)];
+        let args = [
+            "generate",
+            "--side",
+            side,
+            "--difficulty",
+            difficulty,
+            "--count",
+            "60",
+            "--out",
+            text(&path),
+        ];
         let said = run(0, &sudoku(&args));
         assert_eq!(said.out, "", "the answer is the file");
         let report = run(0, &sudoku(&["check", text(&path), "--json"])).json();
@@ -54,19 +75,64 @@ fn generated_files_pass_the_check() {
         assert_eq!(report["rows"], 60);
         assert_eq!(report["unique"], 60);
         assert_eq!(report["valid_answers"], 60);
-        assert!(run(0, &sudoku(&["check", text(&path)])).out.contains("60 unique"));
+        assert!(
+            run(0, &sudoku(&["check", text(&path)]))
+                .out
+                .contains("60 unique")
+        );
     }
 }
 
 #[test]
 fn more_puzzles_than_exist_are_refused() {
-    let said = run(2, &sudoku(&["generate", "--side", "4", "--difficulty", "givens=16", "--count", "289"]));
-    assert!(said.err.contains("only 288 different puzzles"), "{}", said.err);
-    let said = run(2, &sudoku(&["generate", "--side", "4", "--difficulty", "givens=17", "--count", "1"]));
+    let said = run(
+        2,
+        &sudoku(&[
+            "generate",
+            "--side",
+            "4",
+            "--difficulty",
+            "givens=16",
+            "--count",
+            "289",
+        ]),
+    );
+    assert!(
+        said.err.contains("only 288 different puzzles"),
+        "{}",
+        said.err
+    );
+    let said = run(
+        2,
+        &sudoku(&[
+            "generate",
+            "--side",
+            "4",
+            "--difficulty",
+            "givens=17",
+            "--count",
+            "1",
+        ]),
+    );
     assert!(said.err.contains("givens=17"), "{}", said.err);
     for bad in ["hard", "givens=", "givens=-1", "givens=x"] {
-        let said = run(2, &sudoku(&["generate", "--side", "4", "--difficulty", bad, "--count", "1"]));
-        assert!(said.err.contains("expected easy, minimal, or givens=N"), "{}", said.err);
+        let said = run(
+            2,
+            &sudoku(&[
+                "generate",
+                "--side",
+                "4",
+                "--difficulty",
+                bad,
+                "--count",
+                "1",
+            ]),
+        );
+        assert!(
+            said.err.contains("expected easy, minimal, or givens=N"),
+            "{}",
+            said.err
+        );
     }
     run(2, &sudoku(&["generate", "--side", "5", "--count", "1"]));
     run(2, &sudoku(&["generate", "--side", "4", "--count", "0"]));
@@ -75,11 +141,20 @@ fn more_puzzles_than_exist_are_refused() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let args = sudoku(&["generate", "--side", "4", "--count", "4000"]);
-    let mut child =
-        trm().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = trm()
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("the program ends");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -89,30 +164,66 @@ fn a_contradiction_fails_the_check_and_a_missing_file_is_bad_input() {
     let rows = "source,question,answer,rating\na,1.2..231..12.1..,,\na,11..............,,\n";
     std::fs::write(&path, rows).expect("a file");
     let report = run(1, &sudoku(&["check", text(&path), "--json"])).json();
-    assert_eq!((&report["clean"], &report["rows"], &report["faulty"]), (&false.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&report["clean"], &report["rows"], &report["faulty"]),
+        (&false.into(), &1.into(), &1.into())
+    );
     let said = run(1, &sudoku(&["check", text(&path)]));
-    assert!(said.out.contains("line 3, column question: the givens contradict"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("line 3, column question: the givens contradict"),
+        "{}",
+        said.out
+    );
     let absent = folder.path().join("absent.csv");
     let said = run(2, &sudoku(&["check", text(&absent)]));
-    assert!(said.err.contains("absent.csv") && said.out.is_empty(), "{}", said.err);
+    assert!(
+        said.err.contains("absent.csv") && said.out.is_empty(),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
 fn a_split_shares_no_question_and_loses_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let [all, train, test] = ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
-    run(0, &sudoku(&["generate", "--side", "4", "--count", "300", "--out", text(&all)]));
+    let [all, train, test] =
+        ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
+    run(
+        0,
+        &sudoku(&[
+            "generate",
+            "--side",
+            "4",
+            "--count",
+            "300",
+            "--out",
+            text(&all),
+        ]),
+    );
     let split = |seed| {
         let files = ["--out-train", text(&train), "--out-test", text(&test)];
-        let said =
-            run(0, &sudoku(&[&["split", text(&all), "--test", "40", "--seed", seed], &files[..]].concat()));
+        let said = run(
+            0,
+            &sudoku(
+                &[
+                    &["split", text(&all), "--test", "40", "--seed", seed],
+                    &files[..],
+                ]
+                .concat(),
+            ),
+        );
         assert!(said.out.contains("guaranteed"), "{}", said.out);
         [&train, &test].map(|path| read_path(path).expect("a puzzle file"))
     };
     let [train_puzzles, test_puzzles] = split("1");
     assert_eq!((train_puzzles.len(), test_puzzles.len()), (260, 40));
-    let prints =
-        |puzzles: &[Puzzle]| puzzles.iter().map(|p| fingerprint(&p.question)).collect::<HashSet<_>>();
+    let prints = |puzzles: &[Puzzle]| {
+        puzzles
+            .iter()
+            .map(|p| fingerprint(&p.question))
+            .collect::<HashSet<_>>()
+    };
     assert!(prints(&train_puzzles).is_disjoint(&prints(&test_puzzles)));
     assert_eq!(split("1"), [train_puzzles, test_puzzles.clone()]);
     assert_ne!(split("2")[1], test_puzzles);
@@ -121,8 +232,20 @@ fn a_split_shares_no_question_and_loses_none() {
 #[test]
 fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    let [all, train, test] = ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
-    run(0, &sudoku(&["generate", "--side", "4", "--count", "10", "--out", text(&all)]));
+    let [all, train, test] =
+        ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
+    run(
+        0,
+        &sudoku(&[
+            "generate",
+            "--side",
+            "4",
+            "--count",
+            "10",
+            "--out",
+            text(&all),
+        ]),
+    );
     let before = std::fs::read(&all).expect("the file");
     for (count, out_train, out_test, expected) in [
         ("10", &train, &test, "holds 10 puzzles"),
@@ -131,7 +254,10 @@ fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
         ("2", &train, &all, "--out-test"),
     ] {
         let outs = ["--out-train", text(out_train), "--out-test", text(out_test)];
-        let said = run(2, &sudoku(&[&["split", text(&all), "--test", count], &outs[..]].concat()));
+        let said = run(
+            2,
+            &sudoku(&[&["split", text(&all), "--test", count], &outs[..]].concat()),
+        );
         assert!(said.err.contains(expected), "{}", said.err);
     }
     assert_eq!(std::fs::read(&all).expect("the file"), before);

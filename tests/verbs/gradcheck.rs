@@ -12,13 +12,24 @@ fn all_gradients_are_right_on_every_instruction_set() {
         let of_isa = checks.iter().filter(|check| check["isa"] == kernels.name());
         assert!(of_isa.count() > 20, "{}", kernels.name());
     }
-    assert!(checks.iter().all(|check| check["max_error"].as_f64() <= check["bound"].as_f64()));
+    assert!(
+        checks
+            .iter()
+            .all(|check| check["max_error"].as_f64() <= check["bound"].as_f64())
+    );
 }
 
 #[test]
 fn one_instruction_set_can_be_named() {
     let text = run(0, &["gradcheck", "--isa", "portable", "--seed", "4"]).out;
-    assert!(text.contains("portable") && text.trim_end().ends_with("0 wrong"), "{text}");
+    assert!(
+        text.contains("portable") && text.trim_end().ends_with("0 wrong"),
+        "{text}"
+    );
     let said = run(2, &["gradcheck", "--isa", "mmx"]);
-    assert!(said.err.contains("mmx") && said.err.contains("portable"), "{}", said.err);
+    assert!(
+        said.err.contains("mmx") && said.err.contains("portable"),
+        "{}",
+        said.err
+    );
 }

@@ -12,7 +12,10 @@ fn this_machine_is_described_for_people_and_programs() {
     let names: Vec<_> = Kernels::available().iter().map(Kernels::name).collect();
     assert_eq!(report["isa"]["chosen"], names[0]);
     let available = report["isa"]["available"].as_array().expect("a list");
-    assert!(available.iter().map(|isa| &isa["name"]).eq(&names), "{available:?}");
+    assert!(
+        available.iter().map(|isa| &isa["name"]).eq(&names),
+        "{available:?}"
+    );
     assert!(report["cores"].as_u64() >= Some(1));
     let text = run(0, &["info"]).out;
     assert!(names.iter().all(|name| text.contains(name)), "{text}");
@@ -22,11 +25,18 @@ fn this_machine_is_described_for_people_and_programs() {
 fn the_forced_instruction_set_is_the_chosen_one() {
     let forced = said(0, trm().env("TRM_ISA", "portable").args(["info", "--json"])).json();
     assert_eq!(
-        (&forced["isa"]["chosen"], &forced["isa"]["forced_by_TRM_ISA"]),
+        (
+            &forced["isa"]["chosen"],
+            &forced["isa"]["forced_by_TRM_ISA"]
+        ),
         (&"portable".into(), &true.into())
     );
     let unknown = said(2, trm().env("TRM_ISA", "mmx").args(["info"]));
-    assert!(unknown.err.contains("mmx") && unknown.err.contains("portable"), "{}", unknown.err);
+    assert!(
+        unknown.err.contains("mmx") && unknown.err.contains("portable"),
+        "{}",
+        unknown.err
+    );
 }
 
 #[test]
@@ -43,9 +53,13 @@ fn weights_are_described_whole() {
         puzzle_emb_ndim: 8,
         ..ModelConfig::default()
     };
-    let net =
-        Network::new(config, Kernels::best().expect("an instruction set")).expect("a config that works");
-    let origin = [("accuracy", "0.75"), ("run", r#"{"name":"small"}"#), ("note", "one\ntwo")];
+    let net = Network::new(config, Kernels::best().expect("an instruction set"))
+        .expect("a config that works");
+    let origin = [
+        ("accuracy", "0.75"),
+        ("run", r#"{"name":"small"}"#),
+        ("note", "one\ntwo"),
+    ];
     let origin = BTreeMap::from(origin.map(|(key, value)| (key.to_owned(), value.to_owned())));
     weights::save(&path, &net, &net.init(3), &origin).expect("a file");
     let name = path.to_str().expect("a name in UTF-8");
@@ -60,14 +74,29 @@ fn weights_are_described_whole() {
     assert_eq!(tensors.len(), net.layout().specs().len() + 3);
     let elements = |shape: &serde_json::Value| {
         let dims = shape.as_array().expect("a list").iter();
-        dims.map(|dim| dim.as_u64().expect("a size")).product::<u64>()
+        dims.map(|dim| dim.as_u64().expect("a size"))
+            .product::<u64>()
     };
-    let total: u64 = tensors.iter().map(|tensor| elements(&tensor["shape"])).sum();
+    let total: u64 = tensors
+        .iter()
+        .map(|tensor| elements(&tensor["shape"]))
+        .sum();
     assert_eq!(total, net.layout().len() as u64 + 2 * 8 + 8);
-    assert!(tensors.iter().all(|t| t["min"].as_f64() <= t["max"].as_f64() && t["rms"].as_f64() >= Some(0.0)));
+    assert!(
+        tensors
+            .iter()
+            .all(|t| t["min"].as_f64() <= t["max"].as_f64() && t["rms"].as_f64() >= Some(0.0))
+    );
 
     let text = run(0, &["info", name]).out;
-    for expected in ["width = 8", "accuracy", "0.75", "lm_head.weight", "6 x 8", "H_init"] {
+    for expected in [
+        "width = 8",
+        "accuracy",
+        "0.75",
+        "lm_head.weight",
+        "6 x 8",
+        "H_init",
+    ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
 }
@@ -77,8 +106,15 @@ fn what_is_no_weights_file_is_bad_input() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("noise.safetensors");
     std::fs::write(&path, [255; 64]).expect("a file");
-    for name in [path.to_str().expect("a name in UTF-8"), "absent.safetensors"] {
+    for name in [
+        path.to_str().expect("a name in UTF-8"),
+        "absent.safetensors",
+    ] {
         let said = run(2, &["info", name]);
-        assert!(said.err.contains(name) && said.out.is_empty(), "{}", said.err);
+        assert!(
+            said.err.contains(name) && said.out.is_empty(),
+            "{}",
+            said.err
+        );
     }
 }

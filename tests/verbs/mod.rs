@@ -22,7 +22,11 @@ fn run(code: i32, args: &[&str]) -> Said {
 /// Runs `command` and expects `code`; gives what it wrote.
 #[track_caller]
 fn said(code: i32, command: &mut Command) -> Said {
-    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program starts");
     let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
     assert_eq!(status.code(), Some(code), "{command:?}\n{out}\n{err}");
     Said { out, err }

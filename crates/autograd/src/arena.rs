@@ -91,7 +91,10 @@ mod tests {
         assert!(carve.rest.is_empty());
         for (i, slice) in slices.into_iter().enumerate() {
             assert_eq!(slice.len(), lengths[i]);
-            assert!(slice.iter().all(|&x| x == 0.0), "another slice reaches into this one");
+            assert!(
+                slice.iter().all(|&x| x == 0.0),
+                "another slice reaches into this one"
+            );
             slice.fill(1.0 + i as f32);
         }
     }

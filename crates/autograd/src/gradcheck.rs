@@ -64,8 +64,20 @@ pub fn check_all(kernels: &'static Kernels, seed: u64) -> Vec<Report> {
 /// Every gradient of every op, computed and measured.
 fn cases(kernels: &'static Kernels, seed: u64) -> Vec<Case> {
     let random = &mut |case| Random(stream(seed, Purpose::Init, case));
-    let long = Heads { puzzles: 1, positions: 67, width: 5, heads: 1, head_width: 4 };
-    let short = Heads { puzzles: PUZZLES, positions: S, width: D, heads: 2, head_width: 6 };
+    let long = Heads {
+        puzzles: 1,
+        positions: 67,
+        width: 5,
+        heads: 1,
+        head_width: 4,
+    };
+    let short = Heads {
+        puzzles: PUZZLES,
+        positions: S,
+        width: D,
+        heads: 2,
+        head_width: 6,
+    };
     [
         linear_cases(kernels, random(0), Axis::Channels),
         linear_cases(kernels, random(1), Axis::Positions),
@@ -110,7 +122,8 @@ impl Case {
     fn report(&self) -> Report {
         let elements = self.gradient.len();
         let scale = self.scale();
-        let complete = [self.start.len(), self.analysed.len(), self.measured.len()] == [elements; 3];
+        let complete =
+            [self.start.len(), self.analysed.len(), self.measured.len()] == [elements; 3];
         let mut report = Report {
             op: self.op.clone(),
             parameter: self.parameter.to_owned(),
@@ -120,7 +133,12 @@ impl Case {
             ok: complete && scale > 0.0,
         };
         let mut worst = -1.0;
-        for (i, &gradient) in self.gradient.iter().enumerate().take(if complete { elements } else { 0 }) {
+        for (i, &gradient) in
+            self.gradient
+                .iter()
+                .enumerate()
+                .take(if complete { elements } else { 0 })
+        {
             let (measured, analysed) = (self.measured[i], self.analysed[i]);
             let error = (gradient - (f64::from(self.start[i]) + measured.value)).abs();
             let error = if error.is_nan() { f64::INFINITY } else { error };
@@ -186,13 +204,22 @@ fn differences(y: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], g: &[f64]) -> Vec<Boun
     const ROUNDINGS: f64 = 256.0;
     let y0 = y(x);
     // Differences to y0, so that outputs that x[i] does not touch add nothing, not even rounding.
-    let loss = |x: &[f64]| -> f64 { y(x).iter().zip(&y0).zip(g).map(|((y, y0), g)| g * (y - y0)).sum() };
+    let loss = |x: &[f64]| -> f64 {
+        y(x).iter()
+            .zip(&y0)
+            .zip(g)
+            .map(|((y, y0), g)| g * (y - y0))
+            .sum()
+    };
     let [d1, d2, d4] = [1.0, 2.0, 4.0].map(|steps| reference::numeric_gradient(loss, x, steps * H));
     let size: f64 = y0.iter().zip(g).map(|(y, g)| (y * g).abs()).sum();
     let rounding = ROUNDINGS * (f64::EPSILON / 2.0) * size / H;
     let element = |i: usize| {
         let [fine, coarse] = [(d1[i], d2[i]), (d2[i], d4[i])].map(|(a, b)| (4.0 * a - b) / 3.0);
-        Bounded { value: fine, error: (fine - coarse).abs() + rounding }
+        Bounded {
+            value: fine,
+            error: (fine - coarse).abs() + rounding,
+        }
     };
     (0..x.len()).map(element).collect()
 }
@@ -216,7 +243,10 @@ mod tests {
         for (seed, kernels) in Kernels::available().iter().enumerate() {
             for report in check_all(kernels, seed as u64) {
                 assert!(report.ok, "{}: {report:?}", kernels.name());
-                assert!(report.bound < 1e-3, "a bound that bounds nothing: {report:?}");
+                assert!(
+                    report.bound < 1e-3,
+                    "a bound that bounds nothing: {report:?}"
+                );
             }
         }
     }
@@ -241,7 +271,9 @@ mod tests {
             ("of the wrong sign", |case| stretch(case, -2.0)),
             ("all zero", |case| case.gradient.fill(0.0)),
             ("not a number", |case| case.gradient[0] = f64::NAN),
-            ("one element short", |case| case.gradient.truncate(case.gradient.len() - 1)),
+            ("one element short", |case| {
+                case.gradient.truncate(case.gradient.len() - 1)
+            }),
         ];
         let cases = cases(&Kernels::available()[0], 7);
         for (what, spoil) in wrong {
@@ -256,7 +288,10 @@ mod tests {
 
     #[test]
     fn nothing_to_compare_is_no_success() {
-        let zero = Bounded { value: 0.0, error: 1.0 };
+        let zero = Bounded {
+            value: 0.0,
+            error: 1.0,
+        };
         for len in [0, 3] {
             let case = Case {
                 op: "nothing".to_owned(),
@@ -273,11 +308,23 @@ mod tests {
     #[test]
     fn the_analysis_agrees_with_the_differences() {
         for case in cases(Kernels::best().expect("an instruction set"), 1) {
-            for ((analysed, start), measured) in case.analysed.iter().zip(&case.start).zip(&case.measured) {
+            for ((analysed, start), measured) in
+                case.analysed.iter().zip(&case.start).zip(&case.measured)
+            {
                 let difference = (analysed.value - f64::from(*start) - measured.value).abs();
                 // The losses are analysed around their f32 result.
-                let allowed = measured.error + if case.parameter == "logits" { analysed.error } else { 0.0 };
-                assert!(difference <= allowed, "{} {}: {difference} > {allowed}", case.op, case.parameter);
+                let allowed = measured.error
+                    + if case.parameter == "logits" {
+                        analysed.error
+                    } else {
+                        0.0
+                    };
+                assert!(
+                    difference <= allowed,
+                    "{} {}: {difference} > {allowed}",
+                    case.op,
+                    case.parameter
+                );
             }
         }
     }
@@ -287,7 +334,10 @@ mod tests {
         let y = |x: &[f64]| vec![x[0] * x[0] * x[0] + x[1], 3.0 * x[1]];
         let d = differences(y, &[0.5, 2.0], &[2.0, 1.0]);
         for (d, expected) in d.iter().zip([1.5, 5.0]) {
-            assert!((d.value - expected).abs() <= d.error && d.error < 1e-9, "{d:?}");
+            assert!(
+                (d.value - expected).abs() <= d.error && d.error < 1e-9,
+                "{d:?}"
+            );
         }
     }
 }

@@ -81,14 +81,25 @@ pub struct Layout {
 impl Layout {
     /// No parameters yet; matrices will be packed for `kernels`.
     pub fn new(kernels: &'static Kernels) -> Self {
-        Layout { kernels, specs: Vec::new(), matrices: Vec::new(), len: 0, packed_len: 0 }
+        Layout {
+            kernels,
+            specs: Vec::new(),
+            matrices: Vec::new(),
+            len: 0,
+            packed_len: 0,
+        }
     }
 
     /// Adds a parameter and returns its range.
     pub fn add(&mut self, name: impl Into<String>, shape: Shape, init: Init) -> Range<usize> {
         let at = self.len..self.len + shape.len();
         self.len = at.end;
-        self.specs.push(Spec { name: name.into(), shape, at: at.clone(), init });
+        self.specs.push(Spec {
+            name: name.into(),
+            shape,
+            at: at.clone(),
+            init,
+        });
         at
     }
 

@@ -72,7 +72,10 @@ impl Symmetry {
             && keeps_groups(col_perm, side, geometry.box_cols())
             && (!transpose || geometry.can_transpose());
         sound.then(|| {
-            let mut symmetry = Symmetry { transpose, ..Symmetry::identity(geometry) };
+            let mut symmetry = Symmetry {
+                transpose,
+                ..Symmetry::identity(geometry)
+            };
             symmetry.digit_map[..=side].copy_from_slice(digit_map);
             symmetry.row_perm[..side].copy_from_slice(row_perm);
             symmetry.col_perm[..side].copy_from_slice(col_perm);
@@ -86,7 +89,11 @@ impl Symmetry {
     /// If the board has another shape than the symmetry.
     pub fn apply(&self, board: &Board) -> Board {
         let (g, side) = (self.geometry, self.geometry.side());
-        assert_eq!(board.geometry(), g, "a symmetry moves boards of its own shape");
+        assert_eq!(
+            board.geometry(),
+            g,
+            "a symmetry moves boards of its own shape"
+        );
         let (row_stride, col_stride) = if self.transpose { (1, side) } else { (side, 1) };
         let mut out = Board::blank(g);
         for cell in 0..g.cells() {
@@ -119,8 +126,17 @@ impl Symmetry {
     /// and columns change roles, so their inverses do too.
     pub fn inverse(&self) -> Symmetry {
         let (rows, cols) = (inverted(&self.row_perm), inverted(&self.col_perm));
-        let (row_perm, col_perm) = if self.transpose { (cols, rows) } else { (rows, cols) };
-        Symmetry { digit_map: inverted(&self.digit_map), row_perm, col_perm, ..*self }
+        let (row_perm, col_perm) = if self.transpose {
+            (cols, rows)
+        } else {
+            (rows, cols)
+        };
+        Symmetry {
+            digit_map: inverted(&self.digit_map),
+            row_perm,
+            col_perm,
+            ..*self
+        }
     }
 }
 
@@ -151,8 +167,11 @@ fn is_permutation(perm: &[u8], len: usize) -> bool {
 }
 
 fn keeps_groups(perm: &[u8], side: usize, group: usize) -> bool {
-    let same_group =
-        |lines: &[u8]| lines.iter().all(|&line| usize::from(line) / group == usize::from(lines[0]) / group);
+    let same_group = |lines: &[u8]| {
+        lines
+            .iter()
+            .all(|&line| usize::from(line) / group == usize::from(lines[0]) / group)
+    };
     is_permutation(perm, side) && perm.chunks(group).all(same_group)
 }
 
@@ -197,8 +216,9 @@ mod tests {
     fn one_grid_of_four_reaches_its_class() {
         // 4 x 4 has two classes of grids, 288 in all; this one reaches 96 or 192 of them
         let grid: Board = "1324423134122143".parse().unwrap();
-        let images: HashSet<_> =
-            (0..5000).map(|i| Symmetry::random(Geometry::Four, &mut stream(4, i)).apply(&grid)).collect();
+        let images: HashSet<_> = (0..5000)
+            .map(|i| Symmetry::random(Geometry::Four, &mut stream(4, i)).apply(&grid))
+            .collect();
         assert!([96, 192].contains(&images.len()), "{}", images.len());
     }
 

@@ -18,7 +18,10 @@ pub struct Board {
 impl Board {
     /// A board without digits.
     pub fn blank(geometry: Geometry) -> Board {
-        Board { geometry, cells: [0; MAX_CELLS] }
+        Board {
+            geometry,
+            cells: [0; MAX_CELLS],
+        }
     }
 
     /// A board of these digits, row by row, 0 for a blank.
@@ -26,12 +29,17 @@ impl Board {
     /// # Errors
     /// If there are not 16, 36 or 81 of them, or one is larger than the side.
     pub fn from_digits(digits: &[u8]) -> Result<Board, BoardError> {
-        let geometry =
-            Geometry::from_cells(digits.len()).ok_or(BoardError::Length { found: digits.len() })?;
+        let geometry = Geometry::from_cells(digits.len()).ok_or(BoardError::Length {
+            found: digits.len(),
+        })?;
         let mut board = Board::blank(geometry);
         for (cell, &digit) in digits.iter().enumerate() {
             if usize::from(digit) > geometry.side() {
-                return Err(BoardError::Digit { geometry, cell, digit });
+                return Err(BoardError::Digit {
+                    geometry,
+                    cell,
+                    digit,
+                });
             }
             board.cells[cell] = digit;
         }
@@ -46,11 +54,19 @@ impl Board {
     /// # Panics
     /// If `tokens.len() != geometry.cells()`.
     pub fn from_tokens(geometry: Geometry, tokens: &[u8]) -> Board {
-        assert_eq!(tokens.len(), geometry.cells(), "one token for each cell of a {geometry} board");
+        assert_eq!(
+            tokens.len(),
+            geometry.cells(),
+            "one token for each cell of a {geometry} board"
+        );
         let mut board = Board::blank(geometry);
         for (cell, &token) in board.cells.iter_mut().zip(tokens) {
             let digit = token.saturating_sub(BLANK_TOKEN);
-            *cell = if usize::from(digit) <= geometry.side() { digit } else { 0 };
+            *cell = if usize::from(digit) <= geometry.side() {
+                digit
+            } else {
+                0
+            };
         }
         board
     }
@@ -90,7 +106,10 @@ impl Board {
     /// If the board has no such cell or `digit > side`.
     pub fn set(&mut self, cell: usize, digit: u8) {
         let geometry = self.geometry;
-        assert!(usize::from(digit) <= geometry.side(), "digit {digit} on a {geometry} board");
+        assert!(
+            usize::from(digit) <= geometry.side(),
+            "digit {digit} on a {geometry} board"
+        );
         self.cells[..geometry.cells()][cell] = digit;
     }
 
@@ -103,7 +122,9 @@ impl Board {
     ///
     /// A third copy in the same unit is reported against the first.
     pub fn conflicts(&self) -> impl Iterator<Item = Conflict> + '_ {
-        self.geometry.units().flat_map(|unit| self.conflicts_in(unit))
+        self.geometry
+            .units()
+            .flat_map(|unit| self.conflicts_in(unit))
     }
 
     fn conflicts_in(&self, unit: Unit) -> impl Iterator<Item = Conflict> + '_ {
@@ -113,7 +134,12 @@ impl Board {
             let (cell, digit) = (usize::from(cell), self.cells[usize::from(cell)]);
             match first_with[usize::from(digit)] {
                 _ if digit == 0 => None,
-                Some(first) => Some(Conflict { geometry, unit, digit, cells: [first, cell] }),
+                Some(first) => Some(Conflict {
+                    geometry,
+                    unit,
+                    digit,
+                    cells: [first, cell],
+                }),
                 None => {
                     first_with[usize::from(digit)] = Some(cell);
                     None
@@ -129,7 +155,9 @@ impl Board {
 
     /// Whether this is a solved board that keeps every given of `question`.
     pub fn is_valid_solution_of(&self, question: &Board) -> bool {
-        self.is_solved() && question.geometry == self.geometry && self.first_change_from(question).is_none()
+        self.is_solved()
+            && question.geometry == self.geometry
+            && self.first_change_from(question).is_none()
     }
 
     /// The first cell whose given in `question` this board does not keep.
@@ -141,13 +169,21 @@ impl Board {
 
 /// The character of a digit: `.` for a blank.
 pub(crate) fn character(digit: u8) -> char {
-    if digit == 0 { '.' } else { char::from(b'0' + digit) }
+    if digit == 0 {
+        '.'
+    } else {
+        char::from(b'0' + digit)
+    }
 }
 
 impl fmt::Display for Board {
     /// Writes the board as one line, row by row, with `.` for a blank; parsing it gives the board back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line: String = self.digits().iter().map(|&digit| character(digit)).collect();
+        let line: String = self
+            .digits()
+            .iter()
+            .map(|&digit| character(digit))
+            .collect();
         f.pad(&line)
     }
 }
@@ -165,7 +201,10 @@ impl FromStr for Board {
                 '.' => 0,
                 '0'..='9' => character as u8 - b'0',
                 _ => {
-                    return Err(BoardError::Character { position: found + 1, character });
+                    return Err(BoardError::Character {
+                        position: found + 1,
+                        character,
+                    });
                 }
             };
             if let Some(slot) = digits.get_mut(found) {
@@ -193,7 +232,11 @@ pub struct Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second] = self.cells.map(|cell| self.geometry.cell_name(cell));
-        write!(f, "digit {} stands twice in {}: at {first} and at {second}", self.digit, self.unit)
+        write!(
+            f,
+            "digit {} stands twice in {}: at {first} and at {second}",
+            self.digit, self.unit
+        )
     }
 }
 
@@ -207,7 +250,9 @@ pub enum BoardError {
         found: usize,
     },
     /// A character that is neither a digit nor a blank.
-    #[error("character {character:?} at position {position}; expected a digit, or '.' or '0' for a blank")]
+    #[error(
+        "character {character:?} at position {position}; expected a digit, or '.' or '0' for a blank"
+    )]
     Character {
         /// Place in the line, counted from 1.
         position: usize,
@@ -249,11 +294,20 @@ mod tests {
     #[test]
     fn errors_name_the_place_and_what_was_expected() {
         let error = |line: &str| line.parse::<Board>().unwrap_err().to_string();
-        assert_eq!(error(""), "0 cells, but a board has 16 (4x4), 36 (6x6) or 81 (9x9)");
+        assert_eq!(
+            error(""),
+            "0 cells, but a board has 16 (4x4), 36 (6x6) or 81 (9x9)"
+        );
         assert!(error(&"1".repeat(10_000)).starts_with("10000 cells"));
-        assert_eq!(error("1.2x"), "character 'x' at position 4; expected a digit, or '.' or '0' for a blank");
+        assert_eq!(
+            error("1.2x"),
+            "character 'x' at position 4; expected a digit, or '.' or '0' for a blank"
+        );
         assert!(error("é").contains("'é' at position 1"));
-        assert_eq!(error("1.2..251..12.1.."), "digit 5 at position 7 (r2c3); a 4x4 board has digits 1 to 4");
+        assert_eq!(
+            error("1.2..251..12.1.."),
+            "digit 5 at position 7 (r2c3); a 4x4 board has digits 1 to 4"
+        );
     }
 
     #[test]

@@ -101,14 +101,22 @@ impl Report {
 impl fmt::Display for Report {
     /// Writes the report for people, several lines without a line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shapes: Vec<_> = self.shapes.iter().map(|(shape, n)| format!("{n} of {shape}")).collect();
+        let shapes: Vec<_> = self
+            .shapes
+            .iter()
+            .map(|(shape, n)| format!("{n} of {shape}"))
+            .collect();
         writeln!(f, "rows        {} ({})", self.rows(), shapes.join(", "))?;
         writeln!(
             f,
             "solutions   {} unique, {} ambiguous, {} unsolvable",
             self.unique, self.ambiguous, self.unsolvable
         )?;
-        writeln!(f, "answers     {} given, {} valid", self.answered, self.valid_answers)?;
+        writeln!(
+            f,
+            "answers     {} given, {} valid",
+            self.answered, self.valid_answers
+        )?;
         writeln!(f, "duplicates  {}", self.duplicates)?;
         write!(f, "faulty      {}", self.faulty)?;
         for fault in &self.faults {
@@ -146,14 +154,23 @@ mod tests {
         std::fs::write(&path, rows.join("\n")).unwrap();
         let report = check_path(&path).unwrap();
         assert_eq!((report.rows(), report.faulty, report.duplicates), (4, 2, 1));
-        assert_eq!((report.unique, report.ambiguous, report.unsolvable), (2, 1, 1));
+        assert_eq!(
+            (report.unique, report.ambiguous, report.unsolvable),
+            (2, 1, 1)
+        );
         assert_eq!((report.answered, report.valid_answers), (2, 2));
         assert_eq!(report.givens, BTreeMap::from([(0, 1), (4, 1), (8, 2)]));
         assert!(!report.is_clean());
         let text = report.to_string();
-        assert!(text.starts_with("rows        4 (4 of 4x4)\nsolutions   2 unique, 1 amb"), "{text}");
+        assert!(
+            text.starts_with("rows        4 (4 of 4x4)\nsolutions   2 unique, 1 amb"),
+            "{text}"
+        );
         assert!(text.contains("line 6, column question: 15 cells"), "{text}");
-        assert!(text.ends_with(&format!("\n  8 givens         2  {}", "#".repeat(40))), "{text}");
+        assert!(
+            text.ends_with(&format!("\n  8 givens         2  {}", "#".repeat(40))),
+            "{text}"
+        );
     }
 
     #[test]

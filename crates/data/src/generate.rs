@@ -64,7 +64,9 @@ impl FromStr for Difficulty {
             "easy" => Ok(Difficulty::Easy),
             "minimal" => Ok(Difficulty::Minimal),
             _ => text.parse().map(Difficulty::Givens).map_err(|_| {
-                format!("unknown difficulty {text:?}; expected easy, minimal, or a number of givens")
+                format!(
+                    "unknown difficulty {text:?}; expected easy, minimal, or a number of givens"
+                )
             }),
         }
     }
@@ -119,15 +121,24 @@ pub fn generate(
         let question = dig(answer, target, stays_sound, rng);
         if difficulty == Difficulty::Minimal || question.givens() == target {
             let rating = solver::rating(&question);
-            return Ok(Puzzle { source: source.into(), question, answer: Some(answer), rating });
+            return Ok(Puzzle {
+                source: source.into(),
+                question,
+                answer: Some(answer),
+                rating,
+            });
         }
     }
-    Err(OutOfReach { geometry, givens: target })
+    Err(OutOfReach {
+        geometry,
+        givens: target,
+    })
 }
 
 /// A random solved board. Every solved board can come out, though not all equally often.
 pub fn full_grid(geometry: Geometry, rng: &mut (impl Rng + ?Sized)) -> Board {
-    let blank = Candidates::of(&Board::blank(geometry)).expect("a blank board has no contradiction");
+    let blank =
+        Candidates::of(&Board::blank(geometry)).expect("a blank board has no contradiction");
     fill(&blank, rng).expect("a blank board has a solution")
 }
 
@@ -143,7 +154,9 @@ fn fill(state: &Candidates, rng: &mut (impl Rng + ?Sized)) -> Option<Board> {
         count += 1;
     }
     digits[..count].shuffle(rng);
-    digits[..count].iter().find_map(|&digit| fill(&state.with(cell, digit)?, rng))
+    digits[..count]
+        .iter()
+        .find_map(|&digit| fill(&state.with(cell, digit)?, rng))
 }
 
 /// Removes clues in random order while the puzzle stays sound and has more than `target` of them.
@@ -187,7 +200,13 @@ mod tests {
     #[test]
     fn streams_are_reproducible_and_differ() {
         let question = |seed, number| {
-            generate(Geometry::Nine, Difficulty::Minimal, &mut stream(seed, number)).unwrap().question
+            generate(
+                Geometry::Nine,
+                Difficulty::Minimal,
+                &mut stream(seed, number),
+            )
+            .unwrap()
+            .question
         };
         assert_eq!(question(1, 2), question(1, 2));
         assert_ne!(question(1, 2), question(1, 3));
@@ -196,38 +215,73 @@ mod tests {
 
     #[test]
     fn givens_are_exact_or_refused() {
-        for (geometry, givens) in [(Geometry::Four, 6), (Geometry::Six, 12), (Geometry::Nine, 28)] {
+        for (geometry, givens) in [
+            (Geometry::Four, 6),
+            (Geometry::Six, 12),
+            (Geometry::Nine, 28),
+        ] {
             let puzzle = made(geometry, Difficulty::Givens(givens), 5);
             assert_eq!(puzzle.question.givens(), givens);
-            assert_eq!(solver::unique_solution(&puzzle.question).map(|s| s.board), puzzle.answer);
+            assert_eq!(
+                solver::unique_solution(&puzzle.question).map(|s| s.board),
+                puzzle.answer
+            );
         }
         for impossible in [3, 17] {
-            let error = generate(Geometry::Four, Difficulty::Givens(impossible), &mut stream(0, 0));
-            assert_eq!(error, Err(OutOfReach { geometry: Geometry::Four, givens: impossible }));
+            let error = generate(
+                Geometry::Four,
+                Difficulty::Givens(impossible),
+                &mut stream(0, 0),
+            );
+            assert_eq!(
+                error,
+                Err(OutOfReach {
+                    geometry: Geometry::Four,
+                    givens: impossible
+                })
+            );
             assert!(error.unwrap_err().to_string().contains("(at most 16)"));
         }
     }
 
     #[test]
     fn easy_puzzles_reach_both_ends_of_the_range() {
-        let givens: Vec<_> =
-            (0..60).map(|seed| made(Geometry::Four, Difficulty::Easy, seed).question.givens()).collect();
-        assert_eq!((givens.iter().min(), givens.iter().max()), (Some(&5), Some(&8)));
+        let givens: Vec<_> = (0..60)
+            .map(|seed| {
+                made(Geometry::Four, Difficulty::Easy, seed)
+                    .question
+                    .givens()
+            })
+            .collect();
+        assert_eq!(
+            (givens.iter().min(), givens.iter().max()),
+            (Some(&5), Some(&8))
+        );
     }
 
     #[test]
     fn full_grids_vary() {
-        let grids: std::collections::HashSet<_> =
-            (0..2000).map(|i| full_grid(Geometry::Four, &mut stream(9, i))).collect();
+        let grids: std::collections::HashSet<_> = (0..2000)
+            .map(|i| full_grid(Geometry::Four, &mut stream(9, i)))
+            .collect();
         assert!(grids.len() > 270, "{} of 288 grids seen", grids.len());
     }
 
     #[test]
     fn difficulties_read_and_write() {
-        for difficulty in [Difficulty::Easy, Difficulty::Minimal, Difficulty::Givens(25)] {
+        for difficulty in [
+            Difficulty::Easy,
+            Difficulty::Minimal,
+            Difficulty::Givens(25),
+        ] {
             assert_eq!(difficulty.to_string().parse(), Ok(difficulty));
         }
-        assert!("hard".parse::<Difficulty>().unwrap_err().contains("expected easy"));
+        assert!(
+            "hard"
+                .parse::<Difficulty>()
+                .unwrap_err()
+                .contains("expected easy")
+        );
     }
 
     proptest! {

@@ -184,12 +184,19 @@ struct Table {
 
 impl Table {
     const fn new(g: Geometry) -> Table {
-        let mut table =
-            Table { units: [[0; MAX_SIDE]; 3 * MAX_SIDE], peers: [[0; 20]; MAX_CELLS], peer_count: 0 };
+        let mut table = Table {
+            units: [[0; MAX_SIDE]; 3 * MAX_SIDE],
+            peers: [[0; 20]; MAX_CELLS],
+            peer_count: 0,
+        };
         let mut filled = [0; 3 * MAX_SIDE];
         let mut cell = 0;
         while cell < g.cells() {
-            let units = [g.row_of(cell), g.side() + g.col_of(cell), 2 * g.side() + g.box_of(cell)];
+            let units = [
+                g.row_of(cell),
+                g.side() + g.col_of(cell),
+                2 * g.side() + g.box_of(cell),
+            ];
             let mut i = 0;
             while i < 3 {
                 table.units[units[i]][filled[units[i]]] = cell as u8;
@@ -221,7 +228,11 @@ mod tests {
 
     #[test]
     fn sizes_agree_with_each_other() {
-        for (g, side, peers) in [(Geometry::Four, 4, 7), (Geometry::Six, 6, 12), (Geometry::Nine, 9, 20)] {
+        for (g, side, peers) in [
+            (Geometry::Four, 4, 7),
+            (Geometry::Six, 6, 12),
+            (Geometry::Nine, 9, 20),
+        ] {
             assert_eq!(Geometry::from_side(side), Some(g));
             assert_eq!(Geometry::from_cells(side * side), Some(g));
             assert_eq!(g.box_rows() * g.box_cols(), side);
@@ -237,7 +248,9 @@ mod tests {
         for g in Geometry::ALL {
             let mut seen = vec![0; g.cells()];
             for unit in g.units() {
-                g.unit_cells(unit).iter().for_each(|&cell| seen[usize::from(cell)] += 1);
+                g.unit_cells(unit)
+                    .iter()
+                    .for_each(|&cell| seen[usize::from(cell)] += 1);
             }
             assert!(seen.iter().all(|&n| n == 3), "{g}");
         }
@@ -245,8 +258,14 @@ mod tests {
 
     #[test]
     fn boxes_of_six_are_two_rows_by_three_columns() {
-        assert_eq!(Geometry::Six.unit_cells(Unit::Box(3)), [15, 16, 17, 21, 22, 23]);
-        assert_eq!(Geometry::Six.peers(0), [1, 2, 3, 4, 5, 6, 7, 8, 12, 18, 24, 30]);
+        assert_eq!(
+            Geometry::Six.unit_cells(Unit::Box(3)),
+            [15, 16, 17, 21, 22, 23]
+        );
+        assert_eq!(
+            Geometry::Six.peers(0),
+            [1, 2, 3, 4, 5, 6, 7, 8, 12, 18, 24, 30]
+        );
         assert!(!Geometry::Six.can_transpose());
     }
 

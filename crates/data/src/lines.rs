@@ -16,7 +16,12 @@ pub(crate) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(source: R) -> Lines<R> {
-        Lines { source, number: 0, line: Vec::new(), start: 0 }
+        Lines {
+            source,
+            number: 0,
+            line: Vec::new(),
+            start: 0,
+        }
     }
 
     /// Number of the current line, counted from 1; 0 before the first.

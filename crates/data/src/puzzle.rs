@@ -22,7 +22,12 @@ pub struct Puzzle {
 impl Puzzle {
     /// A bare question, with an empty source and nothing else known.
     pub fn of(question: Board) -> Puzzle {
-        Puzzle { source: "".into(), question, answer: None, rating: None }
+        Puzzle {
+            source: "".into(),
+            question,
+            answer: None,
+            rating: None,
+        }
     }
 
     /// Checks that the question's givens and the answer obey the rules and agree with each other.
@@ -41,16 +46,27 @@ impl Puzzle {
             return Ok(());
         };
         if answer.geometry() != geometry {
-            return Err(PuzzleError::Sizes { question: geometry, answer: answer.geometry() });
+            return Err(PuzzleError::Sizes {
+                question: geometry,
+                answer: answer.geometry(),
+            });
         }
         if let Some(cell) = answer.digits().iter().position(|&digit| digit == 0) {
             return Err(PuzzleError::Blank { geometry, cell });
         }
         if let Some(cell) = answer.first_change_from(&self.question) {
             let (given, found) = (self.question.get(cell), answer.get(cell));
-            return Err(PuzzleError::GivenChanged { geometry, cell, given, found });
+            return Err(PuzzleError::GivenChanged {
+                geometry,
+                cell,
+                given,
+                found,
+            });
         }
-        answer.conflicts().next().map_or(Ok(()), |conflict| Err(PuzzleError::Answer(conflict)))
+        answer
+            .conflicts()
+            .next()
+            .map_or(Ok(()), |conflict| Err(PuzzleError::Answer(conflict)))
     }
 }
 
@@ -113,8 +129,14 @@ mod tests {
     fn fault(question: &str, answer: &str) -> String {
         let question = question.parse().unwrap();
         let answer = (!answer.is_empty()).then(|| answer.parse().unwrap());
-        let puzzle = Puzzle { answer, ..Puzzle::of(question) };
-        puzzle.check().err().map_or(String::new(), |e| format!("{}: {e}", e.column()))
+        let puzzle = Puzzle {
+            answer,
+            ..Puzzle::of(question)
+        };
+        puzzle
+            .check()
+            .err()
+            .map_or(String::new(), |e| format!("{}: {e}", e.column()))
     }
 
     #[test]
@@ -130,7 +152,10 @@ mod tests {
             fault("1.21............", ""),
             "question: the givens contradict each other: digit 1 stands twice in row 1: at r1c1 and at r1c4"
         );
-        assert_eq!(fault(question, &".".repeat(36)), "answer: the answer is 6x6, but its question is 4x4");
+        assert_eq!(
+            fault(question, &".".repeat(36)),
+            "answer: the answer is 6x6, but its question is 4x4"
+        );
         assert_eq!(
             fault(question, "132442313412214."),
             "answer: the answer is blank at r4c4; it must be a full grid"

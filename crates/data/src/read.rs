@@ -60,7 +60,12 @@ impl Reader<BufReader<File>> {
         let file = path.as_ref().display().to_string();
         match File::open(path) {
             Ok(source) => Reader::new(BufReader::with_capacity(1 << 16, source), &file),
-            Err(e) => Err(ReadError { file, line: None, column: None, fault: Fault::Open(e) }),
+            Err(e) => Err(ReadError {
+                file,
+                line: None,
+                column: None,
+                fault: Fault::Open(e),
+            }),
         }
     }
 }
@@ -72,17 +77,33 @@ impl<R: BufRead> Reader<R> {
     /// As [`Reader::open`].
     pub fn new(source: R, name: &str) -> Result<Self, ReadError> {
         let mut lines = Lines::new(source);
-        let error = |line, fault| ReadError { file: name.into(), line, column: None, fault };
-        if !lines.advance_to_content().map_err(|e| error(None, Fault::Read(e)))? {
+        let error = |line, fault| ReadError {
+            file: name.into(),
+            line,
+            column: None,
+            fault,
+        };
+        if !lines
+            .advance_to_content()
+            .map_err(|e| error(None, Fault::Read(e)))?
+        {
             return Err(error(None, Fault::Empty));
         }
         let header_line = lines.number();
         let rows = if lines.line().contains(&b',') {
             Rows::Csv(CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?)
         } else {
-            Rows::Plain(PlainRows { lines, current_is_new: true })
+            Rows::Plain(PlainRows {
+                lines,
+                current_is_new: true,
+            })
         };
-        Ok(Reader { name: name.into(), rows, first: None, ended: false })
+        Ok(Reader {
+            name: name.into(),
+            rows,
+            first: None,
+            ended: false,
+        })
     }
 
     /// The next puzzle, fully checked; `None` at the end.
@@ -94,11 +115,19 @@ impl<R: BufRead> Reader<R> {
         let Some(puzzle) = puzzle else {
             return Ok(None);
         };
-        puzzle.check().map_err(|e| RowFault { column: Some(e.column()), fault: Fault::Puzzle(e) })?;
+        puzzle.check().map_err(|e| RowFault {
+            column: Some(e.column()),
+            fault: Fault::Puzzle(e),
+        })?;
         let found = puzzle.question.geometry();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
-            return Err(Fault::MixedSizes { found, expected, line }.into());
+            return Err(Fault::MixedSizes {
+                found,
+                expected,
+                line,
+            }
+            .into());
         }
         Ok(Some(puzzle))
     }
@@ -109,7 +138,12 @@ impl<R: BufRead> Reader<R> {
             Rows::Plain(rows) => (rows.lines.number(), None),
             Rows::Csv(rows) => (rows.reader.get_ref().number(), column),
         };
-        ReadError { file: self.name.clone(), line: Some(line), column, fault }
+        ReadError {
+            file: self.name.clone(),
+            line: Some(line),
+            column,
+            fault,
+        }
     }
 }
 
@@ -121,7 +155,14 @@ impl<R: BufRead> Iterator for Reader<R> {
             return None;
         }
         let next = self.next_puzzle();
-        self.ended = matches!(next, Ok(None) | Err(RowFault { fault: Fault::Read(_), .. }));
+        self.ended = matches!(
+            next,
+            Ok(None)
+                | Err(RowFault {
+                    fault: Fault::Read(_),
+                    ..
+                })
+        );
         next.map_err(|fault| self.located(fault)).transpose()
     }
 }
@@ -134,7 +175,10 @@ struct RowFault {
 
 impl From<Fault> for RowFault {
     fn from(fault: Fault) -> RowFault {
-        RowFault { column: None, fault }
+        RowFault {
+            column: None,
+            fault,
+        }
     }
 }
 
@@ -153,7 +197,11 @@ impl<R: BufRead> PlainRows<R> {
     fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
         let found = std::mem::take(&mut self.current_is_new)
             || self.lines.advance_to_content().map_err(Fault::Read)?;
-        Ok(if found { Some(Puzzle::of(board(self.lines.line())?)) } else { None })
+        Ok(if found {
+            Some(Puzzle::of(board(self.lines.line())?))
+        } else {
+            None
+        })
     }
 }
 
@@ -171,7 +219,10 @@ impl<R: BufRead> CsvRows<R> {
     fn new(lines: Lines<R>) -> Result<CsvRows<R>, Fault> {
         // flexible: rows of a wrong length are ours to report
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(lines);
-        let header = reader.byte_headers().map_err(|e| Fault::Read(e.into()))?.clone();
+        let header = reader
+            .byte_headers()
+            .map_err(|e| Fault::Read(e.into()))?
+            .clone();
         let mut columns = [0; COLUMNS.len()];
         for (place, missing) in columns.iter_mut().zip(COLUMNS) {
             let found = header.iter().position(|name| name == missing.as_bytes());
@@ -181,11 +232,21 @@ impl<R: BufRead> CsvRows<R> {
             })?;
         }
         let (record, source) = (csv::ByteRecord::new(), "".into());
-        Ok(CsvRows { reader, record, field_count: header.len(), columns, source })
+        Ok(CsvRows {
+            reader,
+            record,
+            field_count: header.len(),
+            columns,
+            source,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
-        if !self.reader.read_byte_record(&mut self.record).map_err(|e| Fault::Read(e.into()))? {
+        if !self
+            .reader
+            .read_byte_record(&mut self.record)
+            .map_err(|e| Fault::Read(e.into()))?
+        {
             return Ok(None);
         }
         let (found, expected) = (self.record.len(), self.field_count);
@@ -211,12 +272,17 @@ impl<R: BufRead> CsvRows<R> {
         parse: impl Fn(&'a [u8]) -> Result<T, Fault>,
     ) -> Result<T, RowFault> {
         let field = &self.record[self.columns[column]];
-        parse(field).map_err(|fault| RowFault { column: Some(COLUMNS[column]), fault })
+        parse(field).map_err(|fault| RowFault {
+            column: Some(COLUMNS[column]),
+            fault,
+        })
     }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    str::from_utf8(bytes).map_err(|e| Fault::NotUtf8 { position: e.valid_up_to() + 1 })
+    str::from_utf8(bytes).map_err(|e| Fault::NotUtf8 {
+        position: e.valid_up_to() + 1,
+    })
 }
 
 fn board(bytes: &[u8]) -> Result<Board, Fault> {
@@ -225,11 +291,20 @@ fn board(bytes: &[u8]) -> Result<Board, Fault> {
 
 fn rating(bytes: &[u8]) -> Result<u64, Fault> {
     let found = text(bytes)?;
-    found.parse().map_err(|_| Fault::Rating { found: found.into() })
+    found.parse().map_err(|_| Fault::Rating {
+        found: found.into(),
+    })
 }
 
-fn unless_empty<T>(field: &[u8], parse: impl Fn(&[u8]) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
-    if field.is_empty() { Ok(None) } else { parse(field).map(Some) }
+fn unless_empty<T>(
+    field: &[u8],
+    parse: impl Fn(&[u8]) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    if field.is_empty() {
+        Ok(None)
+    } else {
+        parse(field).map(Some)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ const ROW: &str = "a,1.2..231..12.1..,1324423134122143,0\n";
 /// The first error in a text, as people see it.
 fn error(text: impl AsRef<[u8]>) -> String {
     match Reader::new(text.as_ref(), "f") {
-        Ok(reader) => reader.collect::<Result<Vec<_>, _>>().unwrap_err().to_string(),
+        Ok(reader) => reader
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap_err()
+            .to_string(),
         Err(error) => error.to_string(),
     }
 }
@@ -23,9 +26,18 @@ fn row_error(row: &str) -> String {
 fn csv_rows_are_read_field_by_field() {
     let text = format!("{HEADER}{ROW}\"b, c\",................,,\r\n\n# d,0000000000000000,,12");
     let puzzles = read_str(&text, "f").unwrap();
-    let of = |i: usize| (&*puzzles[i].source, puzzles[i].question.givens(), puzzles[i].rating);
+    let of = |i: usize| {
+        (
+            &*puzzles[i].source,
+            puzzles[i].question.givens(),
+            puzzles[i].rating,
+        )
+    };
     assert_eq!(puzzles.len(), 3);
-    assert_eq!([of(0), of(1), of(2)], [("a", 8, Some(0)), ("b, c", 0, None), ("# d", 0, Some(12))]);
+    assert_eq!(
+        [of(0), of(1), of(2)],
+        [("a", 8, Some(0)), ("b, c", 0, None), ("# d", 0, Some(12))]
+    );
     assert_eq!(puzzles[0].answer.unwrap().to_string(), "1324423134122143");
     assert_eq!(puzzles[1].answer, None);
 }
@@ -34,15 +46,27 @@ fn csv_rows_are_read_field_by_field() {
 fn columns_are_found_by_name() {
     let text = "# kept by a tool\nrating,extra,answer,question,source\n7,x,,1.2..231..12.1..,s\n";
     let puzzle = &read_str(text, "f").unwrap()[0];
-    assert_eq!((&*puzzle.source, puzzle.rating, puzzle.question.givens()), ("s", Some(7), 8));
+    assert_eq!(
+        (&*puzzle.source, puzzle.rating, puzzle.question.givens()),
+        ("s", Some(7), 8)
+    );
 }
 
 #[test]
 fn plain_lines_skip_comments_and_blank_lines() {
     let text = "\u{feff}# two puzzles\r\n\r\n1.2..231..12.1..\r\n  \n#\n0000000000000000";
     let puzzles = read_str(text, "f").unwrap();
-    assert_eq!(puzzles.iter().map(|p| p.question.givens()).collect::<Vec<_>>(), [8, 0]);
-    assert_eq!((&*puzzles[0].source, puzzles[0].answer, puzzles[0].rating), ("", None, None));
+    assert_eq!(
+        puzzles
+            .iter()
+            .map(|p| p.question.givens())
+            .collect::<Vec<_>>(),
+        [8, 0]
+    );
+    assert_eq!(
+        (&*puzzles[0].source, puzzles[0].answer, puzzles[0].rating),
+        ("", None, None)
+    );
 }
 
 #[test]
@@ -58,8 +82,14 @@ fn files_without_puzzles() {
     let absent = read_path("absent/puzzles.csv").unwrap_err();
     assert!(matches!(absent.fault, Fault::Open(_)));
     let absent = absent.to_string();
-    assert!(absent.starts_with("absent/puzzles.csv: cannot open this file: "), "{absent}");
-    assert!(absent.ends_with("check the path and the permissions"), "{absent}");
+    assert!(
+        absent.starts_with("absent/puzzles.csv: cannot open this file: "),
+        "{absent}"
+    );
+    assert!(
+        absent.ends_with("check the path and the permissions"),
+        "{absent}"
+    );
 }
 
 #[test]
@@ -83,13 +113,34 @@ fn headers_must_name_every_column() {
 #[test]
 fn faults_in_csv_rows() {
     for (row, expected) in [
-        ("a,1.2..231..12.1..,1324423134122143", "f, line 4: 3 fields, but the header has 4;"),
-        ("a,1.2..231..12.1.,,", "f, line 4, column question: 15 cells, but a board has 16 (4x4)"),
-        ("a,1.2.. 31..12.1..,,", "f, line 4, column question: character ' ' at position 6; expected a digit"),
-        ("a,1.2..231..12.15.,,", "f, line 4, column question: digit 5 at position 15 (r4c3); a 4x4"),
-        ("a,1.2..231..12.1..,132442313412214x,", "f, line 4, column answer: character 'x' at position 16"),
-        ("a,1.2..231..12.1..,,-1", "f, line 4, column rating: rating \"-1\"; expected a whole number"),
-        ("a,1.2..231..12.1..,, 1", "f, line 4, column rating: rating \" 1\""),
+        (
+            "a,1.2..231..12.1..,1324423134122143",
+            "f, line 4: 3 fields, but the header has 4;",
+        ),
+        (
+            "a,1.2..231..12.1.,,",
+            "f, line 4, column question: 15 cells, but a board has 16 (4x4)",
+        ),
+        (
+            "a,1.2.. 31..12.1..,,",
+            "f, line 4, column question: character ' ' at position 6; expected a digit",
+        ),
+        (
+            "a,1.2..231..12.15.,,",
+            "f, line 4, column question: digit 5 at position 15 (r4c3); a 4x4",
+        ),
+        (
+            "a,1.2..231..12.1..,132442313412214x,",
+            "f, line 4, column answer: character 'x' at position 16",
+        ),
+        (
+            "a,1.2..231..12.1..,,-1",
+            "f, line 4, column rating: rating \"-1\"; expected a whole number",
+        ),
+        (
+            "a,1.2..231..12.1..,, 1",
+            "f, line 4, column rating: rating \" 1\"",
+        ),
         (
             "a,1...1...........,,",
             "f, line 4, column question: the givens contradict each other: digit 1 stands twice in column 1: at r1c1 and at r2c1; correct or remove this row",
@@ -102,13 +153,19 @@ fn faults_in_csv_rows() {
             "a,1.2..231..12.1..,1324423134122144,",
             "f, line 4, column answer: the answer is not a valid grid: digit 4 stands twice in row 4",
         ),
-        ("a,1.2..231..12.1..,132442313412214.,", "f, line 4, column answer: the answer is blank at r4c4"),
+        (
+            "a,1.2..231..12.1..,132442313412214.,",
+            "f, line 4, column answer: the answer is blank at r4c4",
+        ),
     ] {
         let told = row_error(row);
         assert!(told.starts_with(expected), "{row}: {told}");
     }
     let mixed = row_error(&format!("a,{},,", ".".repeat(81)));
-    assert!(mixed.starts_with("f, line 4: a 9x9 board, but the file began with 4x4 at line 2;"), "{mixed}");
+    assert!(
+        mixed.starts_with("f, line 4: a 9x9 board, but the file began with 4x4 at line 2;"),
+        "{mixed}"
+    );
 }
 
 #[test]
@@ -119,7 +176,8 @@ fn faults_in_plain_lines() {
     assert!(told(&format!("{good} ")).starts_with("f, line 4: character ' ' at position 17"));
     assert!(told("11..............").starts_with("f, line 4: the givens contradict"));
     assert!(
-        told(&".".repeat(36)).starts_with("f, line 4: a 6x6 board, but the file began with 4x4 at line 2")
+        told(&".".repeat(36))
+            .starts_with("f, line 4: a 6x6 board, but the file began with 4x4 at line 2")
     );
 }
 
@@ -137,7 +195,10 @@ fn bytes_that_are_no_text() {
 fn rows_after_a_fault_still_come() {
     let text = format!("{HEADER}{ROW}a,b,c,d\n{ROW}a\n{ROW}");
     let rows: Vec<_> = Reader::new(text.as_bytes(), "f").unwrap().collect();
-    assert_eq!(rows.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, false, true]);
+    assert_eq!(
+        rows.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true, false, true]
+    );
     let lines: Vec<_> = rows.iter().filter_map(|r| r.as_ref().err()?.line).collect();
     assert_eq!(lines, [3, 5]);
 }
@@ -156,7 +217,13 @@ fn reading_ends_when_the_source_fails() {
     }
     let mut rows = Reader::new(BufReader::new(Broken(false)), "f").unwrap();
     assert!(rows.next().unwrap().is_ok());
-    assert!(rows.next().unwrap().unwrap_err().to_string().contains("cannot read on: gone"));
+    assert!(
+        rows.next()
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .contains("cannot read on: gone")
+    );
     assert!(rows.next().is_none());
 }
 

@@ -9,12 +9,17 @@ struct Style {
     rules: [[char; 3]; 3], // left end, crossing, right end: of the top, the inner and the bottom lines
 }
 
-const ASCII: Style = Style { dash: "-", bar: '|', rules: [['+', '+', '+']; 3] };
+const ASCII: Style = Style {
+    dash: "-",
+    bar: '|',
+    rules: [['+', '+', '+']; 3],
+};
 
-const UNICODE: Style =
-    Style {
-        dash: "─", bar: '│', rules: [['┌', '┬', '┐'], ['├', '┼', '┤'], ['└', '┴', '┘']]
-    };
+const UNICODE: Style = Style {
+    dash: "─",
+    bar: '│',
+    rules: [['┌', '┬', '┐'], ['├', '┼', '┤'], ['└', '┴', '┘']],
+};
 
 impl Board {
     /// The grid for people, several lines drawn with `+`, `-` and `|` so that any terminal shows them.
@@ -43,7 +48,9 @@ fn draw(board: &Board, style: &Style) -> String {
         }
         for box_digits in digits.chunks(g.box_cols()) {
             out.push(style.bar);
-            box_digits.iter().for_each(|&digit| out.extend([' ', character(digit)]));
+            box_digits
+                .iter()
+                .for_each(|&digit| out.extend([' ', character(digit)]));
             out.push(' ');
         }
         out.extend([style.bar, '\n']);
@@ -69,7 +76,8 @@ mod tests {
         let six = Board::blank(Geometry::Six).render_unicode();
         let row = "│ . . . │ . . . │\n".repeat(2);
         let inner = "├───────┼───────┤\n";
-        let expected = format!("┌───────┬───────┐\n{row}{inner}{row}{inner}{row}└───────┴───────┘\n");
+        let expected =
+            format!("┌───────┬───────┐\n{row}{inner}{row}{inner}{row}└───────┴───────┘\n");
         assert_eq!(six, expected);
     }
 }

@@ -25,14 +25,24 @@ pub struct Solution {
 
 /// The first solution in search order, or `None` if the board has none.
 pub fn solve(question: &Board) -> Option<Solution> {
-    let mut search = Search { guesses: 0, limit: 1, solutions: 0, first: None };
+    let mut search = Search {
+        guesses: 0,
+        limit: 1,
+        solutions: 0,
+        first: None,
+    };
     search.start(question);
     search.first
 }
 
 /// The number of solutions, but at most `limit`: 2 is enough to know whether there is exactly one.
 pub fn count_solutions(question: &Board, limit: usize) -> usize {
-    let mut search = Search { guesses: 0, limit, solutions: 0, first: None };
+    let mut search = Search {
+        guesses: 0,
+        limit,
+        solutions: 0,
+        first: None,
+    };
     if limit > 0 {
         search.start(question);
     }
@@ -41,7 +51,12 @@ pub fn count_solutions(question: &Board, limit: usize) -> usize {
 
 /// The solution if there is exactly one.
 pub fn unique_solution(question: &Board) -> Option<Solution> {
-    let mut search = Search { guesses: 0, limit: 2, solutions: 0, first: None };
+    let mut search = Search {
+        guesses: 0,
+        limit: 2,
+        solutions: 0,
+        first: None,
+    };
     search.start(question);
     search.first.filter(|_| search.solutions == 1)
 }
@@ -53,7 +68,9 @@ pub fn rating(question: &Board) -> Option<u64> {
 
 /// The solution if naked and hidden singles alone find it; it is then the only one.
 pub fn solve_by_singles(question: &Board) -> Option<Board> {
-    Candidates::of(question).filter(|c| c.fewest().is_none()).map(|c| c.board())
+    Candidates::of(question)
+        .filter(|c| c.fewest().is_none())
+        .map(|c| c.board())
 }
 
 /// A depth-first search and what it has found so far.
@@ -75,7 +92,10 @@ impl Search {
     fn explore(&mut self, state: &Candidates) {
         let Some(cell) = state.fewest() else {
             self.solutions += 1;
-            self.first.get_or_insert_with(|| Solution { board: state.board(), guesses: self.guesses });
+            self.first.get_or_insert_with(|| Solution {
+                board: state.board(),
+                guesses: self.guesses,
+            });
             return;
         };
         for digit in state.digits_of(cell) {
@@ -103,7 +123,11 @@ impl Candidates {
     pub(crate) fn of(question: &Board) -> Option<Candidates> {
         let geometry = question.geometry();
         let full = (1 << geometry.side()) - 1;
-        let mut state = Candidates { geometry, masks: [full; MAX_CELLS], settled: 0 };
+        let mut state = Candidates {
+            geometry,
+            masks: [full; MAX_CELLS],
+            settled: 0,
+        };
         for (cell, &digit) in question.digits().iter().enumerate() {
             if digit != 0 {
                 state.restrict(cell, 1 << (digit - 1))?;
@@ -232,8 +256,16 @@ mod tests {
             "435768291796231584281594736678159423943872615512346978829415367364987152157623849",
             0,
         ),
-        ("32.156.65...21..4..5...16..523...61.", "324156165432216345453261641523532614", 0),
-        ("..2.......16......5....3.3.....2..65", "162534354216243651516423635142421365", 0),
+        (
+            "32.156.65...21..4..5...16..523...61.",
+            "324156165432216345453261641523532614",
+            0,
+        ),
+        (
+            "..2.......16......5....3.3.....2..65",
+            "162534354216243651516423635142421365",
+            0,
+        ),
         ("1.2..231..12.1..", "1324423134122143", 0),
     ];
 
@@ -258,9 +290,17 @@ mod tests {
 
     #[test]
     fn impossible_boards_have_no_solution() {
-        for line in ["11..............", "12....3...4.....", "1234....5.......4......3............"] {
+        for line in [
+            "11..............",
+            "12....3...4.....",
+            "1234....5.......4......3............",
+        ] {
             let board: Board = line.parse().unwrap();
-            assert_eq!(count_solutions(&board, 2), brute_force_count(&board, 2), "{line}");
+            assert_eq!(
+                count_solutions(&board, 2),
+                brute_force_count(&board, 2),
+                "{line}"
+            );
         }
         assert_eq!(rating(&"11..............".parse().unwrap()), None);
     }

@@ -32,7 +32,10 @@ pub struct Split {
 /// The test side never gets more than `test_count`; it gets fewer only if the groups left over are too
 /// large to fit.
 pub fn split(puzzles: Vec<Puzzle>, test_count: usize, rng: &mut (impl Rng + ?Sized)) -> Split {
-    let prints: Vec<u64> = puzzles.iter().map(|puzzle| fingerprint(&puzzle.question)).collect();
+    let prints: Vec<u64> = puzzles
+        .iter()
+        .map(|puzzle| fingerprint(&puzzle.question))
+        .collect();
     let mut sizes = HashMap::new();
     let mut groups = Vec::new(); // in order of appearance: the order of a hash map is not reproducible
     for &print in &prints {
@@ -51,9 +54,16 @@ pub fn split(puzzles: Vec<Puzzle>, test_count: usize, rng: &mut (impl Rng + ?Siz
             chosen.insert(group);
         }
     }
-    let mut split = Split { train: Vec::new(), test: Vec::new() };
+    let mut split = Split {
+        train: Vec::new(),
+        test: Vec::new(),
+    };
     for (puzzle, print) in puzzles.into_iter().zip(prints) {
-        let side = if chosen.contains(&print) { &mut split.test } else { &mut split.train };
+        let side = if chosen.contains(&print) {
+            &mut split.test
+        } else {
+            &mut split.train
+        };
         side.push(puzzle);
     }
     split
@@ -95,7 +105,9 @@ pub fn fingerprint(question: &Board) -> u64 {
             colours[cell] = parts.into_iter().fold(0, |all, part| mix(all ^ part));
         }
     }
-    let bag = colours[..g.cells()].iter().fold(0_u64, |bag, &colour| bag.wrapping_add(mix(colour)));
+    let bag = colours[..g.cells()]
+        .iter()
+        .fold(0_u64, |bag, &colour| bag.wrapping_add(mix(colour)));
     mix(bag.wrapping_add(g.side() as u64))
 }
 
@@ -112,7 +124,12 @@ impl Bags {
     fn of(question: &Board, colours: &[u64; MAX_CELLS]) -> Bags {
         let g = question.geometry();
         let none = [0_u64; MAX_SIDE];
-        let mut bags = Bags { digits: [0; MAX_SIDE + 1], rows: none, cols: none, boxes: none };
+        let mut bags = Bags {
+            digits: [0; MAX_SIDE + 1],
+            rows: none,
+            cols: none,
+            boxes: none,
+        };
         for (cell, &digit) in question.digits().iter().enumerate() {
             let colour = mix(colours[cell]);
             for bag in [
@@ -146,7 +163,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn minimal(geometry: Geometry, count: u64) -> Vec<Puzzle> {
-        (0..count).map(|i| generate(geometry, Difficulty::Minimal, &mut stream(6, i)).unwrap()).collect()
+        (0..count)
+            .map(|i| generate(geometry, Difficulty::Minimal, &mut stream(6, i)).unwrap())
+            .collect()
     }
 
     #[test]
@@ -154,14 +173,21 @@ mod tests {
         let mut puzzles = Vec::new();
         for (i, puzzle) in minimal(Geometry::Nine, 30).into_iter().enumerate() {
             for copy in 0..4 {
-                let symmetry = Symmetry::random(Geometry::Nine, &mut stream(7, 4 * i as u64 + copy));
+                let symmetry =
+                    Symmetry::random(Geometry::Nine, &mut stream(7, 4 * i as u64 + copy));
                 let source = i.to_string().into();
-                puzzles.push(Puzzle { source, ..symmetry.apply_to_puzzle(&puzzle) });
+                puzzles.push(Puzzle {
+                    source,
+                    ..symmetry.apply_to_puzzle(&puzzle)
+                });
             }
         }
         let Split { train, test } = split(puzzles.clone(), 22, &mut stream(8, 0));
         assert_eq!((train.len(), test.len()), (100, 20)); // groups of four: 22 cannot be met
-        assert!(test.iter().all(|t| train.iter().all(|p| p.source != t.source)));
+        assert!(
+            test.iter()
+                .all(|t| train.iter().all(|p| p.source != t.source))
+        );
         assert_eq!(split(puzzles.clone(), 22, &mut stream(8, 0)).test, test);
         assert_ne!(split(puzzles, 22, &mut stream(8, 1)).test, test);
     }
@@ -179,8 +205,10 @@ mod tests {
 
     #[test]
     fn different_puzzles_mostly_have_different_fingerprints() {
-        let prints: HashSet<_> =
-            minimal(Geometry::Nine, 100).iter().map(|p| fingerprint(&p.question)).collect();
+        let prints: HashSet<_> = minimal(Geometry::Nine, 100)
+            .iter()
+            .map(|p| fingerprint(&p.question))
+            .collect();
         assert_eq!(prints.len(), 100);
         // 13 classes of 4 x 4 puzzles with 4 clues exist
         let four: HashSet<_> = minimal(Geometry::Four, 3000)
@@ -211,7 +239,9 @@ mod tests {
 
     #[test]
     fn repeats_are_dropped_and_order_is_kept() {
-        let [a, b] = &minimal(Geometry::Six, 2)[..] else { unreachable!() };
+        let [a, b] = &minimal(Geometry::Six, 2)[..] else {
+            unreachable!()
+        };
         let all = vec![b.clone(), a.clone(), b.clone(), a.clone()];
         assert_eq!(without_repeats(all), [b.clone(), a.clone()]);
     }

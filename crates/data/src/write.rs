@@ -1,9 +1,8 @@
 //! Writing puzzle files that are never half there.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::puzzle::Puzzle;
 use crate::read::COLUMNS;
@@ -34,25 +33,29 @@ pub fn write_path<'a>(
     puzzles: impl IntoIterator<Item = &'a Puzzle>,
 ) -> Result<(), WriteError> {
     let path = path.as_ref();
-    let temporary = temporary_beside(path);
-    let written = File::create_new(&temporary).and_then(|file| {
-        write_and_rename(file, &temporary, path, puzzles).inspect_err(|_| {
-            let _ = fs::remove_file(&temporary); // the first error is the one worth telling
-        })
-    });
-    written.map_err(|error| WriteError { path: path.into(), error })
+    replace(path, puzzles).map_err(|error| WriteError {
+        path: path.into(),
+        error,
+    })
 }
 
-fn write_and_rename<'a>(
-    file: File,
-    temporary: &Path,
-    path: &Path,
-    puzzles: impl IntoIterator<Item = &'a Puzzle>,
-) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
+fn replace<'a>(path: &Path, puzzles: impl IntoIterator<Item = &'a Puzzle>) -> io::Result<()> {
+    // A rename is one step only within a file system: the new file must lie in the same folder.
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut new = tempfile::Builder::new()
+        .prefix(".trm-")
+        .suffix(".tmp")
+        .make_in(folder, |path| File::create_new(path))?;
+    let mut out = BufWriter::new(new.as_file_mut());
     write(&mut out, puzzles)?;
-    out.into_inner()?.sync_all()?;
-    fs::rename(temporary, path)
+    out.flush()?;
+    drop(out);
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// Writes puzzles as CSV with the columns [`COLUMNS`]; unknown answers and ratings become empty fields.
@@ -66,22 +69,15 @@ pub fn write<'a>(out: impl Write, puzzles: impl IntoIterator<Item = &'a Puzzle>)
         csv.write_record([
             &*puzzle.source,
             &puzzle.question.to_string(),
-            &puzzle.answer.map_or(String::new(), |answer| answer.to_string()),
-            &puzzle.rating.map_or(String::new(), |rating| rating.to_string()),
+            &puzzle
+                .answer
+                .map_or(String::new(), |answer| answer.to_string()),
+            &puzzle
+                .rating
+                .map_or(String::new(), |rating| rating.to_string()),
         ])?;
     }
     csv.flush()
-}
-
-/// A name in the same folder, since a rename is one step only within a file system; the process and a
-/// counter make it unlike any other writer's.
-fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}-{count}.tmp", std::process::id()));
-    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -90,10 +86,13 @@ mod tests {
     use crate::read::read_path;
     use crate::testing::any_generated;
     use proptest::prelude::*;
+    use std::fs;
 
     fn names_in(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -115,7 +114,10 @@ mod tests {
         fs::write(taken.join("inside"), "").unwrap();
         for path in [taken, folder.path().join("absent/puzzles.csv")] {
             let error = write_path(&path, &[]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("cannot write {}", path.display())), "{error}");
+            assert!(
+                error.starts_with(&format!("cannot write {}", path.display())),
+                "{error}"
+            );
         }
         assert_eq!(names_in(folder.path()), ["taken"]);
     }

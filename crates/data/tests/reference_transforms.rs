@@ -10,7 +10,12 @@ fn fixture() -> Value {
 }
 
 fn numbers(value: &Value) -> Vec<u8> {
-    value.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as u8).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap() as u8)
+        .collect()
 }
 
 fn board(value: &Value) -> Board {

@@ -94,17 +94,29 @@ impl Block {
         }
     }
 
-    fn saved<'a>(&self, arena: &mut impl Carver<'a>, puzzles: usize, s: usize, d: usize) -> Saved<'a> {
+    fn saved<'a>(
+        &self,
+        arena: &mut impl Carver<'a>,
+        puzzles: usize,
+        s: usize,
+        d: usize,
+    ) -> Saved<'a> {
         Saved {
             mixer: match &self.mixer {
                 TokenMixer::Mlp(mlp) => MixerSaved::Mlp(mlp.saved(arena, puzzles, s, d)),
-                TokenMixer::Attention(attention) => MixerSaved::Attention(attention.saved(arena, puzzles)),
+                TokenMixer::Attention(attention) => {
+                    MixerSaved::Attention(attention.saved(arena, puzzles))
+                }
             },
             y1: arena.floats(puzzles * s * d),
-            norm1: rms_norm::Saved { r: arena.floats(rms_norm::saved_len(self.axis(), puzzles, s, d)) },
+            norm1: rms_norm::Saved {
+                r: arena.floats(rms_norm::saved_len(self.axis(), puzzles, s, d)),
+            },
             ffn: self.ffn.saved(arena, puzzles, s, d),
             y2: arena.floats(puzzles * s * d),
-            norm2: rms_norm::Saved { r: arena.floats(rms_norm::saved_len(Axis::Channels, puzzles, s, d)) },
+            norm2: rms_norm::Saved {
+                r: arena.floats(rms_norm::saved_len(Axis::Channels, puzzles, s, d)),
+            },
         }
     }
 
@@ -128,7 +140,13 @@ impl Block {
 }
 
 /// y2 from h.
-fn forward(pass: Pass<'_>, block: &Block, saved: &mut Saved<'_>, h: MatRef<'_>, scratch: &mut Scratch<'_>) {
+fn forward(
+    pass: Pass<'_>,
+    block: &Block,
+    saved: &mut Saved<'_>,
+    h: MatRef<'_>,
+    scratch: &mut Scratch<'_>,
+) {
     let (w, k, c) = (pass.weights, pass.net.kernels, &pass.net.config);
     let s = c.positions();
     let mut y1 = pass.matrix_mut(saved.y1);
@@ -141,11 +159,34 @@ fn forward(pass: Pass<'_>, block: &Block, saved: &mut Saved<'_>, h: MatRef<'_>, 
         }
         _ => unreachable!("saved by the same block"),
     }
-    rms_norm::forward(k, block.axis(), y1.reborrow(), &mut saved.norm1, h, s, c.norm_eps);
+    rms_norm::forward(
+        k,
+        block.axis(),
+        y1.reborrow(),
+        &mut saved.norm1,
+        h,
+        s,
+        c.norm_eps,
+    );
 
     let mut y2 = pass.matrix_mut(saved.y2);
-    swiglu::forward(w, &block.ffn, y2.reborrow(), &mut saved.ffn, y1.as_ref(), scratch);
-    rms_norm::forward(k, Axis::Channels, y2, &mut saved.norm2, y1.as_ref(), s, c.norm_eps);
+    swiglu::forward(
+        w,
+        &block.ffn,
+        y2.reborrow(),
+        &mut saved.ffn,
+        y1.as_ref(),
+        scratch,
+    );
+    rms_norm::forward(
+        k,
+        Axis::Channels,
+        y2,
+        &mut saved.norm2,
+        y1.as_ref(),
+        s,
+        c.norm_eps,
+    );
 }
 
 /// Gradient of [`forward`]: replaces d_y2 in `d` by d_h and adds to `grads`.
@@ -207,7 +248,12 @@ pub mod level {
     /// Floats that one block saves.
     fn block_len(net: &Network, puzzles: usize) -> usize {
         let mut count = Count::default();
-        net.blocks[0].saved(&mut count, puzzles, net.config.positions(), net.config.width);
+        net.blocks[0].saved(
+            &mut count,
+            puzzles,
+            net.config.positions(),
+            net.config.width,
+        );
         count.total()
     }
 
@@ -217,7 +263,12 @@ pub mod level {
     }
 
     fn carve<'a>(pass: Pass<'_>, block: &Block, memory: &'a mut [f32]) -> Saved<'a> {
-        block.saved(&mut Carve::new(memory), pass.puzzles, pass.net.config.positions(), pass.width())
+        block.saved(
+            &mut Carve::new(memory),
+            pass.puzzles,
+            pass.net.config.positions(),
+            pass.width(),
+        )
     }
 
     /// The level's input h (N x D), to be written before [`forward`].
@@ -226,7 +277,11 @@ pub mod level {
     }
 
     /// Runs the blocks from the input in `memory` and returns the last y2 (N x D).
-    pub fn forward<'a>(pass: Pass<'_>, memory: &'a mut [f32], scratch: &mut Scratch<'_>) -> &'a [f32] {
+    pub fn forward<'a>(
+        pass: Pass<'_>,
+        memory: &'a mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) -> &'a [f32] {
         let (input, blocks) = memory.split_at_mut(input_len(pass.net, pass.puzzles));
         let mut h = &*input;
         let chunks = blocks.chunks_exact_mut(block_len(pass.net, pass.puzzles));
@@ -256,7 +311,15 @@ pub mod level {
                 super::backward(pass, block, d, grads, &saved, pass.matrix(input), scratch);
             } else {
                 let previous = carve(pass, &pass.net.blocks[i - 1], &mut before[(i - 1) * len..]);
-                super::backward(pass, block, d, grads, &saved, pass.matrix(previous.y2), scratch);
+                super::backward(
+                    pass,
+                    block,
+                    d,
+                    grads,
+                    &saved,
+                    pass.matrix(previous.y2),
+                    scratch,
+                );
             }
             rest = before;
         }

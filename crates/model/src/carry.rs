@@ -93,10 +93,20 @@ impl Carry {
     /// Asks `fill(row, slot)` for a new puzzle for every halted row.
     pub fn refill(&mut self, mut fill: impl FnMut(usize, Slot<'_>)) {
         let cells = self.inputs.len() / self.batch;
-        let boards = self.inputs.chunks_exact_mut(cells).zip(self.labels.chunks_exact_mut(cells));
+        let boards = self
+            .inputs
+            .chunks_exact_mut(cells)
+            .zip(self.labels.chunks_exact_mut(cells));
         for (row, ((inputs, labels), puzzle)) in boards.zip(&mut self.puzzles).enumerate() {
             if self.halted[row] {
-                fill(row, Slot { inputs, labels, puzzle });
+                fill(
+                    row,
+                    Slot {
+                        inputs,
+                        labels,
+                        puzzle,
+                    },
+                );
             }
         }
     }
@@ -142,7 +152,17 @@ impl<'a> Rows<'a> {
         let (puzzles, puzzles_rest) = cut(self.puzzles, n, rows);
         let (steps, steps_rest) = cut(self.steps, n, rows);
         let (halted, halted_rest) = cut(self.halted, n, rows);
-        let head = Rows { first: self.first, z_h, z_l, d_puzzle, inputs, labels, puzzles, steps, halted };
+        let head = Rows {
+            first: self.first,
+            z_h,
+            z_l,
+            d_puzzle,
+            inputs,
+            labels,
+            puzzles,
+            steps,
+            halted,
+        };
         let tail = Rows {
             first: self.first + n,
             z_h: z_h_rest,

@@ -20,12 +20,21 @@ pub const FORMAT: &str = "trm-checkpoint-1";
 ///
 /// # Errors
 /// When the file cannot be written; an old one at `path` then stays as it was.
-pub fn save(path: &Path, trainer: &Trainer, extra: &BTreeMap<String, String>) -> Result<(), ModelFileError> {
+pub fn save(
+    path: &Path,
+    trainer: &Trainer,
+    extra: &BTreeMap<String, String>,
+) -> Result<(), ModelFileError> {
     let carry = &trainer.carry;
     let puzzles = bytes_of(&carry.puzzles);
     let steps = bytes_of(&carry.steps);
-    let halted: Vec<u8> = carry.halted.iter().map(|&halted| u8::from(halted)).collect();
-    let floats = floats(trainer).map(|(name, data)| (name, Shape::from([data.len()]), Data::F32(data)));
+    let halted: Vec<u8> = carry
+        .halted
+        .iter()
+        .map(|&halted| u8::from(halted))
+        .collect();
+    let floats =
+        floats(trainer).map(|(name, data)| (name, Shape::from([data.len()]), Data::F32(data)));
     let bytes: [(&str, &[u8]); 5] = [
         ("carry.inputs", &carry.inputs),
         ("carry.labels", &carry.labels),
@@ -39,7 +48,11 @@ pub fn save(path: &Path, trainer: &Trainer, extra: &BTreeMap<String, String>) ->
     metadata.insert("model".into(), json(trainer.net.config()));
     metadata.insert("train".into(), json(&trainer.config));
     metadata.insert("step".into(), trainer.step.to_string());
-    Ok(safetensors::write(path, floats.into_iter().chain(bytes), metadata)?)
+    Ok(safetensors::write(
+        path,
+        floats.into_iter().chain(bytes),
+        metadata,
+    )?)
 }
 
 /// All float state, by name.
@@ -71,7 +84,11 @@ pub struct Resumed {
 ///
 /// # Errors
 /// When the file is no checkpoint, or its parts disagree with its config.
-pub fn load(path: &Path, kernels: &'static Kernels, threads: usize) -> Result<Resumed, ModelFileError> {
+pub fn load(
+    path: &Path,
+    kernels: &'static Kernels,
+    threads: usize,
+) -> Result<Resumed, ModelFileError> {
     let shown = || path.display().to_string();
     let file = SafeTensorsFile::open(path)?;
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
@@ -79,8 +96,11 @@ pub fn load(path: &Path, kernels: &'static Kernels, threads: usize) -> Result<Re
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
     let net = network(path, config, kernels)?;
     let params = net.zeros();
-    let mut trainer = Trainer::new(net, params, train, threads)
-        .map_err(|error| ModelFileError::Config { path: shown(), error })?;
+    let mut trainer =
+        Trainer::new(net, params, train, threads).map_err(|error| ModelFileError::Config {
+            path: shown(),
+            error,
+        })?;
     trainer.step = step;
     let (params, carry) = (&mut trainer.params, &mut trainer.carry);
     let targets: [(&str, &mut [f32]); 9] = [
@@ -103,32 +123,66 @@ pub fn load(path: &Path, kernels: &'static Kernels, threads: usize) -> Result<Re
     read_numbers(&file, path, "carry.steps", &mut carry.steps)?;
     let mut halted = vec![0; carry.halted.len()];
     read_bytes(&file, path, "carry.halted", &mut halted)?;
-    carry.halted.iter_mut().zip(halted).for_each(|(flag, byte)| *flag = byte != 0);
+    carry
+        .halted
+        .iter_mut()
+        .zip(halted)
+        .for_each(|(flag, byte)| *flag = byte != 0);
     check_carry(&trainer, path)?;
     trainer.net.pack(&mut trainer.params);
-    Ok(Resumed { trainer, metadata: file.metadata().clone() })
+    Ok(Resumed {
+        trainer,
+        metadata: file.metadata().clone(),
+    })
 }
 
 /// Tokens and identifiers index tables: they must lie within them.
 fn check_carry(trainer: &Trainer, path: &Path) -> Result<(), ModelFileError> {
     let (c, carry) = (trainer.net.config(), &trainer.carry);
-    let bad =
-        |key, error: String| Err(ModelFileError::Metadata { path: path.display().to_string(), key, error });
-    if let Some(token) = carry.inputs.iter().find(|&&token| token as usize >= c.vocab_size) {
-        return bad("carry.inputs", format!("token {token} of a vocabulary of {}", c.vocab_size));
+    let bad = |key, error: String| {
+        Err(ModelFileError::Metadata {
+            path: path.display().to_string(),
+            key,
+            error,
+        })
+    };
+    if let Some(token) = carry
+        .inputs
+        .iter()
+        .find(|&&token| token as usize >= c.vocab_size)
+    {
+        return bad(
+            "carry.inputs",
+            format!("token {token} of a vocabulary of {}", c.vocab_size),
+        );
     }
-    if let Some(id) = carry.puzzles.iter().find(|&&id| id as usize >= c.puzzle_identifiers) {
-        return bad("carry.puzzles", format!("identifier {id} of {}", c.puzzle_identifiers));
+    if let Some(id) = carry
+        .puzzles
+        .iter()
+        .find(|&&id| id as usize >= c.puzzle_identifiers)
+    {
+        return bad(
+            "carry.puzzles",
+            format!("identifier {id} of {}", c.puzzle_identifiers),
+        );
     }
     Ok(())
 }
 
 fn bytes_of(numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
-fn read_bytes(file: &SafeTensorsFile, path: &Path, name: &str, out: &mut [u8]) -> Result<(), ModelFileError> {
-    let bytes = file.bytes_u8(name)?;
+fn read_bytes(
+    file: &SafeTensorsFile,
+    path: &Path,
+    name: &str,
+    out: &mut [u8],
+) -> Result<(), ModelFileError> {
+    let bytes = file.u8s(name)?;
     if bytes.len() != out.len() {
         return Err(ModelFileError::WrongShape {
             path: path.display().to_string(),

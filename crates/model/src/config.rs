@@ -216,11 +216,20 @@ pub struct ConfigError {
 }
 
 /// Fails with the key, its value and the range unless `ok`.
-fn check(ok: bool, key: &'static str, value: impl ToString, expected: &str) -> Result<(), ConfigError> {
+fn check(
+    ok: bool,
+    key: &'static str,
+    value: impl ToString,
+    expected: &str,
+) -> Result<(), ConfigError> {
     if ok {
         Ok(())
     } else {
-        Err(ConfigError { key, value: value.to_string(), expected: expected.to_owned() })
+        Err(ConfigError {
+            key,
+            value: value.to_string(),
+            expected: expected.to_owned(),
+        })
     }
 }
 
@@ -240,7 +249,11 @@ impl ModelConfig {
 
     /// Inner width of the channel SwiGLU \[F\].
     pub fn channel_inner(&self) -> usize {
-        if self.inner > 0 { self.inner } else { reference_inner(self.width, self.expansion) }
+        if self.inner > 0 {
+            self.inner
+        } else {
+            reference_inner(self.width, self.expansion)
+        }
     }
 
     /// Inner width of the token mixer.
@@ -262,8 +275,14 @@ impl ModelConfig {
     /// # Errors
     /// Names the key, its value and the accepted range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let size =
-            |key, value: usize| check((1..=MAX_SIZE).contains(&value), key, value, "expected 1 to 1048576");
+        let size = |key, value: usize| {
+            check(
+                (1..=MAX_SIZE).contains(&value),
+                key,
+                value,
+                "expected 1 to 1048576",
+            )
+        };
         size("model.cells", self.cells)?;
         size("model.width", self.width)?;
         size("model.heads", self.heads)?;
@@ -274,7 +293,12 @@ impl ModelConfig {
             ("model.L_cycles", self.l_cycles),
             ("model.halt_max_steps", self.halt_max_steps),
         ] {
-            check((1..=1024).contains(&value), key, value, "expected 1 to 1024")?;
+            check(
+                (1..=1024).contains(&value),
+                key,
+                value,
+                "expected 1 to 1024",
+            )?;
         }
         check(
             (2..=254).contains(&self.vocab_size),
@@ -282,11 +306,24 @@ impl ModelConfig {
             self.vocab_size,
             "expected 2 to 254",
         )?;
-        for (key, value) in [("model.inner", self.inner), ("model.inner_positions", self.inner_positions)] {
-            check(value <= MAX_SIZE, key, value, "expected 0 (the reference's rounding) to 1048576")?;
+        for (key, value) in [
+            ("model.inner", self.inner),
+            ("model.inner_positions", self.inner_positions),
+        ] {
+            check(
+                value <= MAX_SIZE,
+                key,
+                value,
+                "expected 0 (the reference's rounding) to 1048576",
+            )?;
         }
         let ok = self.expansion.is_finite() && self.expansion > 0.0 && self.expansion <= 64.0;
-        check(ok, "model.expansion", self.expansion, "expected more than 0, at most 64")?;
+        check(
+            ok,
+            "model.expansion",
+            self.expansion,
+            "expected more than 0, at most 64",
+        )?;
         check(
             self.norm_eps > 0.0 && self.norm_eps < 1.0,
             "model.norm_eps",
@@ -304,8 +341,16 @@ impl ModelConfig {
     }
 
     fn validate_prefix(&self) -> Result<(), ConfigError> {
-        let (p, room) = (self.puzzle_emb_ndim, self.prefix_len.saturating_mul(self.width));
-        check(self.prefix_len <= 4096, "model.prefix_len", self.prefix_len, "expected 0 to 4096")?;
+        let (p, room) = (
+            self.puzzle_emb_ndim,
+            self.prefix_len.saturating_mul(self.width),
+        );
+        check(
+            self.prefix_len <= 4096,
+            "model.prefix_len",
+            self.prefix_len,
+            "expected 0 to 4096",
+        )?;
         let needs = format!("expected at most prefix_len · width = {room}");
         check(p <= room, "model.puzzle_emb_ndim", p, &needs)?;
         let idle = p > 0 || self.prefix_len == 0;
@@ -326,9 +371,18 @@ impl ModelConfig {
                 "the token mixer has no queries to turn: expected none or learned",
             );
         }
-        check(self.heads <= self.width, "model.heads", self.heads, "expected at most width")?;
-        let even = self.position_encoding != PositionEncoding::Rope || self.head_width().is_multiple_of(2);
-        let expected = format!("rope needs an even head width, but width / heads = {}", self.head_width());
+        check(
+            self.heads <= self.width,
+            "model.heads",
+            self.heads,
+            "expected at most width",
+        )?;
+        let even =
+            self.position_encoding != PositionEncoding::Rope || self.head_width().is_multiple_of(2);
+        let expected = format!(
+            "rope needs an even head width, but width / heads = {}",
+            self.head_width()
+        );
         check(even, "model.heads", self.heads, &expected)
     }
 }
@@ -339,28 +393,60 @@ impl TrainConfig {
     /// # Errors
     /// Names the key, its value and the accepted range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let count =
-            |key, value: usize, max: usize, text: &str| check((1..=max).contains(&value), key, value, text);
+        let count = |key, value: usize, max: usize, text: &str| {
+            check((1..=max).contains(&value), key, value, text)
+        };
         count("train.batch", self.batch, 1 << 20, "expected 1 to 1048576")?;
-        count("train.micro_batch", self.micro_batch, 1024, "expected 1 to 1024")?;
-        count("train.gradient_shards", self.gradient_shards, 8, "expected 1 to 8")?;
-        check(self.steps >= 1, "train.steps", self.steps, "expected at least 1")?;
-        let fraction = |key, value: f64| check((0.0..=1.0).contains(&value), key, value, "expected 0 to 1");
+        count(
+            "train.micro_batch",
+            self.micro_batch,
+            1024,
+            "expected 1 to 1024",
+        )?;
+        count(
+            "train.gradient_shards",
+            self.gradient_shards,
+            8,
+            "expected 1 to 8",
+        )?;
+        check(
+            self.steps >= 1,
+            "train.steps",
+            self.steps,
+            "expected at least 1",
+        )?;
+        let fraction =
+            |key, value: f64| check((0.0..=1.0).contains(&value), key, value, "expected 0 to 1");
         fraction("train.halt_exploration", self.halt_exploration)?;
         fraction("train.lr_min_ratio", self.lr_min_ratio)?;
-        for (key, value) in
-            [("train.beta1", self.beta1), ("train.beta2", self.beta2), ("train.ema_rate", self.ema_rate)]
-        {
-            check((0.0..1.0).contains(&value), key, value, "expected 0 <= value < 1")?;
+        for (key, value) in [
+            ("train.beta1", self.beta1),
+            ("train.beta2", self.beta2),
+            ("train.ema_rate", self.ema_rate),
+        ] {
+            check(
+                (0.0..1.0).contains(&value),
+                key,
+                value,
+                "expected 0 <= value < 1",
+            )?;
         }
         for (key, value) in [
             ("train.lr", self.lr),
             ("train.puzzle_emb_lr", self.puzzle_emb_lr),
             ("train.weight_decay", self.weight_decay),
-            ("train.puzzle_emb_weight_decay", self.puzzle_emb_weight_decay),
+            (
+                "train.puzzle_emb_weight_decay",
+                self.puzzle_emb_weight_decay,
+            ),
             ("train.halt_loss_weight", self.halt_loss_weight),
         ] {
-            check(value.is_finite() && (0.0..=1e3).contains(&value), key, value, "expected 0 to 1000")?;
+            check(
+                value.is_finite() && (0.0..=1e3).contains(&value),
+                key,
+                value,
+                "expected 0 to 1000",
+            )?;
         }
         Ok(())
     }

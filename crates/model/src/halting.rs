@@ -37,7 +37,11 @@ impl Halting {
             return 0;
         }
         let mut rng = stream(self.seed, Purpose::Exploration, draw);
-        if rng.random::<f64>() < self.exploration { rng.random_range(2..=self.max_steps) } else { 0 }
+        if rng.random::<f64>() < self.exploration {
+            rng.random_range(2..=self.max_steps)
+        } else {
+            0
+        }
     }
 }
 
@@ -46,7 +50,11 @@ mod tests {
     use super::*;
 
     fn rule(exploration: f64) -> Halting {
-        Halting { max_steps: 16, exploration, seed: 7 }
+        Halting {
+            max_steps: 16,
+            exploration,
+            seed: 7,
+        }
     }
 
     #[test]
@@ -60,10 +68,14 @@ mod tests {
     #[test]
     fn exploration_holds_back_the_expected_share() {
         // At step 1 every drawn floor (2..=16) holds back: a share p of the puzzles.
-        let held = (0..20_000).filter(|&draw| !rule(0.1).halts(1, 1.0, draw)).count();
+        let held = (0..20_000)
+            .filter(|&draw| !rule(0.1).halts(1, 1.0, draw))
+            .count();
         assert!((1_800..2_200).contains(&held), "{held} of 20000");
         // At step 8 the floors 9..=16 hold back: 8 of 15.
-        let held = (0..20_000).filter(|&draw| !rule(1.0).halts(8, 1.0, draw)).count();
+        let held = (0..20_000)
+            .filter(|&draw| !rule(1.0).halts(8, 1.0, draw))
+            .count();
         assert!((10_300..11_000).contains(&held), "{held} of 20000");
     }
 }

@@ -16,14 +16,23 @@ fn cells(pass: Pass<'_>, b: usize) -> std::ops::Range<usize> {
 
 /// The first rows of all puzzles: (puzzles, D), S rows apart.
 fn first_rows<'a>(pass: Pass<'_>, x: &'a [f32]) -> MatRef<'a> {
-    MatRef::with_stride(x, pass.puzzles, pass.width(), pass.net.config.positions() * pass.width())
+    MatRef::with_stride(
+        x,
+        pass.puzzles,
+        pass.width(),
+        pass.net.config.positions() * pass.width(),
+    )
 }
 
 /// Overwrites the logits and q of `ws`.
 pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, z_h: &[f32]) {
     let (net, w, c) = (pass.net, pass.weights, &pass.net.config);
     let kernel = &mut *ws.scratch.kernel;
-    for (b, logits) in ws.logits.chunks_exact_mut(c.cells * c.vocab_size).enumerate() {
+    for (b, logits) in ws
+        .logits
+        .chunks_exact_mut(c.cells * c.vocab_size)
+        .enumerate()
+    {
         let z = MatRef::new(&z_h[cells(pass, b)], c.cells, c.width);
         let logits = MatMut::new(logits, c.cells, c.vocab_size);
         linear::forward(w, &net.lm_head, logits, z, Write::Overwrite, kernel);

@@ -53,12 +53,23 @@ fn lecun(fan_in: usize) -> Init {
 /// SwiGLU with inner width F over `width` channels or positions.
 fn swiglu(layout: &mut Layout, name: &str, axis: Axis, width: usize, f: usize) -> SwiGlu {
     SwiGlu {
-        gate_up: layout.linear(format!("{name}.gate_up_proj.weight"), 2 * f, width, axis, lecun(width)),
+        gate_up: layout.linear(
+            format!("{name}.gate_up_proj.weight"),
+            2 * f,
+            width,
+            axis,
+            lecun(width),
+        ),
         down: layout.linear(format!("{name}.down_proj.weight"), width, f, axis, lecun(f)),
     }
 }
 
-fn attention(layout: &mut Layout, name: &str, c: &ModelConfig, rope: Option<Arc<Rope>>) -> Attention {
+fn attention(
+    layout: &mut Layout,
+    name: &str,
+    c: &ModelConfig,
+    rope: Option<Arc<Rope>>,
+) -> Attention {
     let inner = c.heads * c.head_width();
     Attention {
         qkv: layout.linear(
@@ -68,7 +79,13 @@ fn attention(layout: &mut Layout, name: &str, c: &ModelConfig, rope: Option<Arc<
             Axis::Channels,
             lecun(c.width),
         ),
-        out: layout.linear(format!("{name}.o_proj.weight"), c.width, inner, Axis::Channels, lecun(inner)),
+        out: layout.linear(
+            format!("{name}.o_proj.weight"),
+            c.width,
+            inner,
+            Axis::Channels,
+            lecun(inner),
+        ),
         heads: c.heads,
         positions: c.positions(),
         rope,
@@ -97,7 +114,13 @@ impl Network {
             let mixer = match c.mixer {
                 Mixer::Mlp => {
                     let name = format!("{name}.mlp_t");
-                    TokenMixer::Mlp(swiglu(&mut layout, &name, Axis::Positions, s, c.position_inner()))
+                    TokenMixer::Mlp(swiglu(
+                        &mut layout,
+                        &name,
+                        Axis::Positions,
+                        s,
+                        c.position_inner(),
+                    ))
                 }
                 Mixer::Attention => TokenMixer::Attention(attention(
                     &mut layout,
@@ -106,14 +129,34 @@ impl Network {
                     rope.clone(),
                 )),
             };
-            let ffn = swiglu(&mut layout, &format!("{name}.mlp"), Axis::Channels, d, c.channel_inner());
+            let ffn = swiglu(
+                &mut layout,
+                &format!("{name}.mlp"),
+                Axis::Channels,
+                d,
+                c.channel_inner(),
+            );
             blocks.push(Block { mixer, ffn });
         }
         let lm_head = layout.linear("lm_head.weight", v, d, Axis::Channels, embed);
         let q_head = layout.linear("q_head.weight", 2, d, Axis::Channels, Init::Constant(0.0));
         let q_bias = layout.add("q_head.bias", Shape::from([2]), Init::Constant(-5.0));
-        let embedding = Embedding { tokens, positions, prefix_len: c.prefix_len, width: d };
-        Ok(Network { kernels, layout, embedding, blocks, lm_head, q_head, q_bias, config })
+        let embedding = Embedding {
+            tokens,
+            positions,
+            prefix_len: c.prefix_len,
+            width: d,
+        };
+        Ok(Network {
+            kernels,
+            layout,
+            embedding,
+            blocks,
+            lm_head,
+            q_head,
+            q_bias,
+            config,
+        })
     }
 
     /// The config it was made from.
@@ -139,7 +182,11 @@ impl Network {
         // Streams beyond those of the parameters.
         let first = self.layout.specs().len() as u64;
         for (i, init) in [&mut p.h_init, &mut p.l_init].into_iter().enumerate() {
-            truncated_normal(init, 1.0, &mut stream(seed, Purpose::Init, first + i as u64));
+            truncated_normal(
+                init,
+                1.0,
+                &mut stream(seed, Purpose::Init, first + i as u64),
+            );
         }
         debug_assert_eq!(p.puzzle_emb.len(), c.puzzle_identifiers * c.puzzle_emb_ndim);
         self.pack(&mut p);
@@ -186,7 +233,11 @@ impl Network {
 impl Parameters {
     /// What the ops read.
     pub fn weights(&self, net: &Network) -> Weights<'_> {
-        Weights { kernels: net.kernels, values: &self.values, packed: &self.packed }
+        Weights {
+            kernels: net.kernels,
+            values: &self.values,
+            packed: &self.packed,
+        }
     }
 
     /// The embedding of puzzle `id`, (P).

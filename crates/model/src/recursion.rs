@@ -35,11 +35,15 @@ pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, mo
         for i in 0..c.l_cycles {
             let memory = memory(ws.levels, len, i, keep);
             k.add(level::input(pass, memory), state.z_l, ws.y_x);
-            state.z_l.copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
+            state
+                .z_l
+                .copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
         }
         let memory = memory(ws.levels, len, c.l_cycles, keep);
         k.add(level::input(pass, memory), state.z_h, state.z_l);
-        state.z_h.copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
+        state
+            .z_h
+            .copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
     }
 }
 

@@ -83,7 +83,11 @@ impl<'a> Rollout<'a> {
     }
 
     fn pass(&self) -> Pass<'a> {
-        Pass { net: self.net, weights: self.params.weights(self.net), puzzles: self.puzzles }
+        Pass {
+            net: self.net,
+            weights: self.params.weights(self.net),
+            puzzles: self.puzzles,
+        }
     }
 
     /// One supervision step of all puzzles.
@@ -91,7 +95,10 @@ impl<'a> Rollout<'a> {
         let pass = self.pass();
         let len = pass.rows() * pass.width();
         let mut ws = self.memory.carve(self.net, self.puzzles);
-        let mut state = State { z_h: &mut self.z_h[..len], z_l: &mut self.z_l[..len] };
+        let mut state = State {
+            z_h: &mut self.z_h[..len],
+            z_l: &mut self.z_l[..len],
+        };
         recursion::forward(pass, &mut ws, &mut state, Mode::Evaluate);
         heads::forward(pass, &mut ws, state.z_h);
     }
@@ -112,8 +119,15 @@ impl<'a> Rollout<'a> {
         let (cells, v) = (self.net.config.cells, self.net.config.vocab_size);
         let ws = self.outputs();
         let logits = &ws.logits[b * cells * v..(b + 1) * cells * v];
-        let tokens = logits.chunks_exact(v).map(|row| argmax(row) as u8).collect();
-        Answer { tokens, steps, q_halt: ws.q[2 * b] }
+        let tokens = logits
+            .chunks_exact(v)
+            .map(|row| argmax(row) as u8)
+            .collect();
+        Answer {
+            tokens,
+            steps,
+            q_halt: ws.q[2 * b],
+        }
     }
 
     /// Solves one micro-batch; `watch(puzzle, answer)` sees every step of every puzzle not yet stopped.
@@ -128,10 +142,15 @@ impl<'a> Rollout<'a> {
         let mut answers: Vec<Option<Answer>> = vec![None; ids.len()];
         for step in 1..=options.steps {
             self.step();
-            for (b, slot) in answers.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+            for (b, slot) in answers
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, slot)| slot.is_none())
+            {
                 let answer = self.answer(b, step);
                 watch(b, &answer);
-                if step == options.steps || (options.halt == Halt::WhenSure && answer.q_halt > 0.0) {
+                if step == options.steps || (options.halt == Halt::WhenSure && answer.q_halt > 0.0)
+                {
                     *slot = Some(answer);
                 }
             }
@@ -157,14 +176,18 @@ pub fn solve_all(
     done: impl Fn(usize) + Sync,
 ) -> Vec<Answer> {
     let cells = net.config.cells;
-    assert!(inputs.len().is_multiple_of(cells), "whole puzzles of {cells} cells");
+    assert!(
+        inputs.len().is_multiple_of(cells),
+        "whole puzzles of {cells} cells"
+    );
     let ids = vec![0; micro_batch];
     let solved: Vec<Vec<Answer>> = inputs
         .par_chunks(micro_batch * cells)
         .map_init(
             || Rollout::new(net, params, micro_batch),
             |rollout, inputs| {
-                let answers = rollout.solve(inputs, &ids[..inputs.len() / cells], options, |_, _| ());
+                let answers =
+                    rollout.solve(inputs, &ids[..inputs.len() / cells], options, |_, _| ());
                 done(answers.len());
                 answers
             },

@@ -62,7 +62,14 @@ impl Metrics {
     }
 
     /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
-    pub fn count_puzzle(&mut self, row: &RowLoss, q_halt: f32, q_halt_loss: f64, steps: u32, halted: bool) {
+    pub fn count_puzzle(
+        &mut self,
+        row: &RowLoss,
+        q_halt: f32,
+        q_halt_loss: f64,
+        steps: u32,
+        halted: bool,
+    ) {
         self.lm_loss += row.loss;
         self.q_halt_loss += q_halt_loss;
         if halted && row.count > 0 {
@@ -86,11 +93,18 @@ pub fn micro_batch(
     grads: &mut [f32],
     metrics: &mut Metrics,
 ) {
-    let pass = Pass { net: ctx.net, weights: ctx.params.weights(ctx.net), puzzles: rows.len() };
+    let pass = Pass {
+        net: ctx.net,
+        weights: ctx.params.weights(ctx.net),
+        puzzles: rows.len(),
+    };
     start_new_puzzles(ctx, rows);
     embed(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
 
-    let mut state = State { z_h: rows.z_h, z_l: rows.z_l };
+    let mut state = State {
+        z_h: rows.z_h,
+        z_l: rows.z_l,
+    };
     recursion::forward(pass, ws, &mut state, Mode::Train);
     heads::forward(pass, ws, state.z_h);
     losses(ctx, ws, rows, metrics);
@@ -107,7 +121,9 @@ fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
         .z_h
         .chunks_exact_mut(c.positions() * c.width)
         .zip(rows.z_l.chunks_exact_mut(c.positions() * c.width));
-    for ((z_h, z_l), (halted, steps)) in states.zip(rows.halted.iter_mut().zip(rows.steps.iter_mut())) {
+    for ((z_h, z_l), (halted, steps)) in
+        states.zip(rows.halted.iter_mut().zip(rows.steps.iter_mut()))
+    {
         if *halted {
             start(ctx.params, z_h, z_l);
             (*halted, *steps) = (false, 0);
@@ -125,11 +141,25 @@ pub(crate) fn start(params: &Parameters, z_h: &mut [f32], z_l: &mut [f32]) {
 }
 
 /// Overwrites `x` (N x D) with the embedding of every puzzle.
-pub(crate) fn embed(pass: Pass<'_>, params: &Parameters, x: &mut [f32], inputs: &[u8], puzzles: &[u32]) {
+pub(crate) fn embed(
+    pass: Pass<'_>,
+    params: &Parameters,
+    x: &mut [f32],
+    inputs: &[u8],
+    puzzles: &[u32],
+) {
     let c = &pass.net.config;
-    let boards = x.chunks_exact_mut(c.positions() * c.width).zip(inputs.chunks_exact(c.cells));
+    let boards = x
+        .chunks_exact_mut(c.positions() * c.width)
+        .zip(inputs.chunks_exact(c.cells));
     for ((x, inputs), &id) in boards.zip(puzzles) {
-        embedding::forward(&pass.net.embedding, x, pass.weights.values, params.puzzle(pass.net, id), inputs);
+        embedding::forward(
+            &pass.net.embedding,
+            x,
+            pass.weights.values,
+            params.puzzle(pass.net, id),
+            inputs,
+        );
     }
 }
 
@@ -137,7 +167,9 @@ pub(crate) fn embed(pass: Pass<'_>, params: &Parameters, x: &mut [f32], inputs: 
 fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut Rows<'_>) {
     let c = &pass.net.config;
     let p = c.puzzle_emb_ndim;
-    let boards = d_x.chunks_exact_mut(c.positions() * c.width).zip(rows.inputs.chunks_exact(c.cells));
+    let boards = d_x
+        .chunks_exact_mut(c.positions() * c.width)
+        .zip(rows.inputs.chunks_exact(c.cells));
     for (b, (d_x, inputs)) in boards.enumerate() {
         let d_puzzle = &mut rows.d_puzzle[b * p..(b + 1) * p];
         embedding::backward(&pass.net.embedding, d_x, grads, d_puzzle, inputs);
@@ -147,9 +179,18 @@ fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut
 /// Losses of every puzzle and their gradients (`ws.d_logits`, `ws.d_q`), and who halts.
 ///
 ///   total = sum_rows (lm_loss + w_halt BCE(q_halt, all cells right)), divided by B for the gradient.
-fn losses(ctx: StepContext<'_>, ws: &mut Workspace<'_>, rows: &mut Rows<'_>, metrics: &mut Metrics) {
+fn losses(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    rows: &mut Rows<'_>,
+    metrics: &mut Metrics,
+) {
     let (c, t) = (&ctx.net.config, ctx.config);
-    let rule = Halting { max_steps: c.halt_max_steps as u32, exploration: t.halt_exploration, seed: t.seed };
+    let rule = Halting {
+        max_steps: c.halt_max_steps as u32,
+        exploration: t.halt_exploration,
+        seed: t.seed,
+    };
     let share = 1.0 / t.batch as f64;
     let len = c.cells * c.vocab_size;
     for b in 0..rows.len() {

@@ -61,13 +61,24 @@ impl Trainer {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let len = net.layout.len();
-        let ema =
-            if config.ema_rate > 0.0 { AlignedVec::from_slice(&params.values) } else { AlignedVec::zeros(0) };
+        let ema = if config.ema_rate > 0.0 {
+            AlignedVec::from_slice(&params.values)
+        } else {
+            AlignedVec::zeros(0)
+        };
         let micro_batches = config.batch.div_ceil(config.micro_batch);
         let shards = config.gradient_shards.min(micro_batches);
-        let shards =
-            (0..shards).map(|_| Shard { grads: AlignedVec::zeros(len), metrics: Metrics::default() });
-        let memory = || Mutex::new(Memory::new(&net, config.micro_batch.min(config.batch), Mode::Train));
+        let shards = (0..shards).map(|_| Shard {
+            grads: AlignedVec::zeros(len),
+            metrics: Metrics::default(),
+        });
+        let memory = || {
+            Mutex::new(Memory::new(
+                &net,
+                config.micro_batch.min(config.batch),
+                Mode::Train,
+            ))
+        };
         Ok(Trainer {
             ema,
             m: AlignedVec::zeros(len),
@@ -88,9 +99,20 @@ impl Trainer {
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Metrics {
         self.step += 1;
         self.carry.refill(fill);
-        let ctx = StepContext { net: &self.net, params: &self.params, config: &self.config, step: self.step };
+        let ctx = StepContext {
+            net: &self.net,
+            params: &self.params,
+            config: &self.config,
+            step: self.step,
+        };
         let micro_batches = self.config.batch.div_ceil(self.config.micro_batch);
-        over_shards(ctx, &self.memories, &mut self.shards, (0, micro_batches), self.carry.rows());
+        over_shards(
+            ctx,
+            &self.memories,
+            &mut self.shards,
+            (0, micro_batches),
+            self.carry.rows(),
+        );
         let mut metrics = Metrics::default();
         for shard in &self.shards {
             metrics.add(&shard.metrics);
@@ -126,22 +148,34 @@ impl Trainer {
     /// Adds all shards into the first, in order.
     fn reduce(&mut self) {
         let (first, others) = self.shards.split_first_mut().expect("at least one shard");
-        first.grads.par_chunks_mut(UPDATE_CHUNK).enumerate().for_each(|(i, sum)| {
-            for other in &*others {
-                let part = &other.grads[i * UPDATE_CHUNK..][..sum.len()];
-                for (sum, part) in sum.iter_mut().zip(part) {
-                    *sum += part;
+        first
+            .grads
+            .par_chunks_mut(UPDATE_CHUNK)
+            .enumerate()
+            .for_each(|(i, sum)| {
+                for other in &*others {
+                    let part = &other.grads[i * UPDATE_CHUNK..][..sum.len()];
+                    for (sum, part) in sum.iter_mut().zip(part) {
+                        *sum += part;
+                    }
                 }
-            }
-        });
+            });
     }
 
     /// The main optimiser and the moving average, chunk by chunk.
     fn update(&mut self) {
         let c = &self.config;
-        let hyper = Hyper { beta1: c.beta1, beta2: c.beta2, eps: 1e-8, weight_decay: c.weight_decay };
+        let hyper = Hyper {
+            beta1: c.beta1,
+            beta2: c.beta2,
+            eps: 1e-8,
+            weight_decay: c.weight_decay,
+        };
         let (lr, kind, step, mu) = (self.lr(c.lr), c.optimizer.into(), self.step, c.ema_rate);
-        let moments = self.m.par_chunks_mut(UPDATE_CHUNK).zip(self.v.par_chunks_mut(UPDATE_CHUNK));
+        let moments = self
+            .m
+            .par_chunks_mut(UPDATE_CHUNK)
+            .zip(self.v.par_chunks_mut(UPDATE_CHUNK));
         let grads = self.shards[0].grads.par_chunks(UPDATE_CHUNK);
         let values = self.params.values.par_chunks_mut(UPDATE_CHUNK);
         values
@@ -164,10 +198,18 @@ impl Trainer {
         if p == 0 {
             return;
         }
-        let (lr, wd) = (self.lr(self.config.puzzle_emb_lr), self.config.puzzle_emb_weight_decay);
-        let Carry { d_puzzle, puzzles, .. } = &mut self.carry;
+        let (lr, wd) = (
+            self.lr(self.config.puzzle_emb_lr),
+            self.config.puzzle_emb_weight_decay,
+        );
+        let Carry {
+            d_puzzle, puzzles, ..
+        } = &mut self.carry;
         for (row, &id) in puzzles.iter().enumerate() {
-            let first = puzzles.iter().position(|&other| other == id).expect("the row itself");
+            let first = puzzles
+                .iter()
+                .position(|&other| other == id)
+                .expect("the row itself");
             if first < row {
                 let (before, this) = d_puzzle.split_at_mut(row * p);
                 for (sum, d) in before[first * p..][..p].iter_mut().zip(&this[..p]) {
@@ -210,9 +252,16 @@ fn over_shards(
 }
 
 /// All micro-batches of one shard, in order, on the current thread.
-fn one_shard(ctx: StepContext<'_>, memories: &[Mutex<Memory>], shard: &mut Shard, mut rows: Rows<'_>) {
+fn one_shard(
+    ctx: StepContext<'_>,
+    memories: &[Mutex<Memory>],
+    shard: &mut Shard,
+    mut rows: Rows<'_>,
+) {
     let thread = rayon::current_thread_index().unwrap_or(0);
-    let memory = memories.get(thread).expect("a pool of at most the threads that the run was made for");
+    let memory = memories
+        .get(thread)
+        .expect("a pool of at most the threads that the run was made for");
     let mut memory = memory.lock().expect("no worker has panicked");
     shard.grads.fill(0.0);
     shard.metrics = Metrics::default();
@@ -220,7 +269,13 @@ fn one_shard(ctx: StepContext<'_>, memories: &[Mutex<Memory>], shard: &mut Shard
         let puzzles = ctx.config.micro_batch.min(rows.len());
         let (mut these, rest) = rows.split_at(puzzles);
         let mut ws = memory.carve(ctx.net, these.len());
-        micro_batch(ctx, &mut ws, &mut these, &mut shard.grads, &mut shard.metrics);
+        micro_batch(
+            ctx,
+            &mut ws,
+            &mut these,
+            &mut shard.grads,
+            &mut shard.metrics,
+        );
         rows = rest;
     }
 }

@@ -88,7 +88,13 @@ pub fn save(
     let c = net.config();
     let specs = net.layout().specs().iter();
     let mut tensors: Vec<(&str, Shape, Data<'_>)> = specs
-        .map(|spec| (spec.name.as_str(), spec.shape, Data::F32(&params.values[spec.at.clone()])))
+        .map(|spec| {
+            (
+                spec.name.as_str(),
+                spec.shape,
+                Data::F32(&params.values[spec.at.clone()]),
+            )
+        })
         .collect();
     tensors.push(("H_init", Shape::from([c.width]), Data::F32(&params.h_init)));
     tensors.push(("L_init", Shape::from([c.width]), Data::F32(&params.l_init)));
@@ -128,17 +134,45 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
     let net = network(path, config, kernels)?;
     let mut params = net.zeros();
     for spec in net.layout().specs() {
-        read(&file, path, &spec.name, spec.shape, &mut params.values[spec.at.clone()])?;
+        read(
+            &file,
+            path,
+            &spec.name,
+            spec.shape,
+            &mut params.values[spec.at.clone()],
+        )?;
     }
     let c = net.config();
-    read(&file, path, "H_init", Shape::from([c.width]), &mut params.h_init)?;
-    read(&file, path, "L_init", Shape::from([c.width]), &mut params.l_init)?;
+    read(
+        &file,
+        path,
+        "H_init",
+        Shape::from([c.width]),
+        &mut params.h_init,
+    )?;
+    read(
+        &file,
+        path,
+        "L_init",
+        Shape::from([c.width]),
+        &mut params.l_init,
+    )?;
     if c.puzzle_emb_ndim > 0 {
         let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
-        read(&file, path, "puzzle_emb.weights", shape, &mut params.puzzle_emb)?;
+        read(
+            &file,
+            path,
+            "puzzle_emb.weights",
+            shape,
+            &mut params.puzzle_emb,
+        )?;
     }
     net.pack(&mut params);
-    Ok(Loaded { net, params, metadata: file.metadata().clone() })
+    Ok(Loaded {
+        net,
+        params,
+        metadata: file.metadata().clone(),
+    })
 }
 
 /// Parses the JSON under `key`, after checking that the file is of the `expected` format.
@@ -159,7 +193,11 @@ pub(crate) fn metadata<T: serde::de::DeserializeOwned>(
             });
         }
         None => {
-            return Err(ModelFileError::Foreign { path: shown(), expected, found: "no format".into() });
+            return Err(ModelFileError::Foreign {
+                path: shown(),
+                expected,
+                found: "no format".into(),
+            });
         }
     }
     let text = file.metadata().get(key).map_or("", String::as_str);
@@ -176,8 +214,10 @@ pub(crate) fn network(
     config: ModelConfig,
     kernels: &'static Kernels,
 ) -> Result<Network, ModelFileError> {
-    Network::new(config, kernels)
-        .map_err(|error| ModelFileError::Config { path: path.display().to_string(), error })
+    Network::new(config, kernels).map_err(|error| ModelFileError::Config {
+        path: path.display().to_string(),
+        error,
+    })
 }
 
 /// Copies tensor `name` to `out`, checking shape and values.
@@ -200,8 +240,10 @@ pub(crate) fn read(
     out.copy_from_slice(&file.f32s(name)?);
     match out.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
-        Some(index) => {
-            Err(ModelFileError::NotFinite { path: path.display().to_string(), name: name.into(), index })
-        }
+        Some(index) => Err(ModelFileError::NotFinite {
+            path: path.display().to_string(),
+            name: name.into(),
+            index,
+        }),
     }
 }

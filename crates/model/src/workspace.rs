@@ -45,14 +45,27 @@ pub struct Workspace<'a> {
 }
 
 /// The map: run once to count and, for every micro-batch, to carve.
-fn layout<'a>(arena: &mut impl Carver<'a>, net: &Network, puzzles: usize, mode: Mode) -> Workspace<'a> {
+fn layout<'a>(
+    arena: &mut impl Carver<'a>,
+    net: &Network,
+    puzzles: usize,
+    mode: Mode,
+) -> Workspace<'a> {
     let c = &net.config;
     let (s, d) = (c.positions(), c.width);
     let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.vocab_size);
-    let levels = if mode == Mode::Train { c.l_cycles + 1 } else { 1 };
+    let levels = if mode == Mode::Train {
+        c.l_cycles + 1
+    } else {
+        1
+    };
     let trained = |len: usize| if mode == Mode::Train { len } else { 0 };
     let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
-        net.blocks.iter().map(|block| len(block, puzzles, s, d)).max().unwrap_or(0)
+        net.blocks
+            .iter()
+            .map(|block| len(block, puzzles, s, d))
+            .max()
+            .unwrap_or(0)
     };
     Workspace {
         x: arena.floats(n_d),
@@ -89,7 +102,10 @@ impl Memory {
 
     /// Allocates the memory of one worker.
     pub fn new(net: &Network, puzzles: usize, mode: Mode) -> Self {
-        Memory { buffer: AlignedVec::zeros(Self::floats(net, puzzles, mode)), mode }
+        Memory {
+            buffer: AlignedVec::zeros(Self::floats(net, puzzles, mode)),
+            mode,
+        }
     }
 
     /// Carves it for a micro-batch of `puzzles`, at most as many as it was made for.

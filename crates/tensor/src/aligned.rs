@@ -1,70 +1,122 @@
-//! Aligned buffers.
+//! Buffers on cache-line boundaries.
+
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-/// Fixed-length f32 buffer on 64-byte boundaries.
+
+/// Bytes of a cache line, and of the widest register: a register load from a multiple of this many bytes
+/// never touches two lines.
+pub const ALIGNMENT: usize = 64;
+
+/// A buffer of `f32` of fixed length that starts on a boundary of [`ALIGNMENT`] bytes.
+///
+/// Otherwise it is a `Box<[f32]>`: it dereferences to a slice, owns its memory and frees it.
 pub struct AlignedVec {
+    /// `len` initialised floats, or dangling when `len` is 0.
     ptr: NonNull<f32>,
     len: usize,
 }
-// SAFETY: it owns its floats, like a Box<[f32]>.
+
+// SAFETY: the buffer is the only owner of its floats, as a Box<[f32]> is, and f32 is Send.
 unsafe impl Send for AlignedVec {}
-// SAFETY: shared access only reads.
+// SAFETY: through a shared reference the floats can only be read, and f32 is Sync.
 unsafe impl Sync for AlignedVec {}
+
 impl AlignedVec {
-    fn layout(len: usize) -> Layout {
-        Layout::array::<f32>(len).and_then(|l| l.align_to(64)).expect("fits")
-    }
-    /// Zeros.
+    /// `len` zeros.
+    ///
+    /// Panics when `len` floats are more than the address space holds; aborts when there is no memory left.
     pub fn zeros(len: usize) -> Self {
         if len == 0 {
-            return AlignedVec { ptr: NonNull::dangling(), len };
+            return AlignedVec {
+                ptr: NonNull::dangling(),
+                len,
+            };
         }
         let layout = Self::layout(len);
-        // SAFETY: size is not zero.
+        // SAFETY: the layout's size is not zero, since len is not.
         let ptr = unsafe { alloc_zeroed(layout) }.cast::<f32>();
-        AlignedVec { ptr: NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout)), len }
+        let ptr = NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout));
+        AlignedVec { ptr, len }
     }
-    /// Copy.
-    pub fn from_slice(x: &[f32]) -> Self {
-        let mut v = Self::zeros(x.len());
-        v.copy_from_slice(x);
-        v
+
+    /// A copy of `values`.
+    pub fn from_slice(values: &[f32]) -> Self {
+        let mut copy = Self::zeros(values.len());
+        copy.copy_from_slice(values);
+        copy
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::array::<f32>(len)
+            .and_then(|layout| layout.align_to(ALIGNMENT))
+            .unwrap_or_else(|_| panic!("{len} floats do not fit in the address space"))
     }
 }
+
 impl Drop for AlignedVec {
     fn drop(&mut self) {
         if self.len > 0 {
-            // SAFETY: allocated with the same layout.
+            // SAFETY: `zeros` allocated ptr with the layout of this length, and nothing else frees it.
             unsafe { dealloc(self.ptr.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
 }
+
 impl Deref for AlignedVec {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: ptr holds len floats.
+        // SAFETY: ptr points to `len` floats (or len is 0), initialised by `zeros` (all-zero bytes are
+        // 0.0), and they live as long as self.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
+
 impl DerefMut for AlignedVec {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: ptr holds len floats, borrowed uniquely.
+        // SAFETY: as in `deref`; self is borrowed exclusively, and so are its floats.
         unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
     }
 }
+
 impl Clone for AlignedVec {
     fn clone(&self) -> Self {
         Self::from_slice(self)
     }
 }
-impl std::fmt::Debug for AlignedVec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AlignedVec({})", self.len)
-    }
-}
+
 impl Default for AlignedVec {
     fn default() -> Self {
         Self::zeros(0)
+    }
+}
+
+impl std::fmt::Debug for AlignedVec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AlignedVec({} floats)", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_zeroed_and_their_own() {
+        for len in [0, 1, 15, 16, 17, 1000] {
+            let mut a = AlignedVec::zeros(len);
+            assert!(a.len() == len && a.iter().all(|&x| x == 0.0));
+            assert!(len == 0 || a.as_ptr().addr().is_multiple_of(ALIGNMENT));
+            a.fill(2.0);
+            let b = a.clone();
+            a.fill(3.0);
+            assert!(b.iter().all(|&x| x == 2.0) && a.iter().all(|&x| x == 3.0));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "do not fit in the address space")]
+    fn impossible_lengths_panic_and_do_not_wrap() {
+        AlignedVec::zeros(usize::MAX / 2);
     }
 }

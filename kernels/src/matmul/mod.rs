@@ -112,8 +112,17 @@ pub(crate) fn matmul<I: Isa>(
     scratch: &mut [f32],
 ) {
     let ((m, k), (n, k_b)) = (a.shape(), (b.shape().1, b.shape().0));
-    assert!(k == k_b && c.rows() == m && c.cols() == n, "{}x{} = {m}x{k} · {k_b}x{n}", c.rows(), c.cols());
-    assert!(scratch.len() >= SCRATCH, "scratch of {} floats, {SCRATCH} needed", scratch.len());
+    assert!(
+        k == k_b && c.rows() == m && c.cols() == n,
+        "{}x{} = {m}x{k} · {k_b}x{n}",
+        c.rows(),
+        c.cols()
+    );
+    assert!(
+        scratch.len() >= SCRATCH,
+        "scratch of {} floats, {SCRATCH} needed",
+        scratch.len()
+    );
     let (a_scratch, b_scratch) = scratch.split_at_mut(MC * KC);
     if k == 0 && write == Write::Overwrite {
         c.fill(0.0);
@@ -157,12 +166,20 @@ fn block_of_a<'a, I: Isa>(
 ) -> &'a [f32] {
     match a {
         Lhs::Packed(a) => panel(a, I::MR, (p0, kc), (i0, mc)),
-        Lhs::Plain(a) => {
-            pack_panels(isa, scratch, a.row_range(i0..i0 + mc).columns(p0..p0 + kc), I::MR, false)
-        }
-        Lhs::Transposed(a) => {
-            pack_panels(isa, scratch, a.row_range(p0..p0 + kc).columns(i0..i0 + mc), I::MR, true)
-        }
+        Lhs::Plain(a) => pack_panels(
+            isa,
+            scratch,
+            a.row_range(i0..i0 + mc).columns(p0..p0 + kc),
+            I::MR,
+            false,
+        ),
+        Lhs::Transposed(a) => pack_panels(
+            isa,
+            scratch,
+            a.row_range(p0..p0 + kc).columns(i0..i0 + mc),
+            I::MR,
+            true,
+        ),
     }
 }
 
@@ -177,12 +194,20 @@ fn block_of_b<'a, I: Isa>(
 ) -> &'a [f32] {
     match b {
         Rhs::Packed(b) => panel(b, I::NR, (p0, kc), (j0, nc)),
-        Rhs::Plain(b) => {
-            pack_panels(isa, scratch, b.row_range(p0..p0 + kc).columns(j0..j0 + nc), I::NR, true)
-        }
-        Rhs::Transposed(b) => {
-            pack_panels(isa, scratch, b.row_range(j0..j0 + nc).columns(p0..p0 + kc), I::NR, false)
-        }
+        Rhs::Plain(b) => pack_panels(
+            isa,
+            scratch,
+            b.row_range(p0..p0 + kc).columns(j0..j0 + nc),
+            I::NR,
+            true,
+        ),
+        Rhs::Transposed(b) => pack_panels(
+            isa,
+            scratch,
+            b.row_range(j0..j0 + nc).columns(p0..p0 + kc),
+            I::NR,
+            false,
+        ),
     }
 }
 
@@ -190,7 +215,11 @@ fn block_of_b<'a, I: Isa>(
 #[inline(always)]
 pub(crate) fn pack_lhs<I: Isa>(isa: I, dst: &mut [f32], a: Lhs<'_>) {
     let (m, k) = a.shape();
-    assert_eq!(dst.len(), packed_len(m, k, I::MR), "length of the packed left operand");
+    assert_eq!(
+        dst.len(),
+        packed_len(m, k, I::MR),
+        "length of the packed left operand"
+    );
     let mut rest = dst;
     for p0 in (0..k).step_by(KC) {
         let kc = KC.min(k - p0);
@@ -204,7 +233,11 @@ pub(crate) fn pack_lhs<I: Isa>(isa: I, dst: &mut [f32], a: Lhs<'_>) {
 #[inline(always)]
 pub(crate) fn pack_rhs<I: Isa>(isa: I, dst: &mut [f32], b: Rhs<'_>) {
     let (k, n) = b.shape();
-    assert_eq!(dst.len(), packed_len(n, k, I::NR), "length of the packed right operand");
+    assert_eq!(
+        dst.len(),
+        packed_len(n, k, I::NR),
+        "length of the packed right operand"
+    );
     let mut rest = dst;
     for p0 in (0..k).step_by(KC) {
         let kc = KC.min(k - p0);

@@ -30,7 +30,11 @@ pub(super) fn pack_panels<'a, I: Isa>(
     width: usize,
     k_is_rows: bool,
 ) -> &'a [f32] {
-    let (outer, k) = if k_is_rows { (x.cols(), x.rows()) } else { (x.rows(), x.cols()) };
+    let (outer, k) = if k_is_rows {
+        (x.cols(), x.rows())
+    } else {
+        (x.rows(), x.cols())
+    };
     let packed = &mut scratch[..outer.next_multiple_of(width) * k];
     if k == 0 {
         return packed;
@@ -49,11 +53,21 @@ pub(super) fn pack_panels<'a, I: Isa>(
 
 /// Step p of the panel is a piece of row p of `x`.
 #[inline(always)]
-fn copy_rows<I: Isa>(isa: I, panel: &mut [f32], x: MatRef<'_>, width: usize, first: usize, here: usize) {
+fn copy_rows<I: Isa>(
+    isa: I,
+    panel: &mut [f32],
+    x: MatRef<'_>,
+    width: usize,
+    first: usize,
+    here: usize,
+) {
     for (p, line) in panel.chunks_exact_mut(width).enumerate() {
         let row = &x.row(p)[first..first + here];
         if here == width && width.is_multiple_of(I::LANES) {
-            for (line, row) in line.chunks_exact_mut(I::LANES).zip(row.chunks_exact(I::LANES)) {
+            for (line, row) in line
+                .chunks_exact_mut(I::LANES)
+                .zip(row.chunks_exact(I::LANES))
+            {
                 isa.store(line, isa.load(row));
             }
         } else {

@@ -22,7 +22,15 @@ pub fn exp<I: Isa>(isa: I, x: I::F) -> I::F {
     let r = isa.neg_mul_add(n, isa.splat(LN2_HIGH), x);
     let r = isa.neg_mul_add(n, isa.splat(LN2_LOW), r);
     let mut series = isa.splat(1.0 / 5040.0);
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    for coefficient in [
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ] {
         series = isa.mul_add(series, r, isa.splat(coefficient));
     }
     isa.scale_by_power_of_two(series, n)

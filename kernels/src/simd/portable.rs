@@ -91,7 +91,9 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn scale_by_power_of_two(self, a: f32x8, n: f32x8) -> f32x8 {
-        let power = n.to_array().map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23));
+        let power = n
+            .to_array()
+            .map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23));
         a * f32x8::new(power)
     }
     #[inline(always)]

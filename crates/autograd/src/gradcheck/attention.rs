@@ -26,7 +26,13 @@ pub(super) fn attention_cases(
     size: Heads,
     theta: Option<f64>,
 ) -> Vec<Case> {
-    let Heads { puzzles, positions: s, width: d, heads, head_width: e } = size;
+    let Heads {
+        puzzles,
+        positions: s,
+        width: d,
+        heads,
+        head_width: e,
+    } = size;
     let (n, inner) = (puzzles * s, heads * e);
     let mut layout = Layout::new(kernels);
     let layer = Attention {
@@ -39,15 +45,39 @@ pub(super) fn attention_cases(
     let mut w = Matrices::new(kernels, &layout, &mut random);
     let [x, d_y] = [(); 2].map(|()| random.floats(n * d));
 
-    let [mut qkv, mut o, mut lse] = [n * 3 * inner, n * inner, n * heads].map(|len| vec![f32::NAN; len]);
+    let [mut qkv, mut o, mut lse] =
+        [n * 3 * inner, n * inner, n * heads].map(|len| vec![f32::NAN; len]);
     let [mut inner_floats, mut d_wide] = [n * inner, n * 3 * inner].map(|len| vec![f32::NAN; len]);
     let (mut y, mut d_x, mut kernel) = (vec![f32::NAN; n * d], d_y.clone(), kernel_scratch(s));
-    let mut scratch = Scratch { inner: &mut inner_floats, d_wide: &mut d_wide, kernel: &mut kernel };
-    let mut saved = attention::Saved { qkv: &mut qkv, o: &mut o, lse: &mut lse };
+    let mut scratch = Scratch {
+        inner: &mut inner_floats,
+        d_wide: &mut d_wide,
+        kernel: &mut kernel,
+    };
+    let mut saved = attention::Saved {
+        qkv: &mut qkv,
+        o: &mut o,
+        lse: &mut lse,
+    };
     let (weights, grads) = w.parts();
     let x_view = MatRef::new(&x, n, d);
-    attention::forward(weights, &layer, MatMut::new(&mut y, n, d), &mut saved, x_view, &mut scratch);
-    attention::backward(weights, &layer, MatMut::new(&mut d_x, n, d), grads, &saved, x_view, &mut scratch);
+    attention::forward(
+        weights,
+        &layer,
+        MatMut::new(&mut y, n, d),
+        &mut saved,
+        x_view,
+        &mut scratch,
+    );
+    attention::backward(
+        weights,
+        &layer,
+        MatMut::new(&mut d_x, n, d),
+        grads,
+        &saved,
+        x_view,
+        &mut scratch,
+    );
 
     let (d_x_analysed, d_qkv, d_out) = attention_gradient(&w, &layer, size, theta, (&d_y, &x));
     let forward = |p: &[&[f64]]| {
@@ -58,13 +88,23 @@ pub(super) fn attention_cases(
         });
         by_rows(&o.collect::<Vec<_>>(), p[2], d)
     };
-    let rope = if theta.is_some() { "attention layer with rope" } else { "attention layer" };
+    let rope = if theta.is_some() {
+        "attention layer with rope"
+    } else {
+        "attention layer"
+    };
     cases_of(
         &format!("{rope}, S = {s}"),
         forward,
         &d_y,
         &[
-            Parameter { name: "x", value: &x, start: d_y.clone(), gradient: &d_x, analysed: d_x_analysed },
+            Parameter {
+                name: "x",
+                value: &x,
+                start: d_y.clone(),
+                gradient: &d_x,
+                analysed: d_x_analysed,
+            },
             w.parameter("W_qkv", &layer.qkv.at, d_qkv),
             w.parameter("W_o", &layer.out.at, d_out),
         ],
@@ -77,7 +117,10 @@ fn turned(qkv: &[f64], size: Heads, theta: f64) -> Vec<f64> {
     let mut turned = qkv.to_vec();
     for part in 0..2 {
         let columns = |row: usize| (row * 3 + part) * inner..(row * 3 + part + 1) * inner;
-        let x: Vec<_> = (0..size.positions).flat_map(|row| &qkv[columns(row)]).copied().collect();
+        let x: Vec<_> = (0..size.positions)
+            .flat_map(|row| &qkv[columns(row)])
+            .copied()
+            .collect();
         let x = reference::rope(&x, size.positions, size.heads, size.head_width, theta);
         for (row, x) in x.chunks_exact(inner).enumerate() {
             turned[columns(row)].copy_from_slice(x);
@@ -94,7 +137,13 @@ fn attention_gradient(
     theta: Option<f64>,
     (d_y, x): (&[f32], &[f32]),
 ) -> (Matrix, Matrix, Matrix) {
-    let Heads { positions: s, width: d, heads, head_width: e, .. } = size;
+    let Heads {
+        positions: s,
+        width: d,
+        heads,
+        head_width: e,
+        ..
+    } = size;
     let inner = heads * e;
     let [w_qkv, w_out] = [&layer.qkv, &layer.out].map(|m| Matrices::exact(&w.values, m));
     let [qkv_start, out_start] = [&layer.qkv, &layer.out].map(|m| Matrices::exact(&w.start, m));
@@ -107,7 +156,9 @@ fn attention_gradient(
             let column = |part: usize| part * inner + head * e;
             let rows = start..start + s;
             let [q, k, v] = [0, 1, 2].map(|part| {
-                let x = qkv.row_range(rows.clone()).columns(column(part)..column(part) + e);
+                let x = qkv
+                    .row_range(rows.clone())
+                    .columns(column(part)..column(part) + e);
                 match theta.filter(|_| part < 2) {
                     Some(theta) => turn(&x, theta, 1.0),
                     None => x,
@@ -126,7 +177,11 @@ fn attention_gradient(
         }
     }
     let d_w_qkv = d_qkv.t().times_onto(&x, &qkv_start);
-    (d_qkv.times_onto(&w_qkv, &d_y), d_w_qkv, d_y.t().times_onto(&o, &out_start))
+    (
+        d_qkv.times_onto(&w_qkv, &d_y),
+        d_w_qkv,
+        d_y.t().times_onto(&o, &out_start),
+    )
 }
 
 /// The analysis of one head: o, and the gradients of q, k and v.
@@ -138,21 +193,36 @@ fn head_gradient(d_o: &Matrix, q: &Matrix, k: &Matrix, v: &Matrix) -> (Matrix, [
     // Any shift gives the same probabilities, so the largest score counts as exact.
     let row = |i: usize| (0..scaled.cols).map(move |j| (i, j));
     let shift: Vec<_> = (0..scaled.rows)
-        .map(|i| row(i).map(|(i, j)| scaled.at(i, j).value).fold(f64::NEG_INFINITY, f64::max))
+        .map(|i| {
+            row(i)
+                .map(|(i, j)| scaled.at(i, j).value)
+                .fold(f64::NEG_INFINITY, f64::max)
+        })
         .map(|value| Bounded { value, error: 0.0 })
         .collect();
-    let e = Matrix::build(scaled.rows, scaled.cols, |i, j| (scaled.at(i, j) - shift[i]).exp());
+    let e = Matrix::build(scaled.rows, scaled.cols, |i, j| {
+        (scaled.at(i, j) - shift[i]).exp()
+    });
     let one = Bounded::exact(1.0);
-    let sum: Vec<_> = (0..e.rows).map(|i| dot(zero, row(i).map(|(i, j)| (e.at(i, j), one)))).collect();
-    let lse: Vec<_> = sum.iter().zip(&shift).map(|(sum, &shift)| shift + sum.ln()).collect();
+    let sum: Vec<_> = (0..e.rows)
+        .map(|i| dot(zero, row(i).map(|(i, j)| (e.at(i, j), one))))
+        .collect();
+    let lse: Vec<_> = sum
+        .iter()
+        .zip(&shift)
+        .map(|(sum, &shift)| shift + sum.ln())
+        .collect();
     let o = Matrix::build(e.rows, e.cols, |i, j| e.at(i, j) * (one / sum[i])).times(v);
 
     let p = Matrix::build(e.rows, e.cols, |i, j| (scaled.at(i, j) - lse[i]).exp());
     let d_v = p.t().times(d_o);
     let d_p = d_o.times(&v.t());
-    let delta: Vec<_> =
-        (0..o.rows).map(|i| dot(zero, (0..o.cols).map(|j| (d_o.at(i, j), o.at(i, j))))).collect();
-    let d_s = Matrix::build(p.rows, p.cols, |i, j| (scale * p.at(i, j)) * (d_p.at(i, j) - delta[i]));
+    let delta: Vec<_> = (0..o.rows)
+        .map(|i| dot(zero, (0..o.cols).map(|j| (d_o.at(i, j), o.at(i, j)))))
+        .collect();
+    let d_s = Matrix::build(p.rows, p.cols, |i, j| {
+        (scale * p.at(i, j)) * (d_p.at(i, j) - delta[i])
+    });
     (o, [d_s.times(k), d_s.t().times(q), d_v])
 }
 
@@ -163,7 +233,10 @@ fn turn(x: &Matrix, theta: f64, direction: f64) -> Matrix {
         let angle = i as f64 * theta.powf(-2.0 * (j % half) as f64 / x.cols as f64);
         // The other half's sine: minus in the first half.
         let sign = if j < half { -direction } else { direction };
-        let (cos, sin) = (Bounded::constant(angle.cos(), 1.0), Bounded::constant(sign * angle.sin(), 1.0));
+        let (cos, sin) = (
+            Bounded::constant(angle.cos(), 1.0),
+            Bounded::constant(sign * angle.sin(), 1.0),
+        );
         x.at(i, j) * cos + x.at(i, (j + half) % x.cols) * sin
     })
 }

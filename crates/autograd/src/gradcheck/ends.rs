@@ -16,7 +16,12 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
     let tokens = 0..VOCABULARY * D;
     let positions = learned.then_some(tokens.end..tokens.end + ROWS * D);
     let len = positions.as_ref().unwrap_or(&tokens).end;
-    let e = Embedding { tokens: tokens.clone(), positions: positions.clone(), prefix_len: PREFIX, width: D };
+    let e = Embedding {
+        tokens: tokens.clone(),
+        positions: positions.clone(),
+        prefix_len: PREFIX,
+        width: D,
+    };
     let (values, start) = (random.floats(len), random.floats(len));
     let (puzzle, d_y) = (random.floats(PUZZLE), random.floats(ROWS * D));
 
@@ -36,9 +41,16 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
     let forward = |p: &[&[f64]]| {
         let mut x = p[1].to_vec();
         x.resize(PREFIX * D, 0.0);
-        x.extend(TOKENS.iter().flat_map(|&token| &p[0][usize::from(token) * D..][..D]));
+        x.extend(
+            TOKENS
+                .iter()
+                .flat_map(|&token| &p[0][usize::from(token) * D..][..D]),
+        );
         let position = |i: usize| p.get(2).map_or(0.0, |positions| positions[i]);
-        x.iter().enumerate().map(|(i, x)| factor * (x + position(i))).collect()
+        x.iter()
+            .enumerate()
+            .map(|(i, x)| factor * (x + position(i)))
+            .collect()
     };
     let table = |name, at: &Range<usize>, analysed| Parameter {
         name,
@@ -47,7 +59,11 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
         gradient: &grads[at.clone()],
         analysed,
     };
-    let d_puzzle_analysed = Matrix { rows: 1, cols: PUZZLE, data: scaled.data[..PUZZLE].to_vec() };
+    let d_puzzle_analysed = Matrix {
+        rows: 1,
+        cols: PUZZLE,
+        data: scaled.data[..PUZZLE].to_vec(),
+    };
     let mut parameters = vec![
         table("tokens", &tokens, d_tokens),
         Parameter {
@@ -62,7 +78,11 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
         let d_positions = Matrix::exact(&start[at.clone()], D).zip(&scaled, |start, d| start + d);
         parameters.push(table("positions", at, d_positions));
     }
-    let op = if learned { "embedding with positions" } else { "embedding" };
+    let op = if learned {
+        "embedding with positions"
+    } else {
+        "embedding"
+    };
     cases_of(op, forward, &d_y, &parameters)
 }
 
@@ -72,7 +92,11 @@ pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Cas
     const VOCABULARY: usize = 7;
     // Clear of 0, where the slope of stable-max has a corner.
     let wide = |x: f32| 4.0 * x + 0.1_f32.copysign(x);
-    let logits: Vec<f32> = random.floats(LABELS.len() * VOCABULARY).into_iter().map(wide).collect();
+    let logits: Vec<f32> = random
+        .floats(LABELS.len() * VOCABULARY)
+        .into_iter()
+        .map(wide)
+        .collect();
     let scale = 0.5 + random.floats(1)[0].abs();
 
     let mut d_logits = vec![f32::NAN; logits.len()];
@@ -85,39 +109,73 @@ pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Cas
         LossKind::Stablemax => x + 1.0,
     };
     let forward = |p: &[&[f64]]| {
-        let rows = p[0].chunks_exact(VOCABULARY).zip(LABELS).filter(|(_, label)| *label != IGNORE);
+        let rows = p[0]
+            .chunks_exact(VOCABULARY)
+            .zip(LABELS)
+            .filter(|(_, label)| *label != IGNORE);
         let losses: Vec<f64> = rows
-            .map(|(x, label)| -(s(x[usize::from(label)]) / x.iter().map(|&x| s(x)).sum::<f64>()).ln())
+            .map(|(x, label)| {
+                -(s(x[usize::from(label)]) / x.iter().map(|&x| s(x)).sum::<f64>()).ln()
+            })
             .collect();
         vec![losses.iter().sum::<f64>() / losses.len() as f64]
     };
     // Computed in f64 and rounded to f32 at the end.
-    let data = d_logits.iter().map(|&d| Bounded { value: d.into(), error: U * f64::from(d).abs() }).collect();
-    let analysed = Matrix { rows: LABELS.len(), cols: VOCABULARY, data };
+    let data = d_logits
+        .iter()
+        .map(|&d| Bounded {
+            value: d.into(),
+            error: U * f64::from(d).abs(),
+        })
+        .collect();
+    let analysed = Matrix {
+        rows: LABELS.len(),
+        cols: VOCABULARY,
+        data,
+    };
     let op = match kind {
         LossKind::Stablemax => "stable-max cross-entropy",
         LossKind::Softmax => "softmax cross-entropy",
     };
     let start = vec![0.0; logits.len()];
-    let parameter = Parameter { name: "logits", value: &logits, start, gradient: &d_logits, analysed };
+    let parameter = Parameter {
+        name: "logits",
+        value: &logits,
+        start,
+        gradient: &d_logits,
+        analysed,
+    };
     cases_of(op, forward, &[scale], &[parameter])
 }
 
 /// The halting loss, in f64 throughout.
 pub(super) fn bce_cases(mut random: Random) -> Vec<Case> {
     const COUNT: usize = 12;
-    let x: Vec<f64> = random.floats(COUNT).into_iter().map(|x| 6.0 * f64::from(x)).collect();
+    let x: Vec<f64> = random
+        .floats(COUNT)
+        .into_iter()
+        .map(|x| 6.0 * f64::from(x))
+        .collect();
     let target = |i: usize| (i % 2) as f64;
-    let gradient: Vec<_> = x.iter().enumerate().map(|(i, &x)| bce_with_logits(x, target(i)).1).collect();
+    let gradient: Vec<_> = x
+        .iter()
+        .enumerate()
+        .map(|(i, &x)| bce_with_logits(x, target(i)).1)
+        .collect();
     let forward = |x: &[f64]| {
         let p = x.iter().map(|x| 1.0 / (1.0 + (-x).exp()));
-        p.enumerate().map(|(i, p)| -if i % 2 == 1 { p.ln() } else { (1.0 - p).ln() }).collect()
+        p.enumerate()
+            .map(|(i, p)| -if i % 2 == 1 { p.ln() } else { (1.0 - p).ln() })
+            .collect()
     };
     vec![Case {
         op: "binary cross-entropy".to_owned(),
         parameter: "logit",
         start: vec![0.0; COUNT],
-        analysed: gradient.iter().map(|&value| Bounded { value, error: 0.0 }).collect(),
+        analysed: gradient
+            .iter()
+            .map(|&value| Bounded { value, error: 0.0 })
+            .collect(),
         measured: differences(forward, &x, &[1.0; COUNT]),
         gradient,
     }]

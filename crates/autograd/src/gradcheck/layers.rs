@@ -35,12 +35,22 @@ impl Matrices {
         layout.initialise(&mut values, random.0.random());
         let start = random.floats(layout.len());
         layout.pack(&mut packed, &values);
-        Matrices { kernels, values, packed, grads: start.clone(), start }
+        Matrices {
+            kernels,
+            values,
+            packed,
+            grads: start.clone(),
+            start,
+        }
     }
 
     /// The weights, and beside them the gradients to be added to.
     pub(super) fn parts(&mut self) -> (Weights<'_>, &mut [f32]) {
-        let weights = Weights { kernels: self.kernels, values: &self.values, packed: &self.packed };
+        let weights = Weights {
+            kernels: self.kernels,
+            values: &self.values,
+            packed: &self.packed,
+        };
         (weights, &mut self.grads)
     }
 
@@ -49,7 +59,12 @@ impl Matrices {
         Matrix::exact(&flat[matrix.at.clone()], matrix.input)
     }
 
-    pub(super) fn parameter(&self, name: &'static str, at: &Range<usize>, analysed: Matrix) -> Parameter<'_> {
+    pub(super) fn parameter(
+        &self,
+        name: &'static str,
+        at: &Range<usize>,
+        analysed: Matrix,
+    ) -> Parameter<'_> {
         Parameter {
             name,
             value: &self.values[at.clone()],
@@ -84,20 +99,46 @@ pub(super) fn linear_cases(kernels: &'static Kernels, mut random: Random, axis: 
         Axis::Channels => ((OTHER, IN), (OTHER, OUT)),
         Axis::Positions => ((IN, OTHER), (OUT, OTHER)),
     };
-    let (x, d_y) = (random.floats(x_rows * x_cols), random.floats(y_rows * y_cols));
+    let (x, d_y) = (
+        random.floats(x_rows * x_cols),
+        random.floats(y_rows * y_cols),
+    );
 
     let (mut d_x, mut scratch) = (vec![f32::NAN; x.len()], kernel_scratch(0));
     let d_y_view = MatRef::new(&d_y, y_rows, y_cols);
     let d_x_view = MatMut::new(&mut d_x, x_rows, x_cols);
     let (weights, grads) = w.parts();
-    linear::backward(weights, &layer, d_x_view, d_y_view, Write::Overwrite, &mut scratch);
-    linear::backward_weight(weights, &layer, grads, d_y_view, MatRef::new(&x, x_rows, x_cols), &mut scratch);
+    linear::backward(
+        weights,
+        &layer,
+        d_x_view,
+        d_y_view,
+        Write::Overwrite,
+        &mut scratch,
+    );
+    linear::backward_weight(
+        weights,
+        &layer,
+        grads,
+        d_y_view,
+        MatRef::new(&x, x_rows, x_cols),
+        &mut scratch,
+    );
 
-    let (weight, start) = (Matrices::exact(&w.values, &layer), Matrices::exact(&w.start, &layer));
+    let (weight, start) = (
+        Matrices::exact(&w.values, &layer),
+        Matrices::exact(&w.start, &layer),
+    );
     let (x_exact, d_y_exact) = (Matrix::exact(&x, x_cols), Matrix::exact(&d_y, y_cols));
     let (d_x_analysed, d_w_analysed) = match axis {
-        Axis::Channels => (d_y_exact.times(&weight), d_y_exact.t().times_onto(&x_exact, &start)),
-        Axis::Positions => (weight.t().times(&d_y_exact), d_y_exact.times_onto(&x_exact.t(), &start)),
+        Axis::Channels => (
+            d_y_exact.times(&weight),
+            d_y_exact.t().times_onto(&x_exact, &start),
+        ),
+        Axis::Positions => (
+            weight.t().times(&d_y_exact),
+            d_y_exact.times_onto(&x_exact.t(), &start),
+        ),
     };
     let forward = |p: &[&[f64]]| match axis {
         Axis::Channels => by_rows(p[0], p[1], OUT),
@@ -129,19 +170,41 @@ pub(super) fn by_rows(x: &[f64], w: &[f64], out: usize) -> Vec<f64> {
 
 /// Each block of `rows` x `cols` transposed, one below the other, in f64.
 fn blocks_transposed(x: &[f64], rows: usize, cols: usize) -> Vec<f64> {
-    x.chunks_exact(rows * cols).flat_map(|block| reference::transpose(block, rows, cols)).collect()
+    x.chunks_exact(rows * cols)
+        .flat_map(|block| reference::transpose(block, rows, cols))
+        .collect()
 }
 
 /// y = norm(f + h).
-pub(super) fn rms_norm_cases(kernels: &'static Kernels, mut random: Random, axis: Axis) -> Vec<Case> {
+pub(super) fn rms_norm_cases(
+    kernels: &'static Kernels,
+    mut random: Random,
+    axis: Axis,
+) -> Vec<Case> {
     const N: usize = PUZZLES * S;
     let [f, h, d_y] = [(); 3].map(|()| random.floats(N * D));
 
     let (mut y, mut d, mut mean) = (f.clone(), d_y.clone(), vec![f32::NAN; D]);
     let mut r = vec![f32::NAN; rms_norm::saved_len(axis, PUZZLES, S, D)];
     let mut saved = rms_norm::Saved { r: &mut r };
-    rms_norm::forward(kernels, axis, MatMut::new(&mut y, N, D), &mut saved, MatRef::new(&h, N, D), S, EPS);
-    rms_norm::backward(kernels, axis, MatMut::new(&mut d, N, D), MatRef::new(&y, N, D), &saved, S, &mut mean);
+    rms_norm::forward(
+        kernels,
+        axis,
+        MatMut::new(&mut y, N, D),
+        &mut saved,
+        MatRef::new(&h, N, D),
+        S,
+        EPS,
+    );
+    rms_norm::backward(
+        kernels,
+        axis,
+        MatMut::new(&mut d, N, D),
+        MatRef::new(&y, N, D),
+        &saved,
+        S,
+        &mut mean,
+    );
 
     // Over positions: the same on the transpose of each puzzle.
     let rows = |x: &[f32]| match axis {
@@ -158,14 +221,24 @@ pub(super) fn rms_norm_cases(kernels: &'static Kernels, mut random: Random, axis
         let puzzles = sum.chunks_exact(S * D);
         match axis {
             Axis::Channels => reference::rms_norm_rows(&sum, N, D, EPS.into()).0,
-            Axis::Positions => {
-                puzzles.flat_map(|x| reference::rms_norm_columns(x, S, D, EPS.into()).0).collect()
-            }
+            Axis::Positions => puzzles
+                .flat_map(|x| reference::rms_norm_columns(x, S, D, EPS.into()).0)
+                .collect(),
         }
     };
-    let parameter =
-        |name, value| Parameter { name, value, start: vec![0.0; N * D], gradient: &d, analysed: d_x.clone() };
-    cases_of(&name_of("residual + rms_norm", axis), forward, &d_y, &[parameter("f", &f), parameter("h", &h)])
+    let parameter = |name, value| Parameter {
+        name,
+        value,
+        start: vec![0.0; N * D],
+        gradient: &d,
+        analysed: d_x.clone(),
+    };
+    cases_of(
+        &name_of("residual + rms_norm", axis),
+        forward,
+        &d_y,
+        &[parameter("f", &f), parameter("h", &h)],
+    )
 }
 
 /// The analysis of the norm over rows: d_x = r (g - y mean(g y)), y = x r.
@@ -173,13 +246,19 @@ fn rms_norm_gradient(g: &Matrix, f: &Matrix, h: &Matrix) -> Matrix {
     let x = f.zip(h, |f, h| f + h);
     let width = Bounded::exact(x.cols as f32);
     let row_dot = |a: &Matrix, b: &Matrix, i: usize| {
-        dot(Bounded::exact(0.0), (0..a.cols).map(|j| (a.at(i, j), b.at(i, j))))
+        dot(
+            Bounded::exact(0.0),
+            (0..a.cols).map(|j| (a.at(i, j), b.at(i, j))),
+        )
     };
-    let r: Vec<_> =
-        (0..x.rows).map(|i| (row_dot(&x, &x, i) / width + Bounded::exact(EPS)).reciprocal_sqrt()).collect();
+    let r: Vec<_> = (0..x.rows)
+        .map(|i| (row_dot(&x, &x, i) / width + Bounded::exact(EPS)).reciprocal_sqrt())
+        .collect();
     let y = Matrix::build(x.rows, x.cols, |i, j| x.at(i, j) * r[i]);
     let mean: Vec<_> = (0..x.rows).map(|i| row_dot(g, &y, i) / width).collect();
-    Matrix::build(x.rows, x.cols, |i, j| r[i] * (g.at(i, j) - y.at(i, j) * mean[i]))
+    Matrix::build(x.rows, x.cols, |i, j| {
+        r[i] * (g.at(i, j) - y.at(i, j) * mean[i])
+    })
 }
 
 /// y = W_down (silu(gate) ⊙ up), gate and up = W_gu x.
@@ -198,12 +277,31 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
     let (mut y, mut d) = (vec![f32::NAN; N * D], d_y.clone());
     let [mut inner, mut d_wide] = [inner_len, 2 * inner_len].map(|len| vec![f32::NAN; len]);
     let mut kernel = kernel_scratch(0);
-    let mut scratch = Scratch { inner: &mut inner, d_wide: &mut d_wide, kernel: &mut kernel };
+    let mut scratch = Scratch {
+        inner: &mut inner,
+        d_wide: &mut d_wide,
+        kernel: &mut kernel,
+    };
     let mut saved = swiglu::Saved { u: &mut u };
     let (weights, grads) = w.parts();
     let x_view = MatRef::new(&x, N, D);
-    swiglu::forward(weights, &layer, MatMut::new(&mut y, N, D), &mut saved, x_view, &mut scratch);
-    swiglu::backward(weights, &layer, MatMut::new(&mut d, N, D), grads, &saved, x_view, &mut scratch);
+    swiglu::forward(
+        weights,
+        &layer,
+        MatMut::new(&mut y, N, D),
+        &mut saved,
+        x_view,
+        &mut scratch,
+    );
+    swiglu::backward(
+        weights,
+        &layer,
+        MatMut::new(&mut d, N, D),
+        grads,
+        &saved,
+        x_view,
+        &mut scratch,
+    );
 
     // Over positions: the same on the transpose of each puzzle.
     let rows = |x: &[f32]| match axis {
@@ -227,7 +325,13 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
         forward,
         &d_y,
         &[
-            Parameter { name: "x", value: &x, start: d_y.clone(), gradient: &d, analysed: d_x },
+            Parameter {
+                name: "x",
+                value: &x,
+                start: d_y.clone(),
+                gradient: &d,
+                analysed: d_x,
+            },
             w.parameter("W_gu", &layer.gate_up.at, d_gate_up),
             w.parameter("W_down", &layer.down.at, d_down),
         ],
@@ -237,23 +341,47 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
 /// The SwiGLU layer over rows, in f64.
 fn swiglu_rows(x: &[f64], w_gate_up: &[f64], w_down: &[f64]) -> Vec<f64> {
     let u = by_rows(x, w_gate_up, 2 * F);
-    let half = |part| u.chunks_exact(F).skip(part).step_by(2).flatten().copied().collect::<Vec<_>>();
-    by_rows(&reference::swiglu(&half(0), &half(1)), w_down, w_down.len() / F)
+    let half = |part| {
+        u.chunks_exact(F)
+            .skip(part)
+            .step_by(2)
+            .flatten()
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    by_rows(
+        &reference::swiglu(&half(0), &half(1)),
+        w_down,
+        w_down.len() / F,
+    )
 }
 
 /// The analysis of the layer over rows: d_y + d_x, and the gradients of both matrices.
-fn swiglu_gradient(w: &Matrices, layer: &SwiGlu, d_y: &Matrix, x: &Matrix) -> (Matrix, Matrix, Matrix) {
+fn swiglu_gradient(
+    w: &Matrices,
+    layer: &SwiGlu,
+    d_y: &Matrix,
+    x: &Matrix,
+) -> (Matrix, Matrix, Matrix) {
     let [gate_up, down] = [&layer.gate_up, &layer.down].map(|m| Matrices::exact(&w.values, m));
-    let [gate_up_start, down_start] = [&layer.gate_up, &layer.down].map(|m| Matrices::exact(&w.start, m));
+    let [gate_up_start, down_start] =
+        [&layer.gate_up, &layer.down].map(|m| Matrices::exact(&w.start, m));
     let one = Bounded::exact(1.0);
     let u = x.times(&gate_up.t());
     let (gate, up) = (u.columns(0..F), u.columns(F..2 * F));
     let silu = gate.zip(&gate, |g, _| g * g.sigmoid());
     let silu_prime = gate.zip(&silu, |g, silu| silu * (one - g.sigmoid()) + g.sigmoid());
     let d_a = d_y.times(&down);
-    let d_down = d_y.t().times_onto(&silu.zip(&up, |silu, up| silu * up), &down_start);
+    let d_down = d_y
+        .t()
+        .times_onto(&silu.zip(&up, |silu, up| silu * up), &down_start);
     let mut d_u = u.clone();
-    d_u.set(0, 0, &d_a.zip(&up, |d_a, up| d_a * up).zip(&silu_prime, |d, s| d * s));
+    d_u.set(
+        0,
+        0,
+        &d_a.zip(&up, |d_a, up| d_a * up)
+            .zip(&silu_prime, |d, s| d * s),
+    );
     d_u.set(0, F, &d_a.zip(&silu, |d_a, silu| d_a * silu));
     let d_gate_up = d_u.t().times_onto(x, &gate_up_start);
     (d_u.times_onto(&gate_up, d_y), d_gate_up, d_down)

@@ -28,7 +28,10 @@ pub struct Bounded {
 impl Bounded {
     /// A number that f32 holds as it is.
     pub fn exact(value: f32) -> Self {
-        Bounded { value: value.into(), error: 0.0 }
+        Bounded {
+            value: value.into(),
+            error: 0.0,
+        }
     }
 
     /// A constant, off by at most `units` of [`U`].
@@ -39,7 +42,10 @@ impl Bounded {
     /// With the rounding of the result, of at most `units` of [`U`].
     fn rounded(self, units: f64) -> Self {
         let size = self.value.abs() + self.error;
-        Bounded { error: self.error + units * U * size, ..self }
+        Bounded {
+            error: self.error + units * U * size,
+            ..self
+        }
     }
 
     /// The largest size that the f32 value can have.
@@ -50,40 +56,64 @@ impl Bounded {
     /// e^x: an error of x becomes a factor.
     pub fn exp(self) -> Self {
         let value = self.value.exp();
-        Bounded { value, error: value * self.error.exp_m1() }.rounded(EXP)
+        Bounded {
+            value,
+            error: value * self.error.exp_m1(),
+        }
+        .rounded(EXP)
     }
 
     /// 1 / (1 + e^-x), whose relative slope is at most one.
     pub fn sigmoid(self) -> Self {
         let value = 1.0 / (1.0 + (-self.value).exp());
-        Bounded { value, error: value * self.error.exp_m1() }.rounded(SIGMOID)
+        Bounded {
+            value,
+            error: value * self.error.exp_m1(),
+        }
+        .rounded(SIGMOID)
     }
 
     /// ln x of a positive x.
     pub fn ln(self) -> Self {
         let error = -(-self.error / self.value).ln_1p();
-        Bounded { value: self.value.ln(), error }.rounded(LN)
+        Bounded {
+            value: self.value.ln(),
+            error,
+        }
+        .rounded(LN)
     }
 
     /// 1 / sqrt(x) of a positive x: two roundings.
     pub fn reciprocal_sqrt(self) -> Self {
         let value = 1.0 / self.value.sqrt();
         let largest = 1.0 / (self.value - self.error).sqrt();
-        Bounded { value, error: largest - value }.rounded(2.0)
+        Bounded {
+            value,
+            error: largest - value,
+        }
+        .rounded(2.0)
     }
 }
 
 impl Add for Bounded {
     type Output = Self;
     fn add(self, b: Self) -> Self {
-        Bounded { value: self.value + b.value, error: self.error + b.error }.rounded(1.0)
+        Bounded {
+            value: self.value + b.value,
+            error: self.error + b.error,
+        }
+        .rounded(1.0)
     }
 }
 
 impl Sub for Bounded {
     type Output = Self;
     fn sub(self, b: Self) -> Self {
-        Bounded { value: self.value - b.value, error: self.error + b.error }.rounded(1.0)
+        Bounded {
+            value: self.value - b.value,
+            error: self.error + b.error,
+        }
+        .rounded(1.0)
     }
 }
 
@@ -91,7 +121,11 @@ impl Mul for Bounded {
     type Output = Self;
     fn mul(self, b: Self) -> Self {
         let error = self.value.abs() * b.error + self.error * b.size();
-        Bounded { value: self.value * b.value, error }.rounded(1.0)
+        Bounded {
+            value: self.value * b.value,
+            error,
+        }
+        .rounded(1.0)
     }
 }
 
@@ -114,7 +148,10 @@ pub fn dot(start: Bounded, terms: impl Iterator<Item = (Bounded, Bounded)>) -> B
         size += a.size() * b.size();
         k += 1.0;
     }
-    Bounded { error: sum.error + 2.0 * k * U * size, ..sum }
+    Bounded {
+        error: sum.error + 2.0 * k * U * size,
+        ..sum
+    }
 }
 
 /// A row-major matrix of them.
@@ -132,7 +169,11 @@ impl Matrix {
     /// Numbers that f32 holds as they are, rows by rows.
     pub fn exact(data: &[f32], cols: usize) -> Self {
         let data: Vec<_> = data.iter().copied().map(Bounded::exact).collect();
-        Matrix { rows: data.len() / cols, cols, data }
+        Matrix {
+            rows: data.len() / cols,
+            cols,
+            data,
+        }
     }
 
     /// Element by element from its place.
@@ -153,7 +194,9 @@ impl Matrix {
 
     /// Each block of `rows` rows transposed, one below the other.
     pub fn blocks_transposed(&self, rows: usize) -> Self {
-        let blocks = (0..self.rows).step_by(rows).map(|start| self.row_range(start..start + rows).t());
+        let blocks = (0..self.rows)
+            .step_by(rows)
+            .map(|start| self.row_range(start..start + rows).t());
         Matrix {
             rows: self.data.len() / rows,
             cols: rows,
@@ -175,27 +218,42 @@ impl Matrix {
     pub fn set(&mut self, i: usize, j: usize, block: &Matrix) {
         for r in 0..block.rows {
             let at = (i + r) * self.cols + j;
-            self.data[at..at + block.cols].copy_from_slice(&block.data[r * block.cols..][..block.cols]);
+            self.data[at..at + block.cols]
+                .copy_from_slice(&block.data[r * block.cols..][..block.cols]);
         }
     }
 
     /// Its product with `b`.
     pub fn times(&self, b: &Matrix) -> Self {
-        self.times_onto(b, &Matrix::build(self.rows, b.cols, |_, _| Bounded::exact(0.0)))
+        self.times_onto(
+            b,
+            &Matrix::build(self.rows, b.cols, |_, _| Bounded::exact(0.0)),
+        )
     }
 
     /// Its product with `b`, added to `c`.
     pub fn times_onto(&self, b: &Matrix, c: &Matrix) -> Self {
-        assert!(self.cols == b.rows && (c.rows, c.cols) == (self.rows, b.cols), "shapes of a product");
+        assert!(
+            self.cols == b.rows && (c.rows, c.cols) == (self.rows, b.cols),
+            "shapes of a product"
+        );
         Matrix::build(self.rows, b.cols, |i, j| {
-            dot(c.at(i, j), (0..self.cols).map(|p| (self.at(i, p), b.at(p, j))))
+            dot(
+                c.at(i, j),
+                (0..self.cols).map(|p| (self.at(i, p), b.at(p, j))),
+            )
         })
     }
 
     /// `f` of every two elements in the same place.
     pub fn zip(&self, b: &Matrix, f: impl Fn(Bounded, Bounded) -> Bounded) -> Self {
         assert!((self.rows, self.cols) == (b.rows, b.cols), "equal shapes");
-        let data = self.data.iter().zip(&b.data).map(|(&a, &b)| f(a, b)).collect();
+        let data = self
+            .data
+            .iter()
+            .zip(&b.data)
+            .map(|(&a, &b)| f(a, b))
+            .collect();
         Matrix { data, ..*self }
     }
 }
@@ -226,8 +284,17 @@ mod tests {
     #[test]
     fn bounds_are_a_few_roundings_and_not_more() {
         let [a, b] = [3.1, -7.3].map(Bounded::exact);
-        for (bounded, units) in [(a + b, 1.0), (a * b, 1.0), (a / b, 1.0), (b.exp(), EXP), (a * b * a, 2.1)] {
-            assert!(bounded.error <= units * U * bounded.value.abs() * 1.000_001, "{bounded:?}");
+        for (bounded, units) in [
+            (a + b, 1.0),
+            (a * b, 1.0),
+            (a / b, 1.0),
+            (b.exp(), EXP),
+            (a * b * a, 2.1),
+        ] {
+            assert!(
+                bounded.error <= units * U * bounded.value.abs() * 1.000_001,
+                "{bounded:?}"
+            );
         }
     }
 
@@ -240,7 +307,9 @@ mod tests {
         let tall = Matrix::exact(&[1.0, 2.0, 3.0, 4.0], 1);
         assert_eq!(values(&tall.blocks_transposed(2)), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(
-            values(&Matrix::exact(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 2).blocks_transposed(2)),
+            values(
+                &Matrix::exact(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 2).blocks_transposed(2)
+            ),
             [1.0, 3.0, 2.0, 4.0, 5.0, 7.0, 6.0, 8.0]
         );
     }

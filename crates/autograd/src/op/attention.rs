@@ -46,7 +46,10 @@ impl Rope {
     /// Cosines and sines.
     pub fn tables(&self) -> (MatRef<'_>, MatRef<'_>) {
         let (s, half) = (self.cos.shape().dims()[0], self.cos.shape().dims()[1]);
-        (MatRef::new(self.cos.data(), s, half), MatRef::new(self.sin.data(), s, half))
+        (
+            MatRef::new(self.cos.data(), s, half),
+            MatRef::new(self.sin.data(), s, half),
+        )
     }
 }
 
@@ -90,16 +93,38 @@ pub fn forward(
     let (n, s, width) = (x.rows(), layer.positions, layer.width());
     let mut qkv = MatMut::new(saved.qkv, n, 3 * width);
     let mut o = MatMut::new(saved.o, n, width);
-    linear::forward(w, &layer.qkv, qkv.reborrow(), x, Write::Overwrite, scratch.kernel);
+    linear::forward(
+        w,
+        &layer.qkv,
+        qkv.reborrow(),
+        x,
+        Write::Overwrite,
+        scratch.kernel,
+    );
     for (b, lse) in saved.lse.chunks_exact_mut(layer.heads * s).enumerate() {
         let rows = b * s..(b + 1) * s;
         if let Some((cos, sin)) = layer.rope.as_ref().map(|rope| rope.tables()) {
-            w.kernels.rope_forward(qkv.block(rows.clone(), 0..2 * width), cos, sin);
+            w.kernels
+                .rope_forward(qkv.block(rows.clone(), 0..2 * width), cos, sin);
         }
         let qkv = qkv.as_ref().row_range(rows.clone());
-        attention::forward(w.kernels, o.row_range(rows), lse, qkv, layer.heads, scratch.kernel);
+        attention::forward(
+            w.kernels,
+            o.row_range(rows),
+            lse,
+            qkv,
+            layer.heads,
+            scratch.kernel,
+        );
     }
-    linear::forward(w, &layer.out, y, o.as_ref(), Write::Overwrite, scratch.kernel);
+    linear::forward(
+        w,
+        &layer.out,
+        y,
+        o.as_ref(),
+        Write::Overwrite,
+        scratch.kernel,
+    );
 }
 
 /// Gradient of [`forward`]: **adds** d_x to d_y in `d`, which is what the residual around the layer asks
@@ -120,11 +145,22 @@ pub fn backward(
     let mut d_o = MatMut::new(scratch.inner, n, width);
     // y = out(o)
     linear::backward_weight(w, &layer.out, grads, d.as_ref(), o, scratch.kernel);
-    linear::backward(w, &layer.out, d_o.reborrow(), d.as_ref(), Write::Overwrite, scratch.kernel);
+    linear::backward(
+        w,
+        &layer.out,
+        d_o.reborrow(),
+        d.as_ref(),
+        Write::Overwrite,
+        scratch.kernel,
+    );
     for (b, lse) in saved.lse.chunks_exact(layer.heads * s).enumerate() {
         let rows = b * s..(b + 1) * s;
         // o = attention(qkv)
-        let saved = attention::Saved { qkv: qkv.row_range(rows.clone()), o: o.row_range(rows.clone()), lse };
+        let saved = attention::Saved {
+            qkv: qkv.row_range(rows.clone()),
+            o: o.row_range(rows.clone()),
+            lse,
+        };
         let d_o = d_o.as_ref().row_range(rows.clone());
         attention::backward(
             w.kernels,
@@ -136,10 +172,18 @@ pub fn backward(
         );
         // q, k = rope(q, k)
         if let Some((cos, sin)) = layer.rope.as_ref().map(|rope| rope.tables()) {
-            w.kernels.rope_backward(d_qkv.block(rows, 0..2 * width), cos, sin);
+            w.kernels
+                .rope_backward(d_qkv.block(rows, 0..2 * width), cos, sin);
         }
     }
     // qkv = qkv(x)
     linear::backward_weight(w, &layer.qkv, grads, d_qkv.as_ref(), x, scratch.kernel);
-    linear::backward(w, &layer.qkv, d.reborrow(), d_qkv.as_ref(), Write::Add, scratch.kernel);
+    linear::backward(
+        w,
+        &layer.qkv,
+        d.reborrow(),
+        d_qkv.as_ref(),
+        Write::Add,
+        scratch.kernel,
+    );
 }

@@ -24,7 +24,11 @@ pub struct Embedding {
 impl Embedding {
     /// sqrt(D), times 1/sqrt(2) with learned positions.
     fn factor(&self) -> f32 {
-        let c = if self.positions.is_some() { 0.707_106_781 } else { 1.0 };
+        let c = if self.positions.is_some() {
+            0.707_106_781
+        } else {
+            1.0
+        };
         (c * (self.width as f64).sqrt()) as f32
     }
 }
@@ -51,7 +55,13 @@ pub fn forward(e: &Embedding, x: &mut [f32], values: &[f32], puzzle: &[f32], inp
 }
 
 /// Gradient of [`forward`]: adds to the tables in `grads`, overwrites `d_puzzle` (P). Scales `d_x` in place.
-pub fn backward(e: &Embedding, d_x: &mut [f32], grads: &mut [f32], d_puzzle: &mut [f32], inputs: &[u8]) {
+pub fn backward(
+    e: &Embedding,
+    d_x: &mut [f32],
+    grads: &mut [f32],
+    d_puzzle: &mut [f32],
+    inputs: &[u8],
+) {
     let d = e.width;
     let factor = e.factor();
     d_x.iter_mut().for_each(|d_x| *d_x *= factor);

@@ -20,10 +20,18 @@ pub fn forward(
     write: Write,
     scratch: &mut [f32],
 ) {
-    let packed = Packed { data: &w.packed[linear.forward.clone()], outer: linear.out, k: linear.input };
+    let packed = Packed {
+        data: &w.packed[linear.forward.clone()],
+        outer: linear.out,
+        k: linear.input,
+    };
     match linear.axis {
-        Axis::Channels => w.kernels.matmul(y, Lhs::Plain(x), Rhs::Packed(packed), write, scratch),
-        Axis::Positions => w.kernels.matmul(y, Lhs::Packed(packed), Rhs::Plain(x), write, scratch),
+        Axis::Channels => w
+            .kernels
+            .matmul(y, Lhs::Plain(x), Rhs::Packed(packed), write, scratch),
+        Axis::Positions => w
+            .kernels
+            .matmul(y, Lhs::Packed(packed), Rhs::Plain(x), write, scratch),
     }
 }
 
@@ -36,10 +44,20 @@ pub fn backward(
     write: Write,
     scratch: &mut [f32],
 ) {
-    let packed = Packed { data: &w.packed[linear.backward.clone()], outer: linear.input, k: linear.out };
+    let packed = Packed {
+        data: &w.packed[linear.backward.clone()],
+        outer: linear.input,
+        k: linear.out,
+    };
     match linear.axis {
-        Axis::Channels => w.kernels.matmul(d_x, Lhs::Plain(d_y), Rhs::Packed(packed), write, scratch),
-        Axis::Positions => w.kernels.matmul(d_x, Lhs::Packed(packed), Rhs::Plain(d_y), write, scratch),
+        Axis::Channels => {
+            w.kernels
+                .matmul(d_x, Lhs::Plain(d_y), Rhs::Packed(packed), write, scratch)
+        }
+        Axis::Positions => {
+            w.kernels
+                .matmul(d_x, Lhs::Packed(packed), Rhs::Plain(d_y), write, scratch)
+        }
     }
 }
 
@@ -54,7 +72,19 @@ pub fn backward_weight(
 ) {
     let d_w = MatMut::new(&mut grads[linear.at.clone()], linear.out, linear.input);
     match linear.axis {
-        Axis::Channels => w.kernels.matmul(d_w, Lhs::Transposed(d_y), Rhs::Plain(x), Write::Add, scratch),
-        Axis::Positions => w.kernels.matmul(d_w, Lhs::Plain(d_y), Rhs::Transposed(x), Write::Add, scratch),
+        Axis::Channels => w.kernels.matmul(
+            d_w,
+            Lhs::Transposed(d_y),
+            Rhs::Plain(x),
+            Write::Add,
+            scratch,
+        ),
+        Axis::Positions => w.kernels.matmul(
+            d_w,
+            Lhs::Plain(d_y),
+            Rhs::Transposed(x),
+            Write::Add,
+            scratch,
+        ),
     }
 }

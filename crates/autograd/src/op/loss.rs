@@ -39,7 +39,11 @@ fn s(x: f64) -> f64 {
     if x < 0.0 { 1.0 / (1.0 - x) } else { x + 1.0 }
 }
 fn s_prime(x: f64) -> f64 {
-    if x < 0.0 { 1.0 / ((1.0 - x) * (1.0 - x)) } else { 1.0 }
+    if x < 0.0 {
+        1.0 / ((1.0 - x) * (1.0 - x))
+    } else {
+        1.0
+    }
 }
 /// Loss and gradient.
 pub fn token_cross_entropy(
@@ -52,8 +56,16 @@ pub fn token_cross_entropy(
     let v = logits.len() / labels.len();
     let count = labels.iter().filter(|&&l| l != IGNORE).count();
     let share = 1.0 / count.max(1) as f64;
-    let mut out = RowLoss { loss: 0.0, count, correct: 0 };
-    for ((d, x), &label) in d_logits.chunks_exact_mut(v).zip(logits.chunks_exact(v)).zip(labels) {
+    let mut out = RowLoss {
+        loss: 0.0,
+        count,
+        correct: 0,
+    };
+    for ((d, x), &label) in d_logits
+        .chunks_exact_mut(v)
+        .zip(logits.chunks_exact(v))
+        .zip(labels)
+    {
         if label == IGNORE {
             d.fill(0.0);
             continue;
@@ -85,5 +97,8 @@ pub fn token_cross_entropy(
 }
 /// Value and gradient.
 pub fn bce_with_logits(x: f64, target: f64) -> (f64, f64) {
-    (x.max(0.0) - x * target + (-x.abs()).exp().ln_1p(), 1.0 / (1.0 + (-x).exp()) - target)
+    (
+        x.max(0.0) - x * target + (-x.abs()).exp().ln_1p(),
+        1.0 / (1.0 + (-x).exp()) - target,
+    )
 }

@@ -38,7 +38,12 @@ pub fn forward(
         Axis::Positions => {
             for (b, r) in saved.r.chunks_exact_mut(h.cols()).enumerate() {
                 let rows = b * s..(b + 1) * s;
-                k.rms_norm_columns_forward(y.row_range(rows.clone()), r, Some(h.row_range(rows)), eps);
+                k.rms_norm_columns_forward(
+                    y.row_range(rows.clone()),
+                    r,
+                    Some(h.row_range(rows)),
+                    eps,
+                );
             }
         }
     }

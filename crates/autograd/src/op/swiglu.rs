@@ -42,12 +42,20 @@ impl SwiGlu {
     }
 
     /// Carves [`Saved`] for `puzzles` of S x D.
-    pub fn saved<'a>(&self, arena: &mut impl Carver<'a>, puzzles: usize, s: usize, d: usize) -> Saved<'a> {
+    pub fn saved<'a>(
+        &self,
+        arena: &mut impl Carver<'a>,
+        puzzles: usize,
+        s: usize,
+        d: usize,
+    ) -> Saved<'a> {
         let rows = match self.gate_up.axis {
             Axis::Channels => puzzles * s,
             Axis::Positions => puzzles * d,
         };
-        Saved { u: arena.floats(rows * 2 * self.inner()) }
+        Saved {
+            u: arena.floats(rows * 2 * self.inner()),
+        }
     }
 }
 
@@ -57,7 +65,9 @@ fn groups(layer: &SwiGlu, rows: usize) -> impl Iterator<Item = std::ops::Range<u
         Axis::Channels => rows.max(1),
         Axis::Positions => layer.gate_up.input,
     };
-    (0..rows).step_by(step).map(move |start| start..start + step)
+    (0..rows)
+        .step_by(step)
+        .map(move |start| start..start + step)
 }
 
 /// Shapes of u and a for the products of one group, and of the two halves of u for the gate.
@@ -71,8 +81,16 @@ struct Shapes {
 fn shapes(layer: &SwiGlu, rows: usize, d: usize) -> Shapes {
     let f = layer.inner();
     match layer.gate_up.axis {
-        Axis::Channels => Shapes { u: (rows, 2 * f), a: (rows, f), gate: (rows, f) },
-        Axis::Positions => Shapes { u: (2 * f, d), a: (f, d), gate: (1, f * d) },
+        Axis::Channels => Shapes {
+            u: (rows, 2 * f),
+            a: (rows, f),
+            gate: (rows, f),
+        },
+        Axis::Positions => Shapes {
+            u: (2 * f, d),
+            a: (f, d),
+            gate: (1, f * d),
+        },
     }
 }
 
@@ -101,9 +119,17 @@ pub fn forward(
             scratch.kernel,
         );
         let halves = MatRef::new(u, shape.gate.0, 2 * shape.gate.1);
-        w.kernels.swiglu_forward(MatMut::new(a, shape.gate.0, shape.gate.1), halves);
+        w.kernels
+            .swiglu_forward(MatMut::new(a, shape.gate.0, shape.gate.1), halves);
         let a = MatRef::new(a, shape.a.0, shape.a.1);
-        linear::forward(w, &layer.down, y.row_range(rows), a, Write::Overwrite, scratch.kernel);
+        linear::forward(
+            w,
+            &layer.down,
+            y.row_range(rows),
+            a,
+            Write::Overwrite,
+            scratch.kernel,
+        );
     }
 }
 
@@ -148,6 +174,13 @@ pub fn backward(
         // u = gate_up(x)
         let d_u = MatRef::new(d_u, shape.u.0, shape.u.1);
         linear::backward_weight(w, &layer.gate_up, grads, d_u, x, scratch.kernel);
-        linear::backward(w, &layer.gate_up, d.reborrow(), d_u, Write::Add, scratch.kernel);
+        linear::backward(
+            w,
+            &layer.gate_up,
+            d.reborrow(),
+            d_u,
+            Write::Add,
+            scratch.kernel,
+        );
     }
 }

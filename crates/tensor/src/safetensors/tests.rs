@@ -1,0 +1,238 @@
+//! Round trips, and what hostile files are answered with.
+
+use super::*;
+use proptest::prelude::*;
+use tempfile::{TempDir, tempdir};
+
+/// A file of the given bytes.
+fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("file.safetensors");
+    std::fs::write(&path, bytes).expect("a file");
+    (folder, path)
+}
+
+/// A file with the given header, and `len` bytes of data.
+fn raw(header: &str, len: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..len).map(|i| i as u8));
+    bytes
+}
+
+/// A small whole file.
+fn sample() -> Vec<u8> {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("sample.safetensors");
+    let tensors = [
+        (
+            "a",
+            Shape::from([2, 3]),
+            Data::F32(&[1.0, -2.0, 3.5, 0.0, f32::MAX, 1e-40]),
+        ),
+        ("b.c", Shape::from([5]), Data::U8(&[9, 8, 7, 6, 5])),
+        ("empty", Shape::from([0, 4]), Data::F32(&[])),
+        ("one", Shape::from([]), Data::F32(&[4.25])),
+    ];
+    let metadata = BTreeMap::from([("format".into(), "x \"y\"\n".into())]);
+    write(&path, tensors, metadata).expect("a file");
+    std::fs::read(&path).expect("the file")
+}
+
+#[test]
+fn what_was_written_is_read_in_place() {
+    let (_folder, path) = file_of(&sample());
+    let file = SafeTensorsFile::open(&path).expect("a file");
+    let a = file.f32s("a").expect("a tensor");
+    assert_eq!(*a, [1.0, -2.0, 3.5, 0.0, f32::MAX, 1e-40]);
+    assert!(matches!(a, Cow::Borrowed(_)), "no copy");
+    assert_eq!(file.u8s("b.c").expect("a tensor"), [9, 8, 7, 6, 5]);
+    assert_eq!(file.f32s("empty").expect("a tensor").len(), 0);
+    assert_eq!(*file.f32s("one").expect("a tensor"), [4.25]);
+    for (name, shape) in [
+        ("a", "2 x 3"),
+        ("b.c", "5"),
+        ("empty", "0 x 4"),
+        ("one", "scalar"),
+    ] {
+        assert_eq!(file.shape(name).expect("a shape").to_string(), shape);
+    }
+    assert_eq!(file.metadata()["format"], "x \"y\"\n");
+    let mut names = file.names();
+    names.sort();
+    assert_eq!(names, ["a", "b.c", "empty", "one"]);
+}
+
+#[test]
+fn an_old_file_is_replaced_whole_and_its_map_stays_valid() {
+    let (folder, path) = file_of(&sample());
+    let old = SafeTensorsFile::open(&path).expect("a file");
+    write(
+        &path,
+        [("a", Shape::from([1]), Data::F32(&[7.0]))],
+        BTreeMap::new(),
+    )
+    .expect("a file");
+    assert_eq!(
+        *SafeTensorsFile::open(&path)
+            .expect("a file")
+            .f32s("a")
+            .expect("a tensor"),
+        [7.0]
+    );
+    assert_eq!(old.f32s("a").expect("a tensor")[1], -2.0);
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("a folder").count(),
+        1,
+        "nothing else is left"
+    );
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("taken");
+    std::fs::create_dir_all(path.join("inside")).expect("a folder where the file should go");
+    let error = write(
+        &path,
+        [("a", Shape::from([1]), Data::F32(&[7.0]))],
+        BTreeMap::new(),
+    )
+    .expect_err("a folder is in the way");
+    assert!(error.to_string().starts_with("cannot write ") && error.to_string().contains("taken"));
+    assert!(path.join("inside").exists());
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("a folder").count(),
+        1
+    );
+    let absent = folder.path().join("no/such/folder/file");
+    let error = write(
+        &absent,
+        [("a", Shape::from([0]), Data::U8(&[]))],
+        BTreeMap::new(),
+    );
+    assert!(matches!(error, Err(FileError::Write { .. })), "{error:?}");
+}
+
+#[test]
+#[should_panic(expected = "tensor a of shape 2")]
+fn numbers_must_fit_their_shape() {
+    let folder = tempdir().expect("a folder");
+    let tensors = [("a", Shape::from([2]), Data::F32(&[7.0]))];
+    let _ = write(&folder.path().join("x"), tensors, BTreeMap::new());
+}
+
+#[test]
+fn unaligned_floats_are_copied() {
+    // Behind one byte, no float lies on a multiple of four.
+    let header = r#"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"f":{"dtype":"F32","shape":[1],"data_offsets":[1,5]} }"#;
+    let mut bytes = raw(header, 1);
+    bytes.extend(1.5_f32.to_le_bytes());
+    let (_folder, path) = file_of(&bytes);
+    let file = SafeTensorsFile::open(&path).expect("a file");
+    assert_eq!(*file.f32s("f").expect("a tensor"), [1.5]);
+}
+
+#[test]
+fn hostile_files_are_refused_with_their_name() {
+    let tensor = |shape: &str, from: usize, to: usize| {
+        format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}}}"#)
+    };
+    let twice = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#;
+    let huge = u64::MAX.to_le_bytes();
+    for (what, bytes) in [
+        ("empty", vec![]),
+        ("shorter than the length", vec![1, 2, 3]),
+        ("a length and no header", 40_u64.to_le_bytes().to_vec()),
+        ("a header longer than memory", [&huge[..], b"{}"].concat()),
+        ("no JSON", raw("{\"a\": nonsense", 4)),
+        (
+            "no text",
+            raw("", 0).into_iter().chain([0xff; 16]).collect(),
+        ),
+        ("a list", raw("[1, 2]", 0)),
+        (
+            "an unknown type",
+            raw(&tensor("[1]", 0, 4).replace("F32", "F99"), 4),
+        ),
+        ("more bytes than the shape", raw(&tensor("[1]", 0, 8), 8)),
+        ("data beyond the end", raw(&tensor("[2]", 0, 8), 4)),
+        ("data that nobody owns", raw(&tensor("[1]", 0, 4), 5)),
+        ("a gap", raw(&tensor("[1]", 4, 8), 8)),
+        ("an overlap", raw(twice, 6)),
+        ("backwards", raw(&tensor("[1]", 8, 4), 8)),
+        (
+            "a shape that overflows",
+            raw(&tensor("[4294967296,4294967296,4]", 0, 4), 4),
+        ),
+    ] {
+        let (_folder, path) = file_of(&bytes);
+        let error = SafeTensorsFile::open(&path).expect_err(what).to_string();
+        assert!(
+            error.contains("file.safetensors") && error.contains("safetensors file:"),
+            "{what}: {error}"
+        );
+    }
+    let folder = tempdir().expect("a folder");
+    for path in [folder.path().join("absent"), folder.path().into()] {
+        assert!(
+            matches!(SafeTensorsFile::open(&path), Err(FileError::Read { .. })),
+            "{path:?}"
+        );
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let bytes = sample();
+    for len in 0..bytes.len() {
+        let (_folder, path) = file_of(&bytes[..len]);
+        let error = SafeTensorsFile::open(&path).expect_err("a part of a file");
+        assert!(
+            matches!(error, FileError::Malformed { .. }),
+            "{len} bytes: {error}"
+        );
+    }
+}
+
+#[test]
+fn wrong_questions_are_answered_with_what_is_there() {
+    let header = r#"{"a":{"dtype":"U8","shape":[1,1,1,1,1],"data_offsets":[0,1]},"h":{"dtype":"F16","shape":[1],"data_offsets":[1,3]}}"#;
+    let (_folder, path) = file_of(&raw(header, 3));
+    let file = SafeTensorsFile::open(&path).expect("a file");
+    let error = file
+        .f32s("weights")
+        .expect_err("no such tensor")
+        .to_string();
+    assert!(
+        error.ends_with("no tensor `weights`; it holds a, h"),
+        "{error}"
+    );
+    let error = file.f32s("h").expect_err("halves").to_string();
+    assert!(
+        error.ends_with("tensor `h` holds numbers of type F16, expected F32"),
+        "{error}"
+    );
+    assert!(file.u8s("h").is_err());
+    let error = file.shape("a").expect_err("five axes").to_string();
+    assert!(
+        error.ends_with("tensor `a` has 5 axes, expected at most 4"),
+        "{error}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(at in 0..400_usize, byte: u8, cut in 0..400_usize) {
+        let mut bytes = sample();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.truncate(bytes.len() - cut.min(bytes.len()) * usize::from(byte % 2 == 0));
+        let (_folder, path) = file_of(&bytes);
+        if let Ok(file) = SafeTensorsFile::open(&path) {
+            for name in file.names() {
+                let _ = (file.shape(&name), file.f32s(&name).map(|x| x.len()), file.u8s(&name).map(<[u8]>::len));
+            }
+        }
+    }
+}
