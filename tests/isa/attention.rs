@@ -1,0 +1,70 @@
+//! Attention as a whole: its blocks, heads and strides.
+
+use super::guarded::Guarded;
+use super::{U, floats, random, wide};
+use proptest::prelude::*;
+use trm_kernels::reference::{self, assert_close, numeric_gradient};
+use trm_kernels::{Kernels, attention};
+
+/// What one rounding does to the outputs: every product of E or S terms, the exponent, the sum, with
+/// scores of at most `largest` and values of at most one.
+fn relative_bound(positions: usize, width: usize, largest: f64) -> f64 {
+    let score = 2.0 * width as f64 * U * (width as f64).sqrt(); // sum |q k| / sqrt(E) <= sqrt(E)
+    2.0 * (score + 4.0 * U * largest + 4.0 * U) + (3.0 * positions as f64 + 8.0) * U
+}
+
+fn check(k: &Kernels, (positions, heads, width): (usize, usize, usize), seed: u64) {
+    let (inner, shape) = (heads * width, (positions, 3 * heads * width));
+    let qkv = floats(&mut random(seed), positions * 3 * inner);
+    let qkv_view = Guarded::new(&qkv, shape, 1, 3);
+    let mut o = Guarded::poisoned((positions, inner), 2, 1);
+    let mut lse = vec![f32::NAN; heads * positions];
+    let mut scratch = vec![f32::NAN; attention::scratch_len(positions)];
+    attention::forward(k, o.view(), &mut lse, qkv_view.read(), heads, &mut scratch);
+    let expected = reference::attention(&wide(&qkv), positions, heads, width);
+    let bound = relative_bound(positions, width, (width as f64).sqrt());
+    assert_close("o", &o.values(), &expected, |_| bound);
+    assert!(lse.iter().all(|lse| lse.is_finite()));
+}
+
+pub fn outputs(k: &Kernels) {
+    for positions in [0, 1, 2, 17, 63, 64, 65, 97, 129] {
+        for (heads, width) in [(1, 1), (2, 5), (3, 16)] {
+            check(k, (positions, heads, width), positions as u64);
+        }
+    }
+}
+
+pub fn gradients_of_qkv(k: &Kernels) {
+    let sizes = (
+        prop_oneof![1..9_usize, 64..67_usize],
+        1..3_usize,
+        1..5_usize,
+    );
+    proptest!(ProptestConfig::with_cases(10), |((positions, heads, width) in sizes, seed: u64)| {
+        let (inner, shape) = (heads * width, (positions, 3 * heads * width));
+        let rng = &mut random(seed);
+        let (qkv, g) = (floats(rng, positions * 3 * inner), floats(rng, positions * inner));
+        let qkv_view = Guarded::new(&qkv, shape, 0, 2);
+        let g_view = Guarded::new(&g, (positions, inner), 3, 1);
+        let mut o = Guarded::poisoned((positions, inner), 0, 0);
+        let mut lse = vec![f32::NAN; heads * positions];
+        let mut scratch = vec![f32::NAN; attention::scratch_len(positions)];
+        attention::forward(k, o.view(), &mut lse, qkv_view.read(), heads, &mut scratch);
+        let mut d_qkv = Guarded::poisoned(shape, 1, 3);
+        let saved = attention::Saved { qkv: qkv_view.read(), o: o.read(), lse: &lse };
+        scratch.fill(f32::NAN);
+        attention::backward(k, d_qkv.view(), g_view.read(), saved, heads, &mut scratch);
+
+        let loss = |qkv: &[f64]| -> f64 {
+            let o = reference::attention(qkv, positions, heads, width);
+            o.iter().zip(&g).map(|(o, &g)| o * f64::from(g)).sum()
+        };
+        let expected = numeric_gradient(loss, &wide(&qkv), 1e-4);
+        // Sums of p d_o over rows (v) or of d_s times q or k (at most 2 E / sqrt(E) p each): no element is
+        // larger than 2 sqrt(E) S, and each goes through the forward pass's errors and one more product.
+        let relative = 2.0 * relative_bound(positions, width, (width as f64).sqrt());
+        let size = 2.0 * (width as f64).sqrt() * (positions as f64).sqrt();
+        assert_close("d_qkv", &d_qkv.values(), &expected, |_| relative * size + 1e-7);
+    });
+}

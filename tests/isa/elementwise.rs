@@ -1,0 +1,61 @@
+//! Sums, scalings and dot products.
+
+use super::guarded::Guarded;
+use super::{U, floats, lengths, random, wide};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use trm_kernels::Kernels;
+use trm_kernels::reference::assert_close;
+
+pub fn add_and_scale(k: &Kernels) {
+    for len in lengths(k) {
+        for offset in 0..k.lanes() {
+            let rng = &mut random((len * 64 + offset) as u64);
+            let (a, b) = (floats(rng, len), floats(rng, len));
+            let sum: Vec<f64> = a
+                .iter()
+                .zip(&b)
+                .map(|(&a, &b)| f64::from(a) + f64::from(b))
+                .collect();
+            let bound = |i: usize| U * sum[i].abs();
+
+            let mut y = Guarded::poisoned((1, len), offset, 0);
+            k.add(y.view().row(0), &a, &b);
+            assert_close("a + b", &y.values(), &sum, bound);
+
+            let mut y = Guarded::new(&a, (1, len), offset, 0);
+            k.add_acc(y.view().row(0), &b);
+            assert_close("a += b", &y.values(), &sum, bound);
+
+            let mut y = Guarded::new(&a, (1, len), offset, 0);
+            k.scale(y.view().row(0), -1.75);
+            let scaled: Vec<f64> = a.iter().map(|&a| -1.75 * f64::from(a)).collect();
+            assert_close("a *= -1.75", &y.values(), &scaled, |i| U * scaled[i].abs());
+        }
+    }
+}
+
+pub fn row_dots(k: &Kernels) {
+    for len in lengths(k) {
+        let rng = &mut random(len as u64);
+        let (a, b) = (floats(rng, 3 * len), floats(rng, 3 * len));
+        let [a_view, b_view] =
+            [(&a, 1), (&b, 2)].map(|(x, gap)| Guarded::new(x, (3, len), gap, gap));
+        let mut dots = Guarded::poisoned((1, 3), 1, 0);
+        k.row_dots(dots.view().row(0), a_view.read(), b_view.read());
+        let products: Vec<f64> = wide(&a).iter().zip(&wide(&b)).map(|(a, b)| a * b).collect();
+        let row = |i: usize| products[i * len..(i + 1) * len].iter();
+        let expected: Vec<f64> = (0..3).map(|i| row(i).sum()).collect();
+        assert_close("dots", &dots.values(), &expected, |i| {
+            2.0 * len as f64 * U * row(i).map(|x| x.abs()).sum::<f64>()
+        });
+    }
+}
+
+pub fn shapes_that_disagree_panic(k: &Kernels) {
+    let panics = |f: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(f)).is_err();
+    let (long, short) = (vec![1.0; 40], vec![1.0; 39]);
+    let mut y = vec![0.0; 40];
+    assert!(panics(&mut || k.add(&mut y, &long, &short)));
+    assert!(panics(&mut || k.add_acc(&mut y, &short)));
+    assert!(!panics(&mut || k.add(&mut y, &long, &long)));
+}

@@ -1,0 +1,197 @@
+//! The matrix product in all its forms.
+
+use super::guarded::Guarded;
+use super::{floats, random, wide};
+use proptest::prelude::*;
+use trm_kernels::matmul::{KC, MC, NC};
+use trm_kernels::reference::{self, assert_close, matmul_bound};
+use trm_kernels::{Kernels, Lhs, Packed, Rhs, SCRATCH, Write};
+
+/// How an operand is handed over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Plain,
+    Transposed,
+    Packed,
+}
+
+const FORMS: [Form; 3] = [Form::Plain, Form::Transposed, Form::Packed];
+
+/// The two factors, as they are and transposed.
+struct Factors {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    a_t: Vec<f32>,
+    b_t: Vec<f32>,
+    /// m, n, k
+    size: (usize, usize, usize),
+}
+
+fn transpose(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    (0..rows * cols)
+        .map(|at| x[at % rows * cols + at / rows])
+        .collect()
+}
+
+impl Factors {
+    fn random((m, n, k): (usize, usize, usize), seed: u64) -> Self {
+        let rng = &mut random(seed);
+        let (a, b) = (floats(rng, m * k), floats(rng, k * n));
+        let (a_t, b_t) = (transpose(&a, m, k), transpose(&b, k, n));
+        Factors {
+            a,
+            b,
+            a_t,
+            b_t,
+            size: (m, n, k),
+        }
+    }
+
+    /// The product as `k` computes it, onto `c` where there is one.
+    fn product(&self, kernels: &Kernels, forms: (Form, Form), c: Option<&[f32]>) -> Vec<f32> {
+        let (m, n, k) = self.size;
+        let (mut scratch, gap) = (vec![f32::NAN; SCRATCH], 3);
+        let mut packed_a = vec![f32::NAN; kernels.packed_lhs_len(m, k)];
+        let mut packed_b = vec![f32::NAN; kernels.packed_rhs_len(n, k)];
+        let (a, a_t) = (
+            Guarded::new(&self.a, (m, k), 1, gap),
+            Guarded::new(&self.a_t, (k, m), 2, gap),
+        );
+        let (b, b_t) = (
+            Guarded::new(&self.b, (k, n), 3, gap),
+            Guarded::new(&self.b_t, (n, k), 0, gap),
+        );
+        let lhs = match forms.0 {
+            Form::Plain => Lhs::Plain(a.read()),
+            Form::Transposed => Lhs::Transposed(a_t.read()),
+            Form::Packed => {
+                kernels.pack_lhs(&mut packed_a, Lhs::Transposed(a_t.read()));
+                Lhs::Packed(Packed {
+                    data: &packed_a,
+                    outer: m,
+                    k,
+                })
+            }
+        };
+        let rhs = match forms.1 {
+            Form::Plain => Rhs::Plain(b.read()),
+            Form::Transposed => Rhs::Transposed(b_t.read()),
+            Form::Packed => {
+                kernels.pack_rhs(&mut packed_b, Rhs::Plain(b.read()));
+                Rhs::Packed(Packed {
+                    data: &packed_b,
+                    outer: n,
+                    k,
+                })
+            }
+        };
+        let (write, mut c) = match c {
+            Some(c) => (Write::Add, Guarded::new(c, (m, n), 5, gap)),
+            None => (Write::Overwrite, Guarded::poisoned((m, n), 5, gap)),
+        };
+        kernels.matmul(c.view(), lhs, rhs, write, &mut scratch);
+        c.values()
+    }
+
+    /// Compares every form, overwriting and adding, with the reference.
+    fn check(&self, kernels: &Kernels, forms: &[Form]) {
+        let (m, n, k) = self.size;
+        let (a, b) = (wide(&self.a), wide(&self.b));
+        let (exact, bound) = (
+            reference::matmul(&a, &b, m, n, k),
+            matmul_bound(&a, &b, m, n, k),
+        );
+        let start = floats(&mut random(1), m * n);
+        let added: Vec<f64> = exact
+            .iter()
+            .zip(&start)
+            .map(|(x, &c)| x + f64::from(c))
+            .collect();
+        for &lhs in forms {
+            for &rhs in forms {
+                let what = format!("{m} x {n} x {k}, {lhs:?} · {rhs:?}");
+                let c = self.product(kernels, (lhs, rhs), None);
+                assert_close(&what, &c, &exact, |i| bound[i]);
+                let c = self.product(kernels, (lhs, rhs), Some(&start));
+                // Each block of k adds to c once more.
+                let onto = |i: usize| {
+                    let blocks = k.div_ceil(KC) as f64;
+                    bound[i]
+                        + blocks
+                            * super::U
+                            * (f64::from(start[i]).abs() + bound[i] + exact[i].abs())
+                };
+                assert_close(&format!("{what}, added"), &c, &added, onto);
+            }
+        }
+    }
+}
+
+pub fn every_form_at_the_edges_of_tiles(kernels: &Kernels) {
+    let (mr, nr) = kernels.tile();
+    for m in [0, 1, mr - 1, mr, mr + 1, 2 * mr + 1] {
+        for n in [0, 1, nr - 1, nr, nr + 1, 2 * nr + 1] {
+            for k in [0, 1, 2, 7] {
+                Factors::random((m, n, k), (m * 1000 + n) as u64).check(kernels, &FORMS);
+            }
+        }
+    }
+}
+
+pub fn every_form_across_blocks(kernels: &Kernels) {
+    for size in [
+        (5, 7, KC - 1),
+        (5, 7, KC),
+        (5, 7, KC + 1),
+        (3, 5, 2 * KC + 1),
+        (MC + 1, 3, 5),
+        (2 * MC, 2, KC + 2),
+        (3, NC + 1, 5),
+        (2, 2 * NC, KC + 2),
+        (MC + 3, NC + 3, KC + 3),
+    ] {
+        Factors::random(size, 5).check(kernels, &FORMS);
+    }
+}
+
+pub fn any_size(kernels: &Kernels) {
+    let size = (0..70_usize, 0..70_usize, 0..70_usize);
+    proptest!(ProptestConfig::with_cases(48), |(size in size, seed: u64)| {
+        Factors::random(size, seed).check(kernels, &FORMS);
+    });
+}
+
+/// The promise behind bit-identical training: neither other rows nor other columns change an element.
+pub fn an_element_depends_on_its_row_and_column_alone(kernels: &Kernels) {
+    let (m, n, k) = (2 * MC + 5, NC + 9, KC + 30);
+    let whole = Factors::random((m, n, k), 3);
+    let c = whole.product(kernels, (Form::Plain, Form::Plain), None);
+    for (i, j) in [(0, 0), (MC, NC), (m - 1, n - 1), (17, 33)] {
+        let a = whole.a[i * k..(i + 1) * k].to_vec();
+        let b: Vec<f32> = (0..k).map(|p| whole.b[p * n + j]).collect();
+        let alone = Factors {
+            a_t: a.clone(),
+            b_t: b.clone(),
+            a,
+            b,
+            size: (1, 1, k),
+        };
+        for forms in FORMS.map(|form| (form, form)) {
+            let x = alone.product(kernels, forms, None);
+            assert_eq!(
+                x[0].to_bits(),
+                c[i * n + j].to_bits(),
+                "row {i}, column {j}, {forms:?}"
+            );
+        }
+    }
+}
+
+pub fn what_is_not_a_number_stays_so(kernels: &Kernels) {
+    let mut factors = Factors::random((9, 11, 13), 8);
+    factors.a[4 * 13 + 2] = f32::NAN;
+    let c = factors.product(kernels, (Form::Plain, Form::Plain), None);
+    for (at, x) in c.iter().enumerate() {
+        assert_eq!(x.is_nan(), at / 11 == 4, "element {at}");
+    }
+}

@@ -1,0 +1,100 @@
+//! One suite for every instruction set: a property is a function of a table of kernels, stamped once for
+//! each name. What a kernel must give is [`trm_kernels::reference`], within a bound that follows from the
+//! roundings it makes; never what another instruction set gives.
+//!
+//! An instruction set that this CPU lacks is skipped, with a line that says so; to make that a failure,
+//! list the names that must be tested in `TRM_REQUIRE_ISA`, separated by commas.
+
+mod attention;
+mod elementwise;
+mod gradients;
+mod guarded;
+mod matmul;
+mod norms;
+mod rope;
+mod softmax;
+mod swiglu;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use trm_kernels::Kernels;
+
+macro_rules! suite {
+    ($($isa:ident)*) => {
+        $(mod $isa {
+            use super::*;
+            suite! { @tests $isa:
+                elementwise::add_and_scale
+                elementwise::row_dots
+                elementwise::shapes_that_disagree_panic
+                matmul::every_form_at_the_edges_of_tiles
+                matmul::every_form_across_blocks
+                matmul::any_size
+                matmul::an_element_depends_on_its_row_and_column_alone
+                matmul::what_is_not_a_number_stays_so
+                norms::over_channels
+                norms::over_positions
+                norms::gradients_over_channels
+                norms::gradients_over_positions
+                softmax::probabilities
+                softmax::extreme_scores
+                softmax::exponentials_are_within_two_ulp
+                softmax::gradients_of_scores
+                swiglu::gates
+                swiglu::gates_far_from_zero
+                swiglu::gradients_of_gates
+                rope::turns
+                rope::gradients_of_turns
+                attention::outputs
+                attention::gradients_of_qkv
+                gradients::every_op_against_finite_differences
+            }
+        })*
+    };
+    (@tests $isa:ident: $($file:ident::$property:ident)*) => {
+        $(#[test]
+        fn $property() {
+            if let Some(kernels) = kernels_of(stringify!($isa)) {
+                $file::$property(kernels);
+            }
+        })*
+    };
+}
+
+suite!(avx512 avx2 neon portable);
+
+/// The table of an instruction set, unless this CPU lacks it.
+fn kernels_of(isa: &str) -> Option<&'static Kernels> {
+    let required = std::env::var("TRM_REQUIRE_ISA").unwrap_or_default();
+    match Kernels::named(isa) {
+        Ok(kernels) => Some(kernels),
+        Err(error) if required.split(',').any(|name| name.trim() == isa) => {
+            panic!("TRM_REQUIRE_ISA asks for {isa}: {error}")
+        }
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// Unit roundoff of f32: a correctly rounded result is off by at most this part of itself.
+const U: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Lengths around every place where a loop over registers changes its way.
+fn lengths(kernels: &Kernels) -> std::ops::RangeInclusive<usize> {
+    0..=4 * kernels.lanes() + 3
+}
+
+fn random(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Evenly from -1 to 1.
+fn floats(rng: &mut ChaCha8Rng, len: usize) -> Vec<f32> {
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().copied().map(f64::from).collect()
+}
