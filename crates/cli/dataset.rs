@@ -100,6 +100,23 @@ pub struct Split {
     pub validation: Dataset,
 }
 
+impl Split {
+    /// A fingerprint of all puzzles in their order: two runs with the same config and fingerprint see the
+    /// same draws.
+    pub fn digest(&self) -> String {
+        // FNV-1a: short, stable, and against accidents only.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for data in [&self.train, &self.validation] {
+            let (questions, answers) = data.tokens();
+            let len = (data.len() as u64).to_le_bytes();
+            for byte in len.into_iter().chain(questions).chain(answers) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
+    }
+}
+
 /// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
 /// they are split off, none looking like one that is learned from.
 ///

@@ -1,7 +1,9 @@
 //! `trm eval`.
 
 use crate::dataset;
-use crate::train::{score, threads};
+use crate::progress::Progress;
+use crate::score::score;
+use crate::train::threads;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::json;
@@ -84,16 +86,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads(args.threads))
         .build()?;
+    let progress = Progress::new(data.len() as u64, "solving");
+    let (net, params, micro_batch) = (&loaded.net, &loaded.params, usize::from(args.micro_batch));
     let start = Instant::now();
     let score = pool.install(|| {
-        score(
-            &loaded.net,
-            &loaded.params,
-            &data,
-            usize::from(args.micro_batch),
-            options,
-        )
+        score(net, params, &data, micro_batch, options, |n| {
+            progress.add(n as u64)
+        })
     });
+    progress.finish();
     let seconds = start.elapsed().as_secs_f64();
     let report = json!({
         "puzzles": data.len(),

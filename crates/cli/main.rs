@@ -8,10 +8,12 @@
 mod config;
 mod data;
 mod dataset;
+mod dry_run;
 mod eval;
 mod gradcheck;
 mod info;
 mod progress;
+mod score;
 mod solve;
 mod train;
 mod weights;

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,58 +16,46 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     done: AtomicU64,
     start: Instant,
-    /// Tens of seconds already reported.
+    /// Whole periods of [`QUIET`] seconds that have been reported.
     reported: AtomicU64,
+    note: Mutex<String>,
 }
 
 impl Progress {
     /// Nothing of `total` done yet.
     pub fn new(total: u64, what: &'static str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar =
-                ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
-            let style = ProgressStyle::with_template(
-                "{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}",
-            );
-            bar.set_style(
-                style
-                    .unwrap_or_else(|_| ProgressStyle::default_bar())
-                    .progress_chars("=> "),
-            );
-            bar.set_message(what);
-            bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
         Progress {
             what,
             total,
-            bar,
+            bar: std::io::stderr().is_terminal().then(|| bar(total, what)),
             done: AtomicU64::new(0),
             start: Instant::now(),
             reported: AtomicU64::new(0),
+            note: Mutex::default(),
         }
     }
 
     /// `n` more are done.
     pub fn add(&self, n: u64) {
-        let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
-        match &self.bar {
-            Some(bar) => bar.set_position(done),
-            None => {
-                let now = self.start.elapsed().as_secs() / QUIET;
-                if self.reported.fetch_max(now, Ordering::Relaxed) < now {
-                    eprintln!("{}: {done} of {}", self.what, self.total);
-                }
-            }
-        }
+        self.show(self.done.fetch_add(n, Ordering::Relaxed) + n);
     }
 
     /// `done` are done in all.
     pub fn set(&self, done: u64) {
         self.done.store(done, Ordering::Relaxed);
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-        }
+        self.show(done);
+    }
+
+    fn show(&self, done: u64) {
+        let Some(bar) = &self.bar else {
+            let period = self.start.elapsed().as_secs() / QUIET;
+            if self.reported.fetch_max(period, Ordering::Relaxed) < period {
+                let note = self.note.lock().expect("nobody panics with a note");
+                eprintln!("{}: {done} of {}{note}", self.what, self.total);
+            }
+            return;
+        };
+        bar.set_position(done);
     }
 
     /// A line of news: above the bar, or as it is.
@@ -77,10 +66,11 @@ impl Progress {
         }
     }
 
-    /// A short note beside the bar.
-    pub fn note(&self, text: String) {
+    /// A short note beside the count.
+    pub fn note(&self, text: &str) {
+        *self.note.lock().expect("nobody panics with a note") = format!(", {text}");
         if let Some(bar) = &self.bar {
-            bar.set_prefix(text);
+            bar.set_prefix(text.to_owned());
         }
     }
 
@@ -90,4 +80,14 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn bar(total: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
+    let style =
+        ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}");
+    bar.set_style(style.expect("a template that parses").progress_chars("=> "));
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
 }

@@ -9,7 +9,7 @@ use trm_autograd::op::Scratch;
 use trm_autograd::op::attention::{self, Attention, Rope};
 use trm_autograd::op::loss::{self, LossKind};
 use trm_autograd::op::swiglu::{self, SwiGlu};
-use trm_autograd::optim::{self, Hyper, OptimizerKind, schedule, sign_sgd};
+use trm_autograd::optim::{self, Hyper, OptimizerKind, State, schedule, sign_sgd};
 use trm_autograd::params::{Axis, Init, Layout, Weights};
 use trm_autograd::random::{Purpose, stream};
 use trm_kernels::{Kernels, MatMut, MatRef};
@@ -342,7 +342,12 @@ fn optimisers(case: &mut Case) {
         );
         let mut all = Vec::new();
         for (k, g) in grads.chunks_exact(start.len()).enumerate() {
-            optim::update(kind, &mut p, &mut m, &mut v, g, lr, k as u64 + 1, &hyper);
+            let state = State {
+                p: &mut p,
+                m: &mut m,
+                v: &mut v,
+            };
+            optim::update(kind, state, g, lr, k as u64 + 1, &hyper);
             all.extend_from_slice(&p);
         }
         case.compare(&format!("optim.{name}.p"), &all);

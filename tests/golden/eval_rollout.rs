@@ -35,7 +35,7 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
             );
             let q = ws.q[2 * b];
             let (q_loss, _) =
-                loss::bce_with_logits(f64::from(q), f64::from(u8::from(row.seq_ok())));
+                loss::bce_with_logits(f64::from(q), f64::from(u8::from(row.all_right())));
             metrics.count_puzzle(&row, q, q_loss, step as u32, last);
             halted.push(u8::from(last));
             q_halt.push(q);

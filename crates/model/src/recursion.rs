@@ -20,7 +20,7 @@ pub struct State<'a> {
 }
 
 /// The memory of level `i` of a cycle that keeps its activations, or the one that all others share.
-fn memory<'a>(levels: &'a mut [f32], len: usize, i: usize, keep: bool) -> &'a mut [f32] {
+fn memory(levels: &mut [f32], len: usize, i: usize, keep: bool) -> &mut [f32] {
     let start = if keep { i * len } else { 0 };
     &mut levels[start..start + len]
 }

@@ -75,8 +75,8 @@ impl Metrics {
         if halted && row.count > 0 {
             self.count += 1.0;
             self.accuracy += row.correct as f64 / row.count as f64;
-            self.exact_accuracy += f64::from(row.seq_ok());
-            self.q_halt_accuracy += f64::from((q_halt >= 0.0) == row.seq_ok());
+            self.exact_accuracy += f64::from(row.all_right());
+            self.q_halt_accuracy += f64::from((q_halt >= 0.0) == row.all_right());
             self.steps += f64::from(steps);
         }
     }
@@ -200,7 +200,7 @@ fn losses(
         let row = loss::token_cross_entropy(t.loss.into(), d_logits, logits, labels, share);
         let q_halt = ws.q[2 * b];
         let (q_halt_loss, d_q_halt) =
-            loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.seq_ok())));
+            loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.all_right())));
         ws.d_q[2 * b] = (t.halt_loss_weight * share * d_q_halt) as f32;
         ws.d_q[2 * b + 1] = 0.0; // q_continue is never used: its gradient exists and is zero
 

@@ -11,7 +11,7 @@ use crate::train_step::{Metrics, StepContext, micro_batch};
 use crate::workspace::{Memory, Mode};
 use rayon::prelude::*;
 use std::sync::Mutex;
-use trm_autograd::optim::{self, Hyper, ema, schedule, sign_sgd};
+use trm_autograd::optim::{self, Hyper, State, ema, schedule, sign_sgd};
 use trm_tensor::AlignedVec;
 
 /// Values that one task of the update takes.
@@ -178,10 +178,9 @@ impl Trainer {
             .zip(self.v.par_chunks_mut(UPDATE_CHUNK));
         let grads = self.shards[0].grads.par_chunks(UPDATE_CHUNK);
         let values = self.params.values.par_chunks_mut(UPDATE_CHUNK);
-        values
-            .zip(moments)
-            .zip(grads)
-            .for_each(|((p, (m, v)), g)| optim::update(kind, p, m, v, g, lr, step, &hyper));
+        values.zip(moments).zip(grads).for_each(|((p, (m, v)), g)| {
+            optim::update(kind, State { p, m, v }, g, lr, step, &hyper)
+        });
         if !self.ema.is_empty() {
             let values = self.params.values.par_chunks(UPDATE_CHUNK);
             self.ema

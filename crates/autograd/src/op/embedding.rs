@@ -25,7 +25,7 @@ impl Embedding {
     /// sqrt(D), times 1/sqrt(2) with learned positions.
     fn factor(&self) -> f32 {
         let c = if self.positions.is_some() {
-            0.707_106_781
+            std::f64::consts::FRAC_1_SQRT_2
         } else {
             1.0
         };

@@ -1,31 +1,126 @@
-//! Losses.
-/// Label of a cell that nothing is asked of.
+//! Losses and their gradients: of the answer's tokens, and of the belief to be right.
+//!
+//! Stable-max (Prieto et al. 2025, arXiv 2501.04697) is softmax with a tamer function in place of exp:
+//!
+//!   s(x) = x + 1 for x >= 0, 1 / (1 - x) below        p\[k\] = s(x\[k\]) / sum_j s(x\[j\])
+//!   loss = -ln p\[label\]
+//!   d_x\[k\] = s'(x\[k\]) (1 / sum_j s(x\[j\]) - \[k = label\] / s(x\[k\]))
+//!
+//! It grows as x does, not as e^x, so logits that are already right stop growing when they need not grow.
+//!
+//! A puzzle's loss is the mean over its labelled cells. Everything is computed in f64 and rounded to f32
+//! at the end, as the reference does (TRM_SPEC 2): V is small, and the cost is lost in the noise.
+
+/// Label of a cell of which nothing is asked.
 pub const IGNORE: u8 = 255;
+
 /// Kinds of token losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
-    /// Stable-max cross-entropy.
+    /// Stable-max cross-entropy: the paper's.
     Stablemax,
     /// Softmax cross-entropy.
     Softmax,
 }
-/// Loss of one puzzle.
+
+/// What one puzzle's answer is worth.
 #[derive(Clone, Copy, Debug)]
 pub struct RowLoss {
-    /// Mean over labelled tokens.
+    /// Mean loss of the labelled cells; 0 without any.
     pub loss: f64,
-    /// Labelled tokens.
+    /// Labelled cells.
     pub count: usize,
-    /// Right among them.
+    /// Right ones among them.
     pub correct: usize,
 }
+
 impl RowLoss {
-    /// All right.
-    pub fn seq_ok(&self) -> bool {
+    /// Whether every labelled cell is right; true without any (TRM_SPEC 5).
+    pub fn all_right(&self) -> bool {
         self.count == self.correct
     }
 }
-/// Index of the first maximum.
+
+/// Loss of one puzzle and its gradient: overwrites `d_logits` (cells x V) with d(scale · loss).
+///
+/// A label of [`IGNORE`] takes no part and gets a gradient of zero.
+///
+/// Panics when `logits` is not (cells, V) for as many cells as there are `labels`, or a label is outside
+/// the vocabulary.
+pub fn token_cross_entropy(
+    kind: LossKind,
+    d_logits: &mut [f32],
+    logits: &[f32],
+    labels: &[u8],
+    scale: f64,
+) -> RowLoss {
+    assert!(
+        logits.len().is_multiple_of(labels.len()) && d_logits.len() == logits.len(),
+        "{} logits for {} cells",
+        logits.len(),
+        labels.len()
+    );
+    let vocabulary = logits.len() / labels.len();
+    let count = labels.iter().filter(|&&label| label != IGNORE).count();
+    let mut row = RowLoss {
+        loss: 0.0,
+        count,
+        correct: 0,
+    };
+    let share = 1.0 / count.max(1) as f64;
+    let cells = d_logits
+        .chunks_exact_mut(vocabulary)
+        .zip(logits.chunks_exact(vocabulary));
+    for ((d_x, x), &label) in cells.zip(labels) {
+        if label == IGNORE {
+            d_x.fill(0.0);
+            continue;
+        }
+        let label = usize::from(label);
+        row.correct += usize::from(argmax(x) == label);
+        row.loss += share
+            * match kind {
+                LossKind::Stablemax => stablemax(d_x, x, label, scale * share),
+                LossKind::Softmax => softmax(d_x, x, label, scale * share),
+            };
+    }
+    row
+}
+
+/// -ln p\[label\] of one cell; overwrites `d_x` with `scale` times its gradient.
+fn stablemax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
+    let s = |x: f64| if x < 0.0 { 1.0 / (1.0 - x) } else { x + 1.0 };
+    let s_prime = |x: f64| if x < 0.0 { s(x) * s(x) } else { 1.0 };
+    let sum: f64 = x.iter().map(|&x| s(x.into())).sum();
+    for (k, (d, &x)) in d_x.iter_mut().zip(x).enumerate() {
+        let x = f64::from(x);
+        let own = if k == label { 1.0 / s(x) } else { 0.0 };
+        *d = (scale * s_prime(x) * (1.0 / sum - own)) as f32;
+    }
+    sum.ln() - s(x[label].into()).ln()
+}
+
+/// The same with s(x) = e^x, shifted by the largest logit.
+fn softmax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
+    let largest = f64::from(x[argmax(x)]);
+    let sum: f64 = x.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
+    for (k, (d, &x)) in d_x.iter_mut().zip(x).enumerate() {
+        let p = (f64::from(x) - largest).exp() / sum;
+        let own = if k == label { 1.0 } else { 0.0 };
+        *d = (scale * (p - own)) as f32;
+    }
+    sum.ln() + largest - f64::from(x[label])
+}
+
+/// Binary cross-entropy of a logit and its derivative, which is sigmoid(x) - target:
+///
+///   loss = max(x, 0) - x t + ln(1 + e^-|x|) = -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x))
+pub fn bce_with_logits(x: f64, target: f64) -> (f64, f64) {
+    let loss = x.max(0.0) - x * target + (-x.abs()).exp().ln_1p();
+    (loss, 1.0 / (1.0 + (-x).exp()) - target)
+}
+
+/// The index of the largest value, of the first one among equals. Panics when there is none.
 pub fn argmax(row: &[f32]) -> usize {
     let mut best = 0;
     for (i, &x) in row.iter().enumerate() {
@@ -35,70 +130,70 @@ pub fn argmax(row: &[f32]) -> usize {
     }
     best
 }
-fn s(x: f64) -> f64 {
-    if x < 0.0 { 1.0 / (1.0 - x) } else { x + 1.0 }
-}
-fn s_prime(x: f64) -> f64 {
-    if x < 0.0 {
-        1.0 / ((1.0 - x) * (1.0 - x))
-    } else {
-        1.0
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_by_hand() {
+        // s = 4, 1, 1/2: p = 8/11, 2/11, 1/11
+        let (x, mut d) = ([3.0, 0.0, -1.0], [0.0; 3]);
+        let row = token_cross_entropy(LossKind::Stablemax, &mut d, &x, &[0], 11.0);
+        assert!((row.loss - (11.0_f64 / 8.0).ln()).abs() < 1e-15 && row.all_right());
+        // s' = 1, 1, 1/4; sum = 11/2
+        assert_eq!(d, [2.0 - 11.0 / 4.0, 2.0, 0.5]);
+
+        let (x, mut d) = ([3f32.ln(), 0.0], [0.0; 2]);
+        let row = token_cross_entropy(LossKind::Softmax, &mut d, &x, &[1], 1.0);
+        assert!((row.loss - 4f64.ln()).abs() < 1e-7 && !row.all_right());
+        assert!((d[0] - 0.75).abs() < 1e-7 && (d[1] + 0.75).abs() < 1e-7);
     }
-}
-/// Loss and gradient.
-pub fn token_cross_entropy(
-    kind: LossKind,
-    d_logits: &mut [f32],
-    logits: &[f32],
-    labels: &[u8],
-    scale: f64,
-) -> RowLoss {
-    let v = logits.len() / labels.len();
-    let count = labels.iter().filter(|&&l| l != IGNORE).count();
-    let share = 1.0 / count.max(1) as f64;
-    let mut out = RowLoss {
-        loss: 0.0,
-        count,
-        correct: 0,
-    };
-    for ((d, x), &label) in d_logits
-        .chunks_exact_mut(v)
-        .zip(logits.chunks_exact(v))
-        .zip(labels)
-    {
-        if label == IGNORE {
-            d.fill(0.0);
-            continue;
-        }
-        let label = label as usize;
-        out.correct += usize::from(argmax(x) == label);
-        match kind {
-            LossKind::Stablemax => {
-                let sum: f64 = x.iter().map(|&x| s(x.into())).sum();
-                out.loss += share * (sum.ln() - s(x[label].into()).ln());
-                for (k, (d, &x)) in d.iter_mut().zip(x).enumerate() {
-                    let x = f64::from(x);
-                    let own = if k == label { 1.0 / s(x) } else { 0.0 };
-                    *d = (scale * share * s_prime(x) * (1.0 / sum - own)) as f32;
-                }
-            }
-            LossKind::Softmax => {
-                let m = x.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
-                let sum: f64 = x.iter().map(|&x| (f64::from(x) - m).exp()).sum();
-                out.loss += share * (sum.ln() + m - f64::from(x[label]));
-                for (k, (d, &x)) in d.iter_mut().zip(x).enumerate() {
-                    let p = (f64::from(x) - m).exp() / sum;
-                    *d = (scale * share * (p - if k == label { 1.0 } else { 0.0 })) as f32;
-                }
-            }
-        }
+
+    #[test]
+    fn a_puzzle_is_the_mean_of_its_labelled_cells() {
+        let x = [1.0, 2.0, /**/ 5.0, 0.0, /**/ 0.5, -4.0];
+        let cell = |at: usize, label| {
+            let mut d = [0.0; 2];
+            token_cross_entropy(
+                LossKind::Stablemax,
+                &mut d,
+                &x[2 * at..2 * at + 2],
+                &[label],
+                0.5,
+            )
+            .loss
+        };
+        let mut d = [f32::NAN; 6];
+        let row = token_cross_entropy(LossKind::Stablemax, &mut d, &x, &[0, IGNORE, 0], 1.0);
+        assert!((row.loss - (cell(0, 0) + cell(2, 0)) / 2.0).abs() < 1e-15);
+        assert_eq!((row.count, row.correct, &d[2..4]), (2, 1, &[0.0, 0.0][..]));
     }
-    out
-}
-/// Value and gradient.
-pub fn bce_with_logits(x: f64, target: f64) -> (f64, f64) {
-    (
-        x.max(0.0) - x * target + (-x.abs()).exp().ln_1p(),
-        1.0 / (1.0 + (-x).exp()) - target,
-    )
+
+    #[test]
+    fn a_puzzle_without_labels_costs_nothing_and_counts_as_right() {
+        let mut d = [f32::NAN; 4];
+        let row = token_cross_entropy(LossKind::Softmax, &mut d, &[1.0; 4], &[IGNORE; 2], 1.0);
+        assert!(row.loss == 0.0 && row.all_right() && d == [0.0; 4]);
+    }
+
+    #[test]
+    fn large_logits_overflow_nothing() {
+        for kind in [LossKind::Stablemax, LossKind::Softmax] {
+            let mut d = [0.0; 2];
+            let row = token_cross_entropy(kind, &mut d, &[3e38, -3e38], &[1], 1.0);
+            assert!(
+                row.loss.is_finite() && d.iter().all(|d| d.is_finite()),
+                "{kind:?}"
+            );
+        }
+        assert_eq!(bce_with_logits(1e4, 0.0), (1e4, 1.0));
+        assert_eq!(bce_with_logits(-1e4, 0.0), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_first_of_equal_maxima_wins() {
+        assert_eq!(argmax(&[0.0, 2.0, 2.0, 1.0]), 1);
+        assert_eq!(argmax(&[-1.0]), 0);
+    }
 }

@@ -1,50 +1,135 @@
-//! Optimisers.
+//! Optimisers: from gradients to new values.
+//!
+//! Both keep a moving mean m of the gradient and v of its square, and shrink the weights on their own
+//! (decoupled decay, Loshchilov and Hutter 2019). For step k = 1, 2, …, gradient g, rate lr:
+//!
+//!   p ← p (1 - lr wd)
+//!   m ← m + (1 - beta1) (g - m)        v ← v + (1 - beta2) (g² - v)
+//!   AdamW:       p ← p - lr / (1 - beta1^k) · m / (sqrt(v / (1 - beta2^k)) + eps)
+//!   AdamATan2:   p ← p - lr / (1 - beta1^k) · atan2(m, sqrt(v / (1 - beta2^k)))
+//!
+//! AdamATan2 (Everett et al. 2024, arXiv 2407.05872) needs no eps: where m and v are both 0, atan2 is 0.
+//! The correction of m stands outside the arctangent, as in the package that the reference uses
+//! (TRM_SPEC 6).
+
 pub mod ema;
 pub mod schedule;
 pub mod sign_sgd;
+
 /// Kinds of optimisers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptimizerKind {
     /// AdamW.
     AdamW,
-    /// AdamATan2.
+    /// AdamATan2: the paper's.
     AdamAtan2,
 }
-/// Constants of both.
+
+/// The constants of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Hyper {
-    /// Decay of m.
+    /// Decay of m a step.
     pub beta1: f64,
-    /// Decay of v.
+    /// Decay of v a step.
     pub beta2: f64,
-    /// AdamW's.
+    /// Added to the root by AdamW.
     pub eps: f64,
-    /// Decoupled.
+    /// Decoupled weight decay, relative to the learning rate.
     pub weight_decay: f64,
 }
-/// One step on a part of the flat buffers.
-pub fn update(
-    kind: OptimizerKind,
-    p: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    g: &[f32],
-    lr: f64,
-    k: u64,
-    h: &Hyper,
-) {
-    let (b1, b2) = ((1.0 - h.beta1) as f32, (1.0 - h.beta2) as f32);
-    let rate = (lr / (1.0 - h.beta1.powi(k as i32))) as f32;
-    let root = (1.0 - h.beta2.powi(k as i32)).sqrt() as f32;
-    let decay = (1.0 - lr * h.weight_decay) as f32;
-    for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-        *p *= decay;
-        *m += b1 * (g - *m);
-        *v += b2 * (g * g - *v);
-        *p -= rate
-            * match kind {
-                OptimizerKind::AdamW => *m / (v.sqrt() / root + h.eps as f32),
-                OptimizerKind::AdamAtan2 => m.atan2(v.sqrt() / root),
+
+/// A part of the parameters with its moments: three slices of one length.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// Values.
+    pub p: &'a mut [f32],
+    /// Mean of the gradient.
+    pub m: &'a mut [f32],
+    /// Mean of its square.
+    pub v: &'a mut [f32],
+}
+
+/// Takes step number `k` = 1, 2, … with gradients `g`: changes all of `state`.
+///
+/// The step's constants are computed in f64 and rounded once, as the reference does; every element depends
+/// on its own numbers alone.
+pub fn update(kind: OptimizerKind, state: State<'_>, g: &[f32], lr: f64, k: u64, hyper: &Hyper) {
+    let correction = |beta: f64| 1.0 - beta.powf(k as f64);
+    let (take1, take2) = ((1.0 - hyper.beta1) as f32, (1.0 - hyper.beta2) as f32);
+    let keep = (1.0 - lr * hyper.weight_decay) as f32;
+    let rate = (lr / correction(hyper.beta1)) as f32;
+    let root = correction(hyper.beta2).sqrt() as f32;
+    let eps = hyper.eps as f32;
+    let moments = state.m.iter_mut().zip(state.v);
+    for ((p, (m, v)), &g) in state.p.iter_mut().zip(moments).zip(g) {
+        *m += take1 * (g - *m);
+        *v += take2 * (g * g - *v);
+        let scale = v.sqrt() / root;
+        let direction = match kind {
+            OptimizerKind::AdamW => *m / (scale + eps),
+            OptimizerKind::AdamAtan2 => m.atan2(scale),
+        };
+        *p = *p * keep - rate * direction;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYPER: Hyper = Hyper {
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        weight_decay: 0.0,
+    };
+
+    /// The change of one value over steps with these gradients.
+    fn change(kind: OptimizerKind, gradients: &[f32], lr: f64, hyper: &Hyper) -> f64 {
+        let (mut p, mut m, mut v) = ([1.0], [0.0], [0.0]);
+        for (k, g) in gradients.iter().enumerate() {
+            let state = State {
+                p: &mut p,
+                m: &mut m,
+                v: &mut v,
             };
+            update(kind, state, &[*g], lr, k as u64 + 1, hyper);
+        }
+        f64::from(p[0]) - 1.0
+    }
+
+    #[test]
+    fn the_first_step_knows_only_the_sign() {
+        for g in [3.0_f32, 1e-3, -2e4] {
+            let sign = f64::from(g.signum());
+            let step = change(OptimizerKind::AdamW, &[g], 0.01, &HYPER);
+            assert!((step + 0.01 * sign).abs() < 2e-7, "{step}");
+            // atan(m / |g|) / (1 - beta1) with m = 0.1 g
+            let step = change(OptimizerKind::AdamAtan2, &[g], 0.01, &HYPER);
+            assert!(
+                (step + 0.01 * sign * 0.1_f64.atan() / 0.1).abs() < 2e-7,
+                "{step}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_steady_gradient_moves_by_a_quarter_of_pi() {
+        let (many, more) = ([2.0; 300], [2.0; 301]);
+        let step = |kind| change(kind, &more, 1e-4, &HYPER) - change(kind, &many, 1e-4, &HYPER);
+        assert!((step(OptimizerKind::AdamW) + 1e-4).abs() < 1e-6);
+        assert!((step(OptimizerKind::AdamAtan2) + 1e-4 * std::f64::consts::FRAC_PI_4).abs() < 1e-6);
+    }
+
+    #[test]
+    fn decay_alone_shrinks_and_zero_gradients_do_no_harm() {
+        let hyper = Hyper {
+            weight_decay: 0.5,
+            ..HYPER
+        };
+        for kind in [OptimizerKind::AdamW, OptimizerKind::AdamAtan2] {
+            let shrunk = change(kind, &[0.0], 0.1, &hyper);
+            assert!((shrunk + 0.05).abs() < 1e-7, "{kind:?}: {shrunk}");
+        }
     }
 }
