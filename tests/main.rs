@@ -2,4 +2,5 @@
 
 mod golden;
 mod isa;
+mod training;
 mod verbs;

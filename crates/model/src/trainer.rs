@@ -278,3 +278,50 @@ fn one_shard(
         rows = rest;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+    use trm_kernels::Kernels;
+
+    /// A batch of 50 in micro-batches of 3: 17 of them, which 8 shards cannot share evenly.
+    #[test]
+    fn every_shard_gets_its_part_of_the_batch() {
+        let model = ModelConfig {
+            cells: 3,
+            vocab_size: 4,
+            width: 8,
+            inner: 8,
+            inner_positions: 4,
+            prefix_len: 0,
+            puzzle_emb_ndim: 0,
+            ..ModelConfig::default()
+        };
+        let config = TrainConfig {
+            batch: 50,
+            micro_batch: 3,
+            gradient_shards: 8,
+            ..TrainConfig::default()
+        };
+        let net = Network::new(model, &Kernels::available()[0]).expect("a network");
+        let params = net.init(0);
+        let mut trainer = Trainer::new(net, params, config, 1).expect("a run");
+        let mut filled = 0;
+        trainer.step(|row, slot| {
+            slot.inputs.fill((row % 4) as u8);
+            slot.labels.fill(3);
+            filled += 1;
+        });
+        assert_eq!((trainer.shards.len(), filled), (8, 50));
+        for (i, shard) in trainer.shards.iter().enumerate() {
+            // The loss of a puzzle with four tokens to choose from is about ln 4.
+            let puzzles = shard.metrics.lm_loss / 4_f64.ln();
+            assert!(
+                (5.0..11.0).contains(&puzzles),
+                "shard {i}: {puzzles} puzzles"
+            );
+            assert!(shard.grads.iter().any(|&g| g != 0.0), "shard {i}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Training makes the loss fall, and what was learned survives a trip through a file.
+
+use super::{CELLS, Puzzles, run_to, trainer, training};
+use std::collections::BTreeMap;
+use trm_kernels::Kernels;
+use trm_model::carry::Slot;
+use trm_model::config::Mixer;
+use trm_model::solve::{Halt, SolveOptions, solve_all};
+use trm_model::weights;
+
+/// Inputs and labels of `count` draws from `first` on.
+fn drawn(puzzles: &Puzzles, first: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
+    let (mut inputs, mut labels) = (vec![0; count * CELLS], vec![0; count * CELLS]);
+    for (i, (inputs, labels)) in inputs
+        .chunks_exact_mut(CELLS)
+        .zip(labels.chunks_exact_mut(CELLS))
+        .enumerate()
+    {
+        puzzles.draw(
+            first + i as u64,
+            Slot {
+                inputs,
+                labels,
+                puzzle: &mut 0,
+            },
+        );
+    }
+    (inputs, labels)
+}
+
+#[test]
+fn both_networks_learn_more_than_to_copy() {
+    let (puzzles, kernels) = (
+        Puzzles::new(200),
+        Kernels::best().expect("an instruction set"),
+    );
+    let (inputs, labels) = drawn(&puzzles, 1 << 40, 100);
+    let given = inputs
+        .iter()
+        .zip(&labels)
+        .filter(|(input, label)| input == label)
+        .count();
+    // Attention must find out first what a row, a column and a box are.
+    for (mixer, share) in [(Mixer::Mlp, 2), (Mixer::Attention, 8)] {
+        let mut config = training(300);
+        (config.lr, config.warmup_steps) = (8e-3, 20);
+        let mut trainer = trainer(mixer, config, kernels, 2);
+        run_to(&mut trainer, 300, &puzzles, 2);
+        let options = SolveOptions {
+            steps: 3,
+            halt: Halt::Never,
+        };
+        let averaged = trainer.averaged();
+        let answers = solve_all(&trainer.net, &averaged, &inputs, 7, options, |_| ());
+        let tokens = answers.iter().flat_map(|answer| &answer.tokens);
+        let right = tokens.zip(&labels).filter(|(a, b)| a == b).count();
+        // A network that copied the givens and guessed among four digits would have this many.
+        let copied = given + (labels.len() - given) / 4;
+        let needed = copied + (labels.len() - copied) / share;
+        assert!(
+            right > needed,
+            "{mixer:?}: {right} of {} cells right, {needed} expected",
+            labels.len()
+        );
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights.safetensors");
+        weights::save(&path, &trainer.net, &averaged, &BTreeMap::new()).expect("a file");
+        let loaded = weights::load(&path, kernels).expect("the file");
+        let again = solve_all(&loaded.net, &loaded.params, &inputs, 3, options, |_| ());
+        assert_eq!(
+            answers, again,
+            "neither the file nor the micro-batch changes an answer"
+        );
+    }
+}
+
+#[test]
+fn halting_early_saves_steps_and_never_halting_takes_all() {
+    let (puzzles, kernels) = (
+        Puzzles::new(20),
+        Kernels::best().expect("an instruction set"),
+    );
+    let (inputs, _) = drawn(&puzzles, 0, 10);
+    let mut run = trainer(Mixer::Mlp, training(1), kernels, 1);
+    let bias = run
+        .net
+        .layout()
+        .specs()
+        .iter()
+        .find(|spec| spec.name == "q_head.bias");
+    let at = bias.expect("the bias of the halting head").at.start;
+    for (q, halt, expected) in [
+        (3.0, Halt::WhenSure, 1),
+        (-3.0, Halt::WhenSure, 5),
+        (3.0, Halt::Never, 5),
+    ] {
+        run.params.values[at] = q;
+        let answers = solve_all(
+            &run.net,
+            &run.params,
+            &inputs,
+            4,
+            SolveOptions { steps: 5, halt },
+            |_| (),
+        );
+        assert!(
+            answers
+                .iter()
+                .all(|a| a.steps == expected && (a.q_halt > 0.0) == (q > 0.0)),
+            "{q}, {halt:?}"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! Threads decide who computes, never what.
+
+use super::{Puzzles, assert_same_bits, run_to, trainer, training};
+use trm_kernels::Kernels;
+use trm_model::config::Mixer;
+
+#[test]
+fn one_two_and_four_threads_give_the_same_bits() {
+    let puzzles = Puzzles::new(40);
+    for kernels in Kernels::available() {
+        for mixer in [Mixer::Mlp, Mixer::Attention] {
+            let runs = [1, 2, 4].map(|threads| {
+                let mut trainer = trainer(mixer, training(50), kernels, threads);
+                run_to(&mut trainer, 50, &puzzles, threads);
+                trainer
+            });
+            let what = format!("{mixer:?} on {}", kernels.name());
+            assert_same_bits(&format!("{what}, 2 threads"), &runs[0], &runs[1]);
+            assert_same_bits(&format!("{what}, 4 threads"), &runs[0], &runs[2]);
+        }
+    }
+}
+
+/// What the comparison above rests on: it must be able to fail.
+#[test]
+fn another_order_of_summation_gives_other_bits() {
+    let (puzzles, kernels) = (Puzzles::new(40), &Kernels::available()[0]);
+    let values = |gradient_shards| {
+        let mut config = training(50);
+        config.gradient_shards = gradient_shards;
+        let mut trainer = trainer(Mixer::Mlp, config, kernels, 1);
+        run_to(&mut trainer, 20, &puzzles, 1);
+        trainer.params.values.to_vec()
+    };
+    assert_ne!(values(8), values(3));
+}
