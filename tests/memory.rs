@@ -1,0 +1,218 @@
+//! Memory is flat: what a run holds is fixed before its first step, and no step asks for more.
+//!
+//! A counting allocator stands in for the system's, so this is a test binary of its own, with one test.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use trm_kernels::Kernels;
+use trm_model::carry::{Carry, Slot};
+use trm_model::config::{Mixer, PositionEncoding};
+use trm_model::solve::Rollout;
+use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+impl Counting {
+    fn count(size: usize) {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        let live = LIVE.fetch_add(size, SeqCst) + size;
+        PEAK.fetch_max(live, SeqCst);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches atomics alone.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Counting::count(layout.size());
+        // SAFETY: the caller's promises about the layout are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Counting::count(layout.size());
+        // SAFETY: as for `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        Counting::count(new_size);
+        LIVE.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: as for `alloc`; ptr came from this allocator, which is the system's.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: as for `realloc`.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const THREADS: usize = 2;
+const CELLS: usize = 16;
+
+fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
+    ModelConfig {
+        cells: CELLS,
+        vocab_size: 6,
+        mixer,
+        position_encoding: match mixer {
+            Mixer::Mlp => PositionEncoding::Learned,
+            Mixer::Attention => PositionEncoding::Rope,
+        },
+        width: 16,
+        heads: 2,
+        inner: 24,
+        inner_positions: 12,
+        prefix_len: 1,
+        puzzle_emb_ndim: 16,
+        h_cycles,
+        l_cycles: 2,
+        halt_max_steps,
+        ..ModelConfig::default()
+    }
+}
+
+fn puzzle(row: usize, slot: Slot<'_>) {
+    for (i, (input, label)) in slot.inputs.iter_mut().zip(slot.labels).enumerate() {
+        *label = ((row + i) % 4) as u8 + 2;
+        *input = if i % 3 == 0 { *label } else { 1 };
+    }
+}
+
+/// What a run held while it trained.
+struct Measured {
+    /// Bytes between steps, beyond those before it was made.
+    live: usize,
+    /// The most at any moment of a step.
+    peak: usize,
+    /// Allocations within the measured steps.
+    allocations: usize,
+}
+
+/// Makes a run and trains it for some steps to warm up, then `steps` more, measured.
+///
+/// Must run inside a thread pool: entering one allocates.
+fn measure(model: &ModelConfig, batch: usize, steps: usize) -> Measured {
+    const WARM_UP: usize = 10;
+    let config = TrainConfig {
+        batch,
+        micro_batch: 2,
+        ..TrainConfig::default()
+    };
+    let before = LIVE.load(SeqCst);
+    let net = Network::new(model.clone(), Kernels::best().expect("an instruction set"));
+    let net = net.expect("a network that works");
+    let params = net.init(1);
+    let mut trainer = Trainer::new(net, params, config, THREADS).expect("a run");
+    for _ in 0..WARM_UP {
+        trainer.step(puzzle);
+    }
+    let allocations = ALLOCATIONS.load(SeqCst);
+    PEAK.store(0, SeqCst);
+    for _ in 0..steps {
+        trainer.step(puzzle);
+    }
+    let live = LIVE.load(SeqCst) - before;
+    let peak = PEAK.load(SeqCst).saturating_sub(before).max(live);
+    let allocations = ALLOCATIONS.load(SeqCst) - allocations;
+    Measured {
+        live,
+        peak,
+        allocations,
+    }
+}
+
+#[test]
+fn memory_is_flat() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(THREADS)
+        .build()
+        .expect("a pool");
+    pool.install(|| {
+        // What the process makes once: the tables of kernels, the threads' own memory.
+        measure(&model(Mixer::Attention, 1, 1), 32, 1);
+        for mixer in [Mixer::Mlp, Mixer::Attention] {
+            only_the_carry_grows_with_the_batch(mixer);
+            cycles_and_supervision_steps_cost_nothing(mixer);
+            solving_longer_needs_no_more(mixer);
+        }
+    });
+    // The counter itself must count.
+    let before = (LIVE.load(SeqCst), ALLOCATIONS.load(SeqCst));
+    let buffer = std::hint::black_box(vec![0_u8; 1000]);
+    assert!(LIVE.load(SeqCst) >= before.0 + 1000 && ALLOCATIONS.load(SeqCst) > before.1);
+    drop(buffer);
+}
+
+fn only_the_carry_grows_with_the_batch(mixer: Mixer) {
+    let model = model(mixer, 2, 4);
+    let b = Carry::row_bytes(&model);
+    let [small, double, quadruple] = [32, 64, 128].map(|batch| measure(&model, batch, 20));
+    println!(
+        "{mixer:?}: {} + {b} bytes a puzzle, 32 to 128 puzzles",
+        small.live - 32 * b
+    );
+    assert_eq!(
+        double.live - small.live,
+        32 * b,
+        "{mixer:?}: from 32 to 64 puzzles"
+    );
+    assert_eq!(
+        quadruple.live - double.live,
+        64 * b,
+        "{mixer:?}: from 64 to 128 puzzles"
+    );
+    for (batch, measured) in [(32, small), (64, double), (128, quadruple)] {
+        assert_eq!(
+            measured.allocations, 0,
+            "{mixer:?}, {batch} puzzles: allocations in 20 steps"
+        );
+        assert_eq!(
+            measured.peak, measured.live,
+            "{mixer:?}, {batch} puzzles: the peak of a step"
+        );
+    }
+}
+
+fn cycles_and_supervision_steps_cost_nothing(mixer: Mixer) {
+    let expected = measure(&model(mixer, 1, 1), 32, 5).live;
+    for h_cycles in 2..=8 {
+        let live = measure(&model(mixer, h_cycles, 1), 32, 5).live;
+        assert_eq!(live, expected, "{mixer:?}, H_cycles = {h_cycles}");
+    }
+    for halt_max_steps in [2, 64] {
+        // Long enough for every puzzle to go through all its steps.
+        let measured = measure(&model(mixer, 1, halt_max_steps), 32, halt_max_steps + 5);
+        assert_eq!(
+            measured.live, expected,
+            "{mixer:?}, {halt_max_steps} supervision steps"
+        );
+        assert_eq!(
+            measured.allocations, 0,
+            "{mixer:?}, {halt_max_steps} supervision steps"
+        );
+    }
+}
+
+fn solving_longer_needs_no_more(mixer: Mixer) {
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(model(mixer, 2, 16), kernels).expect("a network that works");
+    let params = net.init(1);
+    let mut rollout = Rollout::new(&net, &params, 3);
+    rollout.start(&[1; 3 * CELLS], &[0; 3]);
+    let before = (LIVE.load(SeqCst), ALLOCATIONS.load(SeqCst));
+    for _ in 0..64 {
+        rollout.step();
+    }
+    assert_eq!(
+        (LIVE.load(SeqCst), ALLOCATIONS.load(SeqCst)),
+        before,
+        "{mixer:?}: 64 steps"
+    );
+}
