@@ -1,8 +1,11 @@
-//! The verbs that need no training, run as a user runs them: `data`, `info`, `gradcheck`.
+//! Every verb, run as a user runs it: what it prints, and what it says about bad input.
 
+mod bad_input;
 mod data;
 mod gradcheck;
 mod info;
+mod solve;
+mod train;
 
 use std::process::{Command, Output, Stdio};
 

@@ -1,0 +1,170 @@
+//! `trm solve`.
+
+use super::{run, trm};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+use tempfile::TempDir;
+use trm_data::Board;
+use trm_kernels::Kernels;
+use trm_model::network::Network;
+use trm_model::{ModelConfig, weights};
+
+/// A puzzle with one solution.
+const PUZZLE: &str = "1.2..231..12.1..";
+
+/// Weights that have learned nothing, for boards of 4x4.
+fn ignorant() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ignorant.safetensors");
+    let config = ModelConfig {
+        cells: 16,
+        vocab_size: 6,
+        width: 8,
+        inner: 4,
+        inner_positions: 4,
+        prefix_len: 1,
+        puzzle_emb_ndim: 8,
+        ..ModelConfig::default()
+    };
+    let net =
+        Network::new(config, Kernels::best().expect("an instruction set")).expect("a network");
+    weights::save(&path, &net, &net.init(1), &BTreeMap::new()).expect("a file");
+    (folder, path)
+}
+
+/// Whether the givens are kept and the rules too.
+fn solves(question: &str, answer: &str) -> bool {
+    let [question, answer]: [Board; 2] =
+        [question, answer].map(|board| board.parse().expect("a board"));
+    answer.is_valid_solution_of(&question)
+}
+
+#[test]
+fn shipped_weights_solve_what_they_learned() {
+    let said = run(0, &["solve", PUZZLE, "--json"]);
+    assert!(
+        said.err.contains("sudoku4.safetensors"),
+        "it says which weights: {}",
+        said.err
+    );
+    let line = said.json();
+    let keys: Vec<_> = line.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        ["question", "answer", "valid", "steps", "halt_probability"]
+    );
+    assert_eq!(
+        (&line["question"], &line["valid"], &line["steps"]),
+        (&PUZZLE.into(), &true.into(), &16.into())
+    );
+    assert!(solves(PUZZLE, line["answer"].as_str().expect("text")));
+    assert!(line["halt_probability"].as_f64() > Some(0.9));
+    assert!(
+        run(0, &["solve", PUZZLE, "--halt", "q", "--json"]).json()["steps"].as_u64() < Some(16)
+    );
+}
+
+#[test]
+fn the_built_in_example_is_solved() {
+    let said = run(0, &["solve", "--json"]);
+    assert!(
+        said.err.contains("sudoku9-easy.safetensors"),
+        "{}",
+        said.err
+    );
+    let line = said.json();
+    assert_eq!(line["valid"], true);
+}
+
+#[test]
+fn files_and_standard_input_give_one_line_a_puzzle_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("puzzles.csv");
+    let name = path.to_str().expect("a name in UTF-8");
+    run(
+        0,
+        &[
+            "data", "sudoku", "generate", "--side", "4", "--count", "9", "--out", name,
+        ],
+    );
+    let puzzles = trm_data::read_path(&path).expect("the puzzles");
+    let questions: Vec<_> = puzzles
+        .iter()
+        .map(|puzzle| puzzle.question.to_string())
+        .collect();
+
+    let of_file = run(0, &["solve", name, "--json", "--threads", "2"]).out;
+    let lines: Vec<serde_json::Value> = of_file
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(
+        lines.iter().map(|line| &line["question"]).eq(&questions),
+        "{of_file}"
+    );
+
+    let mut child = trm();
+    child
+        .args(["solve", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = child.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin
+        .write_all(questions.join("\n").as_bytes())
+        .expect("to be read");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    assert_eq!(String::from_utf8(output.stdout).expect("text"), of_file);
+}
+
+#[test]
+fn a_wrong_answer_is_shown_and_exits_with_one() {
+    let (_folder, path) = ignorant();
+    let weights = path.to_str().expect("a name in UTF-8");
+    let line = run(1, &["solve", PUZZLE, "--weights", weights, "--json"]).json();
+    assert_eq!(line["valid"], false);
+    let shown = run(1, &["solve", PUZZLE, "--weights", weights]).out;
+    assert!(
+        shown.contains("not valid") && shown.contains("conflicts"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_trace_shows_every_supervision_step() {
+    let (_folder, path) = ignorant();
+    let weights = path.to_str().expect("a name in UTF-8");
+    let args = [
+        "solve",
+        PUZZLE,
+        "--weights",
+        weights,
+        "--trace",
+        "--supervision-steps",
+        "5",
+    ];
+    let shown = run(1, &args).out;
+    for step in 1..=5 {
+        assert!(shown.contains(&format!("step {step}: ")), "{step}: {shown}");
+    }
+    assert_eq!(shown.matches("halt probability").count(), 5);
+    assert!(!shown.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn weights_of_another_size_are_refused() {
+    let (_folder, path) = ignorant();
+    let weights = path.to_str().expect("a name in UTF-8");
+    let said = run(2, &["solve", "--weights", weights]);
+    assert!(
+        said.err.contains("boards of 16 cells") && said.err.contains("81"),
+        "{}",
+        said.err
+    );
+    let said = run(2, &["solve", PUZZLE, "--weights", "nowhere.safetensors"]);
+    assert!(said.err.contains("nowhere.safetensors"), "{}", said.err);
+}

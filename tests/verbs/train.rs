@@ -1,0 +1,354 @@
+//! `trm train` and `trm eval`.
+
+use super::{run, said, trm};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use trm_kernels::Kernels;
+use trm_model::weights;
+
+/// A run of seconds: 9 steps on 60 generated puzzles.
+const CONFIG: &str = "
+[data]
+side = 4
+generate_easy = 60
+validation_puzzles = 12
+
+[model]
+width = 16
+inner = 24
+inner_positions = 12
+prefix_len = 1
+puzzle_emb_ndim = 16
+H_cycles = 2
+L_cycles = 2
+halt_max_steps = 3
+
+[train]
+batch = 10
+micro_batch = 3
+steps = 9
+warmup_steps = 3
+lr = 1e-3
+
+[run]
+log_every = 2
+validate_every = 4
+";
+
+/// A folder with the config in it, and where the runs go.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("small.toml"), CONFIG).expect("a file");
+        Place(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name)
+            .to_str()
+            .expect("a name in UTF-8")
+            .to_owned()
+    }
+
+    /// `trm train small.toml --out NAME` and more; expects `code`.
+    #[track_caller]
+    fn train(&self, code: i32, out: &str, more: &[&str]) -> super::Said {
+        let (config, out) = (self.text("small.toml"), self.text(out));
+        run(code, &[&["train", &config, "--out", &out], more].concat())
+    }
+}
+
+/// The bits of all values in a weights file.
+fn values(path: &Path) -> Vec<u32> {
+    let loaded = weights::load(path, Kernels::best().expect("an instruction set"));
+    let params = loaded.unwrap_or_else(|error| panic!("{error}")).params;
+    params
+        .values
+        .iter()
+        .chain(params.puzzle_emb.iter())
+        .map(|x| x.to_bits())
+        .collect()
+}
+
+/// The lines of metrics without the times in them.
+fn metrics(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("metrics");
+    let line = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        for key in ["seconds", "samples_per_s"] {
+            line.as_object_mut().expect("an object").remove(key);
+        }
+        line
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_run_leaves_everything_that_the_other_verbs_need() {
+    let place = Place::new();
+    let said = place.train(0, "run", &["--threads", "2"]);
+    assert_eq!(
+        said.out.trim(),
+        place.text("run/best.safetensors"),
+        "standard output is the answer"
+    );
+    for name in [
+        "config.toml",
+        "metrics.jsonl",
+        "checkpoint.safetensors",
+        "weights.safetensors",
+    ] {
+        assert!(place.path("run").join(name).exists(), "{name}");
+    }
+    let lines = metrics(&place.path("run/metrics.jsonl"));
+    let of_training: Vec<_> = lines
+        .iter()
+        .filter(|line| line.get("lm_loss").is_some())
+        .collect();
+    let steps: Vec<_> = of_training
+        .iter()
+        .map(|line| line["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [2, 4, 6, 8, 9].map(Some));
+    assert!(
+        of_training
+            .iter()
+            .all(|line| line["lm_loss"].as_f64() > Some(0.1))
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.get("validation").is_some())
+            .count(),
+        3
+    );
+
+    // The weights file alone is enough for everything else.
+    let data = place.text("puzzles.csv");
+    run(
+        0,
+        &[
+            "data", "sudoku", "generate", "--side", "4", "--count", "30", "--out", &data,
+        ],
+    );
+    let weights = place.text("run/weights.safetensors");
+    let eval = |more: &[&str]| {
+        let args = ["eval", "--weights", &weights, "--data", &data, "--json"];
+        run(0, &[&args, more].concat()).json()
+    };
+    let report = eval(&[]);
+    let keys: Vec<_> = report.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "puzzles",
+            "exact_accuracy",
+            "cell_accuracy",
+            "mean_steps",
+            "seconds",
+            "puzzles_per_second"
+        ]
+    );
+    assert_eq!(
+        (&report["puzzles"], &report["mean_steps"]),
+        (&30.into(), &16.0.into())
+    );
+    assert!((0.0..=1.0).contains(&report["cell_accuracy"].as_f64().expect("a number")));
+    let limited = eval(&["--limit", "7", "--supervision-steps", "2", "--halt", "q"]);
+    assert_eq!(limited["puzzles"], 7);
+    assert!(limited["mean_steps"].as_f64() <= Some(2.0));
+
+    // Their metadata holds the whole config, so they describe themselves.
+    let info = run(0, &["info", &weights, "--json"]).json();
+    assert_eq!(info["metadata"]["run"]["train"]["batch"], 10);
+    assert_eq!(info["metadata"]["trained_steps"], "9");
+}
+
+#[test]
+fn stopped_after_every_step_and_resumed_it_is_the_same_run() {
+    let place = Place::new();
+    place.train(0, "straight", &["--threads", "2"]);
+    let mut starts = 0;
+    loop {
+        // A time limit of nothing still does one step.
+        let resume: &[&str] = if starts == 0 { &[] } else { &["--resume"] };
+        let threads = if starts % 2 == 0 { "1" } else { "2" };
+        let said = place.train(
+            0,
+            "stopped",
+            &[&["--minutes", "0", "--threads", threads], resume].concat(),
+        );
+        starts += 1;
+        if !said.out.is_empty() {
+            break;
+        }
+        assert!(
+            said.err.contains(&format!("stopped at step {starts}")),
+            "{}",
+            said.err
+        );
+    }
+    assert_eq!(starts, 9);
+    for name in ["weights.safetensors", "best.safetensors"] {
+        let [straight, stopped] =
+            ["straight", "stopped"].map(|run| values(&place.path(run).join(name)));
+        assert!(straight == stopped, "{name}: other bits");
+    }
+    let validations = |run: &str| {
+        let lines = metrics(&place.path(run).join("metrics.jsonl"));
+        lines
+            .into_iter()
+            .filter(|line| line.get("validation").is_some())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(validations("straight"), validations("stopped"));
+    // A finished run has nothing left to do, and says where its answer is.
+    let said = place.train(0, "straight", &["--resume"]);
+    assert_eq!(said.out.trim(), place.text("straight/best.safetensors"));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_a_checkpoint() {
+    let place = Place::new();
+    let (config, out) = (place.text("small.toml"), place.text("run"));
+    let mut command = trm();
+    command.args(["train", &config, "--out", &out, "--steps", "1000000"]);
+    let mut child = command
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    while !place.path("run/weights.safetensors").exists() {
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "the run ended by itself"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let interrupt = ["-INT".to_owned(), child.id().to_string()];
+    assert!(
+        std::process::Command::new("kill")
+            .args(interrupt)
+            .status()
+            .expect("kill")
+            .success()
+    );
+    assert_eq!(child.wait().expect("the program ends").code(), Some(130));
+    let said = place.train(
+        0,
+        "run",
+        &["--steps", "1000000", "--resume", "--minutes", "0"],
+    );
+    assert!(said.err.contains("resuming"), "{}", said.err);
+}
+
+#[test]
+fn a_dry_run_shows_the_price_and_leaves_nothing() {
+    let place = Place::new();
+    let said = place.train(0, "run", &["--dry-run"]);
+    for expected in [
+        "parameters",
+        "memory",
+        "carry",
+        "GFLOP",
+        "samples/s",
+        "9 steps",
+    ] {
+        assert!(said.out.contains(expected), "{expected}: {}", said.out);
+    }
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn other_weights_can_be_the_start() {
+    let place = Place::new();
+    place.train(0, "first", &[]);
+    let first = place.text("first/best.safetensors");
+    place.train(0, "second", &["--init-from", &first, "--steps", "1"]);
+    assert_ne!(
+        values(&place.path("second/weights.safetensors")),
+        values(&place.path("first/best.safetensors"))
+    );
+    let wider = CONFIG.replace("width = 16", "width = 24");
+    std::fs::write(place.path("wider.toml"), wider).expect("a file");
+    let said = run(
+        2,
+        &[
+            "train",
+            &place.text("wider.toml"),
+            "--out",
+            &place.text("x"),
+            "--init-from",
+            &first,
+        ],
+    );
+    assert!(
+        said.err.contains("best.safetensors") && said.err.contains("other sizes"),
+        "{}",
+        said.err
+    );
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn nothing_of_an_older_run_is_lost() {
+    let place = Place::new();
+    place.train(0, "run", &[]);
+    let files = || {
+        let names = [
+            "config.toml",
+            "metrics.jsonl",
+            "checkpoint.safetensors",
+            "weights.safetensors",
+            "best.safetensors",
+        ];
+        names.map(|name| std::fs::read(place.path("run").join(name)).expect(name))
+    };
+    let before = files();
+    let data = place.text("puzzles.csv");
+    run(
+        0,
+        &[
+            "data", "sudoku", "generate", "--side", "4", "--count", "60", "--out", &data, "--seed",
+            "5",
+        ],
+    );
+    for (more, expected) in [
+        (&[][..], "holds a run already"),
+        (&["--resume", "--steps", "10"], "another config"),
+        (&["--resume", "--seed", "1"], "another config"),
+        (&["--resume", "--data", &data], "other puzzles"),
+        (&["--resume", "--data", "absent.csv"], "absent.csv"),
+    ] {
+        let said = place.train(2, "run", more);
+        assert!(said.err.contains(expected), "{more:?}: {}", said.err);
+        assert!(files() == before, "{more:?} changed a file");
+    }
+    let said = place.train(2, "empty", &["--resume"]);
+    assert!(said.err.contains("checkpoint.safetensors"), "{}", said.err);
+    // A checkpoint that was cut short is refused, and stays for whoever can mend it.
+    let checkpoint = place.path("run/checkpoint.safetensors");
+    std::fs::write(&checkpoint, &before[2][..before[2].len() / 2]).expect("a file");
+    let said = place.train(2, "run", &["--resume"]);
+    assert!(
+        said.err.contains("not a whole safetensors file"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn the_instruction_set_can_be_forced() {
+    let place = Place::new();
+    let (config, out) = (place.text("small.toml"), place.text("run"));
+    let args = ["train", &config, "--out", &out, "--steps", "1"];
+    let portable = said(0, trm().env("TRM_ISA", "portable").args(args));
+    assert!(portable.err.contains("portable"), "{}", portable.err);
+}
