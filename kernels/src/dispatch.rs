@@ -7,7 +7,7 @@
 use crate::matmul::{self, Lhs, Rhs, Write, packed_len};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
-use crate::{elementwise, rms_norm, rope, softmax, swiglu};
+use crate::{elementwise, peak, rms_norm, rope, softmax, swiglu};
 use std::sync::OnceLock;
 
 /// Declares the kernels once: the struct of function pointers, its methods, and the table of any ISA.
@@ -107,6 +107,9 @@ kernels! { $;
     fn scale(y: &mut [f32], factor: f32) = elementwise::scale;
     /// dots[i] = sum_j a[i,j] b[i,j].
     fn row_dots(dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) = elementwise::row_dots;
+
+    /// Keeps the multipliers busy for `rounds` rounds and writes a register to `out`: see [`crate::peak`].
+    fn multiply_add_chains(out: &mut [f32], rounds: usize) = peak::multiply_add_chains;
 }
 
 /// The tables that this CPU can run, widest first; the portable one is always the last.

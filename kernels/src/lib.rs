@@ -35,6 +35,7 @@ pub mod dispatch;
 pub mod elementwise;
 mod lanes;
 pub mod matmul;
+pub mod peak;
 pub mod reference;
 pub mod rms_norm;
 pub mod rope;

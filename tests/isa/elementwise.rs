@@ -59,3 +59,13 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
     assert!(panics(&mut || k.add_acc(&mut y, &short)));
     assert!(!panics(&mut || k.add(&mut y, &long, &long)));
 }
+
+/// The chains of the measured peak are real: each tends to 1 from 1.5.
+pub fn chains_of_multiply_adds(k: &Kernels) {
+    for (rounds, chain) in [(0, 1.5), (1, 1.0 + 0.5 * 0.999), (20_000, 1.0)] {
+        let mut out = vec![f32::NAN; k.lanes()];
+        k.multiply_add_chains(&mut out, rounds);
+        let expected = vec![trm_kernels::peak::CHAINS as f64 * chain; k.lanes()];
+        assert_close("sum of the chains", &out, &expected, |_| 1e-3);
+    }
+}

@@ -26,6 +26,7 @@ macro_rules! suite {
             suite! { @tests $isa:
                 elementwise::add_and_scale
                 elementwise::row_dots
+                elementwise::chains_of_multiply_adds
                 elementwise::shapes_that_disagree_panic
                 matmul::every_form_at_the_edges_of_tiles
                 matmul::every_form_across_blocks

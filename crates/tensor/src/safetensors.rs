@@ -13,7 +13,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorI
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 #[cfg(target_endian = "big")]
@@ -280,33 +280,29 @@ pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
             (name, Entry { shape, data })
         })
         .collect();
-    replace(path, |temporary| {
-        let metadata: HashMap<_, _> = metadata.into_iter().collect();
-        safetensors::serialize_to_file(entries, Some(metadata), temporary).map_err(|error| {
-            match error {
-                SafeTensorError::IoError(error) => error,
-                other => io::Error::other(other),
-            }
-        })
-    })
-    .map_err(|error| FileError::Write {
+    let metadata: HashMap<_, _> = metadata.into_iter().collect();
+    // Not `serialize_to_file`: it renames without waiting for the disk, and hides the file from others.
+    let written = safetensors::serialize(entries, Some(metadata))
+        .map_err(io::Error::other)
+        .and_then(|bytes| replace(path, &bytes));
+    written.map_err(|error| FileError::Write {
         path: path.into(),
         error,
     })
 }
 
-/// Lets `fill` write a new file beside `path`, and renames it to `path` once it is on the disk.
-fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+/// Writes `bytes` to a new file beside `path`, and renames it to `path` once it is on the disk.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let new = tempfile::Builder::new()
+    let mut new = tempfile::Builder::new()
         .prefix(".trm-")
         .suffix(".tmp")
         .make_in(folder, |path| File::create_new(path))?;
-    fill(new.path())?;
+    new.write_all(bytes)?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
     // The new name, too, is data. Windows cannot open a folder, and does not need to.

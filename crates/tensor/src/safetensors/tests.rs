@@ -88,6 +88,28 @@ fn an_old_file_is_replaced_whole_and_its_map_stays_valid() {
     );
 }
 
+/// A file that only its writer may read is of no use to anybody else.
+#[test]
+#[cfg(unix)]
+fn a_new_file_has_the_usual_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| {
+        std::fs::metadata(path)
+            .expect("a file")
+            .permissions()
+            .mode()
+    };
+    let (folder, usual) = file_of(b"any file");
+    let path = folder.path().join("new");
+    write(
+        &path,
+        [("a", Shape::from([1]), Data::U8(&[7]))],
+        BTreeMap::new(),
+    )
+    .expect("a file");
+    assert_eq!(mode(&path), mode(&usual));
+}
+
 #[test]
 fn a_failed_write_leaves_the_old_file_and_nothing_else() {
     let folder = tempdir().expect("a folder");

@@ -1,0 +1,31 @@
+//! The roof: how many multiply-adds this CPU does when nothing else is in the way.
+//!
+//! Independent chains of `acc ← acc · a + b` in registers, without a load or a store. Benches print its
+//! rate beside the matrix product's, so that a reader sees what part of the machine is in use.
+
+use crate::simd::Isa;
+
+/// Independent chains: enough to hide four cycles of latency on two ports, few enough for 16 registers.
+pub const CHAINS: usize = 12;
+
+/// Floating-point operations of one call of [`crate::Kernels::multiply_add_chains`].
+pub fn flops(lanes: usize, rounds: usize) -> usize {
+    2 * CHAINS * lanes * rounds
+}
+
+/// Overwrites `out` (one register or more) with the sum of all chains after `rounds` rounds.
+#[inline(always)]
+pub(crate) fn multiply_add_chains<I: Isa>(isa: I, out: &mut [f32], rounds: usize) {
+    // The chains tend to b / (1 - a), so nothing overflows or becomes subnormal.
+    let (a, b) = (isa.splat(0.999), isa.splat(0.001));
+    let mut chains = [isa.splat(1.5); CHAINS];
+    for _ in 0..rounds {
+        for chain in &mut chains {
+            *chain = isa.mul_add(*chain, a, b);
+        }
+    }
+    let sum = chains
+        .into_iter()
+        .fold(isa.splat(0.0), |sum, chain| isa.add(sum, chain));
+    isa.store(out, sum);
+}
