@@ -1,7 +1,9 @@
 //! Kernels at the model's own shapes, on every instruction set of this CPU, one thread.
 //!
-//!     cargo bench --bench kernels                     everything
-//!     cargo bench --bench kernels -- matmul/97        one shape
+//! ```text
+//! cargo bench --bench kernels                     everything
+//! cargo bench --bench kernels -- matmul/97        one shape
+//! ```
 //!
 //! Ids are op/shape/isa. `matmul` also has the two rows that frame it: the naive triple loop, and the peak,
 //! which is the same number of multiply-adds without touching memory. Each result is checked against the

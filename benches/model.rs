@@ -1,6 +1,8 @@
 //! Whole steps: training and solving, in puzzles a second, on all cores of this machine.
 //!
-//!     cargo bench --bench model
+//! ```text
+//! cargo bench --bench model
+//! ```
 //!
 //! Ids are train/NETWORK/isa and solve/NETWORK/isa; an element is one puzzle for one supervision step.
 

@@ -1,11 +1,15 @@
 //! Bidirectional softmax attention of one puzzle, head by head, in blocks of query rows.
 //!
-//!   s = q kᵀ / sqrt(E)     p = softmax(s)     o = p v        q, k, v, o: (S, E)   for each head
+//! ```text
+//! s = q kᵀ / sqrt(E)     p = softmax(s)     o = p v        q, k, v, o: (S, E)   for each head
+//! ```
 //!
 //! `qkv` is (S, 3·H·E): all q heads, then all k heads, then all v heads; `o` is (S, H·E). Nothing is
-//! masked (TRM_SPEC 2). Backward, with delta[i] = sum_e d_o[i,e] o[i,e]  (Dao et al. 2022):
+//! masked (TRM_SPEC 2). Backward, with `delta[i] = sum_e d_o[i,e] o[i,e]` (Dao et al. 2022):
 //!
-//!   d_v = pᵀ d_o     d_p = d_o vᵀ     d_s = p (d_p - delta) / sqrt(E)     d_q = d_s k     d_k = d_sᵀ q
+//! ```text
+//! d_v = pᵀ d_o     d_p = d_o vᵀ     d_s = p (d_p - delta) / sqrt(E)     d_q = d_s k     d_k = d_sᵀ q
+//! ```
 //!
 //! Saved: o and one log-sum-exp a row and head; p is rebuilt from them. Only `BLOCK` rows of scores
 //! exist at a time, so memory grows with S, not with S². The products are [`crate::matmul`] on strided

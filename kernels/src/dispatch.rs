@@ -105,7 +105,7 @@ kernels! { $;
     fn add_acc(y: &mut [f32], a: &[f32]) = elementwise::add_acc;
     /// y *= factor.
     fn scale(y: &mut [f32], factor: f32) = elementwise::scale;
-    /// dots[i] = sum_j a[i,j] b[i,j].
+    /// `dots[i] = sum_j a[i,j] b[i,j]`.
     fn row_dots(dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) = elementwise::row_dots;
 
     /// Keeps the multipliers busy for `rounds` rounds and writes a register to `out`: see [`crate::peak`].

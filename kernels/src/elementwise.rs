@@ -4,26 +4,26 @@ use crate::lanes::for_lanes;
 use crate::simd::Isa;
 use crate::view::MatRef;
 
-/// y[i] = a[i] + b[i]. Panics when `a` or `b` is shorter than `y`.
+/// `y[i] = a[i] + b[i]`. Panics when `a` or `b` is shorter than `y`.
 #[inline(always)]
 pub(crate) fn add<I: Isa>(isa: I, y: &mut [f32], a: &[f32], b: &[f32]) {
     for_lanes!(isa; y <- a, b; [isa.add(a, b)]);
 }
 
-/// y[i] += a[i]. Panics when `a` is shorter than `y`.
+/// `y[i] += a[i]`. Panics when `a` is shorter than `y`.
 #[inline(always)]
 pub(crate) fn add_acc<I: Isa>(isa: I, y: &mut [f32], a: &[f32]) {
     for_lanes!(isa; y <- y, a; [isa.add(y, a)]);
 }
 
-/// y[i] *= factor.
+/// `y[i] *= factor`.
 #[inline(always)]
 pub(crate) fn scale<I: Isa>(isa: I, y: &mut [f32], factor: f32) {
     let factor = isa.splat(factor);
     for_lanes!(isa; y <- y; [isa.mul(y, factor)]);
 }
 
-/// dots[i] = sum_j a[i,j] * b[i,j]; overwrites `dots`. a, b: (N, M)   dots: (N)
+/// `dots[i] = sum_j a[i,j] * b[i,j]`; overwrites `dots`. a, b: (N, M)   dots: (N)
 #[inline(always)]
 pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) {
     assert!(
@@ -35,7 +35,7 @@ pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRe
     }
 }
 
-/// sum_j a[j] * b[j], in `LANES` chains.
+/// `sum_j a[j] * b[j]`, in `LANES` chains.
 #[inline(always)]
 pub(crate) fn dot<I: Isa>(isa: I, a: &[f32], b: &[f32]) -> f32 {
     let (len, mut at) = (a.len(), 0);

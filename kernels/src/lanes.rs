@@ -2,7 +2,7 @@
 
 /// Computes `$body` for every register of the sources and stores it to the destinations.
 ///
-/// `for_lanes!(isa; y <- a, b; [isa.add(a, b)])` writes y[i] = a[i] + b[i]. In the body each source name
+/// `for_lanes!(isa; y <- a, b; [isa.add(a, b)])` writes `y[i] = a[i] + b[i]`. In the body each source name
 /// is a register; the body is an array with one register for each destination. A destination that is
 /// also read stands on both sides. All slices have the length of the first destination; tails read as 0.
 macro_rules! for_lanes {

@@ -12,7 +12,7 @@ pub fn transpose(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {
         .collect()
 }
 
-/// C\[i,j\] = sum_p A\[i,p\] B\[p,j\].   a: (m, k)   b: (k, n)   result: (m, n)
+/// `C[i,j] = sum_p A[i,p] B[p,j]`.   a: (m, k)   b: (k, n)   result: (m, n)
 pub fn matmul(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
     assert!(
         a.len() == m * k && b.len() == k * n,
@@ -40,7 +40,7 @@ pub fn matmul_bound(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f
         .collect()
 }
 
-/// y\[i,j\] = x\[i,j\] r\[i\], r\[i\] = (mean_j x\[i,j\]² + eps)^(-1/2).   x, y: (rows, cols)   r: (rows)
+/// `y[i,j] = x[i,j] r[i]`, `r[i] = (mean_j x[i,j]² + eps)^(-1/2)`.   x, y: (rows, cols)   r: (rows)
 pub fn rms_norm_rows(x: &[f64], rows: usize, cols: usize, eps: f64) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(x.len(), rows * cols, "x is {rows} x {cols}");
     let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
@@ -75,7 +75,7 @@ pub fn swiglu(gate: &[f64], up: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// p\[i,j\] = exp(scale s\[i,j\] - lse\[i\]), lse\[i\] = log sum_j exp(scale s\[i,j\]); returns p and lse.
+/// `p[i,j] = exp(scale s[i,j] - lse[i])`, `lse[i] = log sum_j exp(scale s[i,j])`; returns p and lse.
 pub fn softmax_rows(s: &[f64], rows: usize, cols: usize, scale: f64) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(s.len(), rows * cols, "s is {rows} x {cols}");
     let lse: Vec<_> = (0..rows)
@@ -162,7 +162,7 @@ pub fn attention(qkv: &[f64], positions: usize, heads: usize, width: usize) -> V
     o
 }
 
-/// d f / d x\[i\] for every i by central differences: (f(x + h e_i) - f(x - h e_i)) / 2h.
+/// `d f / d x[i]` for every i by central differences: (f(x + h e_i) - f(x - h e_i)) / 2h.
 pub fn numeric_gradient(f: impl Fn(&[f64]) -> f64, x: &[f64], h: f64) -> Vec<f64> {
     let mut x = x.to_vec();
     (0..x.len())
@@ -178,7 +178,7 @@ pub fn numeric_gradient(f: impl Fn(&[f64]) -> f64, x: &[f64], h: f64) -> Vec<f64
         .collect()
 }
 
-/// Panics, naming the worst element, unless |got\[i\] - expected\[i\]| <= bound(i) for every i.
+/// Panics, naming the worst element, unless `|got[i] - expected[i]| <= bound(i)` for every i.
 /// A bound or a value that is not a number is a failure.
 #[track_caller]
 pub fn assert_close(what: &str, got: &[f32], expected: &[f64], bound: impl Fn(usize) -> f64) {

@@ -2,10 +2,17 @@
 //!
 //! Over channels ([`forward`]), for x = f + h with f the output of a sub-layer and h its input:
 //!
-//!   r[i]   = (mean_j x[i,j]^2 + eps)^(-1/2)        f, h, y: (N, D)   r: (N)
-//!   y[i,j] = x[i,j] * r[i]
+//! ```text
+//! r[i]   = (mean_j x[i,j]^2 + eps)^(-1/2)        f, h, y: (N, D)   r: (N)
+//! y[i,j] = x[i,j] * r[i]
+//! ```
 //!
-//! Backward, with g = d_y:   d_x[i,j] = r[i] * (g[i,j] - y[i,j] * mean_k(g[i,k] * y[i,k])),
+//! Backward, with g = d_y:
+//!
+//! ```text
+//! d_x[i,j] = r[i] * (g[i,j] - y[i,j] * mean_k(g[i,k] * y[i,k]))
+//! ```
+//!
 //! and d_f = d_h = d_x, since the addition passes its gradient to both.
 //!
 //! [`forward_columns`] is the same along the other axis: one r for each channel, the mean over the
@@ -104,20 +111,20 @@ pub(crate) fn backward_columns<I: Isa>(
     }
 }
 
-/// sum[j] += a[j] * b[j]
+/// `sum[j] += a[j] * b[j]`
 #[inline(always)]
 fn product_acc<I: Isa>(isa: I, sum: &mut [f32], a: &[f32], b: &[f32]) {
     for_lanes!(isa; sum <- sum, a, b; [isa.mul_add(a, b, sum)]);
 }
 
-/// d[j] = r * (d[j] - y[j] * mean)
+/// `d[j] = r * (d[j] - y[j] * mean)`
 #[inline(always)]
 fn scaled_difference<I: Isa>(isa: I, d: &mut [f32], y: &[f32], r: f32, mean: f32) {
     let (r, mean) = (isa.splat(r), isa.splat(mean));
     for_lanes!(isa; d <- d, y; [isa.mul(r, isa.neg_mul_add(y, mean, d))]);
 }
 
-/// d[j] = r[j] * (d[j] - y[j] * mean[j])
+/// `d[j] = r[j] * (d[j] - y[j] * mean[j])`
 #[inline(always)]
 fn scaled_difference_columns<I: Isa>(isa: I, d: &mut [f32], y: &[f32], r: &[f32], mean: &[f32]) {
     for_lanes!(isa; d <- d, y, r, mean; [isa.mul(r, isa.neg_mul_add(y, mean, d))]);

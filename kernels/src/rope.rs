@@ -2,8 +2,10 @@
 //!
 //! A head vector x = (x1, x2) of width E at position p is turned in E/2 planes:
 //!
-//!   x1'[e] = x1[e] cos[p,e] - x2[e] sin[p,e]        cos, sin: (S, E/2)
-//!   x2'[e] = x2[e] cos[p,e] + x1[e] sin[p,e]        angle[p,e] = p * theta^(-2e/E)
+//! ```text
+//! x1'[e] = x1[e] cos[p,e] - x2[e] sin[p,e]        cos, sin: (S, E/2)
+//! x2'[e] = x2[e] cos[p,e] + x1[e] sin[p,e]        angle[p,e] = p * theta^(-2e/E)
+//! ```
 //!
 //! Backward is the turn the other way: the same with -sin. Nothing is saved.
 

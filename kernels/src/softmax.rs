@@ -1,9 +1,14 @@
 //! Softmax over the rows of a score matrix, as attention needs it.
 //!
-//!   p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
+//! ```text
+//! p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
+//! ```
 //!
-//! c is the scale 1/sqrt(E) of attention. Backward, with delta[i] = sum_j d_p[i,j] p[i,j]:
-//!   d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])
+//! c is the scale 1/sqrt(E) of attention. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
+//!
+//! ```text
+//! d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])
+//! ```
 //!
 //! Saved: lse alone, one float a row. [`recompute`] rebuilds p from s in the backward pass.
 

@@ -1,13 +1,18 @@
 //! The gate of SwiGLU (Shazeer 2020), between its two matrix products.
 //!
-//!   a[i,f] = silu(g[i,f]) * up[i,f]        silu(g) = g * sigmoid(g)
+//! ```text
+//! a[i,f] = silu(g[i,f]) * up[i,f]        silu(g) = g * sigmoid(g)
+//! ```
 //!
-//! `u` holds gate and up side by side: g[i,f] = u[i,f], up[i,f] = u[i,F+f].   u: (N, 2F)   a: (N, F)
+//! `u` holds gate and up side by side: `g[i,f] = u[i,f]`, `up[i,f] = u[i,F+f]`.   u: (N, 2F)   a: (N, F)
 //! The token mixer has them one below the other, (2F, D); that is one row of 2FD, with F·D in a half.
 //!
 //! Backward, with s = sigmoid(g):
-//!   d_up[i,f] = d_a[i,f] * g s
-//!   d_g[i,f]  = d_a[i,f] * up[i,f] * s (1 + g (1 - s))
+//!
+//! ```text
+//! d_up[i,f] = d_a[i,f] * g s
+//! d_g[i,f]  = d_a[i,f] * up[i,f] * s (1 + g (1 - s))
+//! ```
 //!
 //! Saved: u. The backward pass also gives a again, for the gradient of the weight that read it: one
 //! multiplication more, one saved activation less.

@@ -1,6 +1,6 @@
 //! Every gradient against finite differences of the same formula in f64.
 //!
-//! For y = op(x) and a random upstream gradient g, the loss is L(x) = sum_o g[o] y[o]. Its gradient as the
+//! For y = op(x) and a random upstream gradient g, the loss is L(x) = `sum_o g[o] y[o]`. Its gradient as the
 //! f32 `backward` gives it is compared, element by element, with central differences of the f64 forward
 //! pass in [`trm_kernels::reference`], for every differentiable input and parameter of every op.
 //!
@@ -191,9 +191,11 @@ fn cases_of(
     parameters.iter().enumerate().map(case).collect()
 }
 
-/// d/dx[i] sum_o g[o] y[o] for every i, by central differences D over h, 2h and 4h:
+/// `d/dx[i] sum_o g[o] y[o]` for every i, by central differences D over h, 2h and 4h:
 ///
-///   (4 D(h) - D(2h)) / 3 = gradient + O(h^4)
+/// ```text
+/// (4 D(h) - D(2h)) / 3 = gradient + O(h^4)
+/// ```
 ///
 /// The error is estimated by what doubling h changes, which is about 15 times the error that is left, and
 /// the rounding of f64, which dividing by h magnifies.

@@ -9,7 +9,9 @@ const ERF_SQRT_2: f64 = 0.954_499_736_103_641_6;
 /// Overwrites `out` with draws of a normal distribution cut at two standard deviations and widened so
 /// that what is left has standard deviation `std`:
 ///
-///   x = c z, z normal given |z| <= 2, c = std / sqrt(1 - 4 phi(2) / erf(sqrt 2))
+/// ```text
+/// x = c z, z normal given |z| <= 2, c = std / sqrt(1 - 4 phi(2) / erf(sqrt 2))
+/// ```
 ///
 /// phi is the normal density. `std` = 0 gives zeros.
 pub fn truncated_normal(out: &mut [f32], std: f64, rng: &mut impl Rng) {

@@ -1,9 +1,13 @@
 //! One block, and the level that chains the blocks (TRM_SPEC 3.3).
 //!
-//!   y1 = norm(h + mixer(h))        over positions for the MLP, over channels for attention
-//!   y2 = norm(y1 + swiglu(y1))     over channels
+//! ```text
+//! y1 = norm(h + mixer(h))        over positions for the MLP, over channels for attention
+//! y2 = norm(y1 + swiglu(y1))     over channels
+//! ```
 //!
-//!   level(h) = block_last(… block_0(h))        h, y1, y2: (N, D), N = puzzles · S
+//! ```text
+//! level(h) = block_last(… block_0(h))        h, y1, y2: (N, D), N = puzzles · S
+//! ```
 
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};

@@ -1,7 +1,9 @@
 //! When a puzzle leaves the batch in training (TRM_SPEC 4).
 //!
-//!   last   = steps >= K
-//!   halted = last, or (q_halt > 0 and steps >= m)
+//! ```text
+//! last   = steps >= K
+//! halted = last, or (q_halt > 0 and steps >= m)
+//! ```
 //!
 //! With probability p the floor m is drawn from {2..K}, at every step anew; otherwise it is 0. It keeps
 //! the network from learning only the depths at which it already believes itself right.

@@ -1,7 +1,9 @@
 //! The two heads on the final z_H (TRM_SPEC 3.5).
 //!
-//!   logits[i,v] = sum_c z_H[prefix_len + i, c] W_lm[v,c]      each cell
-//!   q[a]        = sum_c z_H[0, c] W_q[a,c] + b[a]             halt, continue
+//! ```text
+//! logits[i,v] = sum_c z_H[prefix_len + i, c] W_lm[v,c]      each cell
+//! q[a]        = sum_c z_H[0, c] W_q[a,c] + b[a]             halt, continue
+//! ```
 
 use crate::block::Pass;
 use crate::workspace::Workspace;

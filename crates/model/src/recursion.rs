@@ -1,7 +1,9 @@
 //! One supervision step of the recursion (TRM_SPEC 3.4; paper, section 4 and figure 3).
 //!
-//!   H_cycles times:   L_cycles times:   z_L ← level(z_L + (z_H + x))
-//!                     z_H ← level(z_H + z_L)
+//! ```text
+//! H_cycles times:   L_cycles times:   z_L ← level(z_L + (z_H + x))
+//!                   z_H ← level(z_H + z_L)
+//! ```
 //!
 //! Only the last cycle has gradients: its levels keep their activations, the others overwrite theirs.
 //! The gradient enters at z_H, goes down through all levels of that cycle, and leaves at x; the states

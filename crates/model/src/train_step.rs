@@ -178,7 +178,9 @@ fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut
 
 /// Losses of every puzzle and their gradients (`ws.d_logits`, `ws.d_q`), and who halts.
 ///
-///   total = sum_rows (lm_loss + w_halt BCE(q_halt, all cells right)), divided by B for the gradient.
+/// ```text
+/// total = sum_rows (lm_loss + w_halt BCE(q_halt, all cells right)), divided by B for the gradient.
+/// ```
 fn losses(
     ctx: StepContext<'_>,
     ws: &mut Workspace<'_>,

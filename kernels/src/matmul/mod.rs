@@ -1,6 +1,8 @@
 //! The matrix product: C = A·B or C += A·B, each operand plain, transposed, or packed beforehand.
 //!
-//!   C[i,j] (+)= sum_p A[i,p] * B[p,j]        C: m x n   A: m x k   B: k x n
+//! ```text
+//! C[i,j] (+)= sum_p A[i,p] * B[p,j]        C: m x n   A: m x k   B: k x n
+//! ```
 //!
 //! Five loops around a register tile (Goto and van de Geijn 2008; BLIS):
 //!
@@ -15,7 +17,7 @@
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]); an activation is packed block by block into `scratch`.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
-//! depends on k alone, never on m, n or threads. |error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|.
+//! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
 
 pub mod pack;
 pub mod tile;

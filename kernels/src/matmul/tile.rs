@@ -9,7 +9,9 @@ const MAX_TILE: usize = 512;
 
 /// Adds the products of one panel of A (k x MR) and one of B (k x NR) into `c`, or replaces it.
 ///
-///   C[i,j] (+)= sum_p a[p * MR + i] * b[p * NR + j]        NR = NV * LANES
+/// ```text
+/// C[i,j] (+)= sum_p a[p * MR + i] * b[p * NR + j]        NR = NV * LANES
+/// ```
 ///
 /// `c` has at most MR rows and NR columns; the tile always computes all of them, and a smaller `c`
 /// receives its part through a buffer on the stack.

@@ -138,7 +138,7 @@ impl Div for Bounded {
     }
 }
 
-/// start + sum_p a[p] b[p]: error at most 2 k [`U`] (|start| + sum_p |a[p] b[p]|), k the number of terms,
+/// `start + sum_p a[p] b[p]`: error at most `2 k U (|start| + sum_p |a[p] b[p]|)`, k the number of terms,
 /// which is what [`trm_kernels::matmul`] promises.
 pub fn dot(start: Bounded, terms: impl Iterator<Item = (Bounded, Bounded)>) -> Bounded {
     let (mut sum, mut size, mut k) = (start, start.size(), 1.0);

@@ -1,6 +1,8 @@
 //! Self-attention with its projections: y = attention(rope(x·W_qkvᵀ))·W_oᵀ, puzzle by puzzle.
 //!
-//!   qkv: (N, 3·H·E), q and k turned by position where there are tables   o: (N, H·E)   y: (N, D)
+//! ```text
+//! qkv: (N, 3·H·E), q and k turned by position where there are tables   o: (N, H·E)   y: (N, D)
+//! ```
 //!
 //! Saved: qkv after the turn, o, and the log-sum-exps; x is the caller's. See [`trm_kernels::attention`].
 

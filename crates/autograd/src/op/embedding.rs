@@ -1,7 +1,9 @@
 //! The input embedding x of one puzzle (TRM_SPEC 3.2).
 //!
-//!   x[p,:]              = sqrt(D) c (prefix[p,:]       + pos[p,:])              p < prefix_len
-//!   x[prefix_len + i,:] = sqrt(D) c (token[input_i,:]  + pos[prefix_len + i,:])  i < cells
+//! ```text
+//! x[p,:]              = sqrt(D) c (prefix[p,:]       + pos[p,:])              p < prefix_len
+//! x[prefix_len + i,:] = sqrt(D) c (token[input_i,:]  + pos[prefix_len + i,:])  i < cells
+//! ```
 //!
 //! `prefix` is the puzzle's embedding (P values, zeros behind them up to prefix_len·D). With learned
 //! positions c = 1/sqrt(2); without, pos is absent and c = 1. Nothing is saved but the tokens.

@@ -1,12 +1,16 @@
 //! A matrix product with a weight, over channels or over positions.
 //!
-//!   Channels:    y[i,o] = sum_c x[i,c] W[o,c]      x: (N, in)   y: (N, out)
-//!   Positions:   y[o,c] = sum_i W[o,i] x[i,c]      x: (in, D)   y: (out, D), one puzzle
+//! ```text
+//! Channels:    y[i,o] = sum_c x[i,c] W[o,c]      x: (N, in)   y: (N, out)
+//! Positions:   y[o,c] = sum_i W[o,i] x[i,c]      x: (in, D)   y: (out, D), one puzzle
+//! ```
 //!
 //! Saved: x, by the caller. Backward:
 //!
-//!   Channels:    d_x = d_y·W        d_W += d_yᵀ·x
-//!   Positions:   d_x = Wᵀ·d_y       d_W += d_y·xᵀ
+//! ```text
+//! Channels:    d_x = d_y·W        d_W += d_yᵀ·x
+//! Positions:   d_x = Wᵀ·d_y       d_W += d_y·xᵀ
+//! ```
 
 use crate::params::{Axis, Linear, Weights};
 use trm_kernels::{Lhs, MatMut, MatRef, Packed, Rhs, Write};

@@ -2,9 +2,11 @@
 //!
 //! Stable-max (Prieto et al. 2025, arXiv 2501.04697) is softmax with a tamer function in place of exp:
 //!
-//!   s(x) = x + 1 for x >= 0, 1 / (1 - x) below        p\[k\] = s(x\[k\]) / sum_j s(x\[j\])
-//!   loss = -ln p\[label\]
-//!   d_x\[k\] = s'(x\[k\]) (1 / sum_j s(x\[j\]) - \[k = label\] / s(x\[k\]))
+//! ```text
+//! s(x) = x + 1 for x >= 0, 1 / (1 - x) below        p[k] = s(x[k]) / sum_j s(x[j])
+//! loss = -ln p[label]
+//! d_x[k] = s'(x[k]) (1 / sum_j s(x[j]) - [k = label] / s(x[k]))
+//! ```
 //!
 //! It grows as x does, not as e^x, so logits that are already right stop growing when they need not grow.
 //!
@@ -87,7 +89,7 @@ pub fn token_cross_entropy(
     row
 }
 
-/// -ln p\[label\] of one cell; overwrites `d_x` with `scale` times its gradient.
+/// `-ln p[label]` of one cell; overwrites `d_x` with `scale` times its gradient.
 fn stablemax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
     let s = |x: f64| if x < 0.0 { 1.0 / (1.0 - x) } else { x + 1.0 };
     let s_prime = |x: f64| if x < 0.0 { s(x) * s(x) } else { 1.0 };
@@ -114,7 +116,9 @@ fn softmax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
 
 /// Binary cross-entropy of a logit and its derivative, which is sigmoid(x) - target:
 ///
-///   loss = max(x, 0) - x t + ln(1 + e^-|x|) = -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x))
+/// ```text
+/// loss = max(x, 0) - x t + ln(1 + e^-|x|) = -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x))
+/// ```
 pub fn bce_with_logits(x: f64, target: f64) -> (f64, f64) {
     let loss = x.max(0.0) - x * target + (-x.abs()).exp().ln_1p();
     (loss, 1.0 / (1.0 + (-x).exp()) - target)

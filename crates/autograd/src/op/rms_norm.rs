@@ -1,7 +1,9 @@
 //! Residual addition and normalisation of a micro-batch, over channels or over positions.
 //!
-//!   Channels:    y[i,:] = norm(f[i,:] + h[i,:])      r: (N)
-//!   Positions:   y[:,c] = norm(f[:,c] + h[:,c])      r: (puzzles, D), one puzzle at a time
+//! ```text
+//! Channels:    y[i,:] = norm(f[i,:] + h[i,:])      r: (N)
+//! Positions:   y[:,c] = norm(f[:,c] + h[:,c])      r: (puzzles, D), one puzzle at a time
+//! ```
 //!
 //! Saved: y (the next layer's input) and r. See [`trm_kernels::rms_norm`].
 

@@ -1,7 +1,9 @@
 //! The gated feed-forward layer (Shazeer 2020), over channels or, as the token mixer, over positions.
 //!
-//!   Channels:    u = x·W_guᵀ   a = silu(gate) ⊙ up   y = a·W_downᵀ      u: (N, 2F)   a: (N, F)
-//!   Positions:   u = W_gu·x    a = silu(gate) ⊙ up   y = W_down·a       u: (2F, D)   a: (F, D), each puzzle
+//! ```text
+//! Channels:    u = x·W_guᵀ   a = silu(gate) ⊙ up   y = a·W_downᵀ      u: (N, 2F)   a: (N, F)
+//! Positions:   u = W_gu·x    a = silu(gate) ⊙ up   y = W_down·a       u: (2F, D)   a: (F, D), each puzzle
+//! ```
 //!
 //! W_gu is (2F, width): its first F rows give the gate, the others "up". W_down is (width, F).
 //! Saved: u; x is the caller's. a is rebuilt in the backward pass.

@@ -1,6 +1,8 @@
 //! Exponential moving average of the weights: what is evaluated and shipped (TRM_SPEC 6).
 //!
-//!   shadow ← (1 - mu) p + mu shadow
+//! ```text
+//! shadow ← (1 - mu) p + mu shadow
+//! ```
 //!
 //! It starts as a copy of the first weights and is not corrected for that; at mu = 0.999 it remembers the
 //! last few thousand steps. The paper loses 7.5 points without it.

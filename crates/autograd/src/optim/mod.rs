@@ -3,10 +3,12 @@
 //! Both keep a moving mean m of the gradient and v of its square, and shrink the weights on their own
 //! (decoupled decay, Loshchilov and Hutter 2019). For step k = 1, 2, …, gradient g, rate lr:
 //!
-//!   p ← p (1 - lr wd)
-//!   m ← m + (1 - beta1) (g - m)        v ← v + (1 - beta2) (g² - v)
-//!   AdamW:       p ← p - lr / (1 - beta1^k) · m / (sqrt(v / (1 - beta2^k)) + eps)
-//!   AdamATan2:   p ← p - lr / (1 - beta1^k) · atan2(m, sqrt(v / (1 - beta2^k)))
+//! ```text
+//! p ← p (1 - lr wd)
+//! m ← m + (1 - beta1) (g - m)        v ← v + (1 - beta2) (g² - v)
+//! AdamW:       p ← p - lr / (1 - beta1^k) · m / (sqrt(v / (1 - beta2^k)) + eps)
+//! AdamATan2:   p ← p - lr / (1 - beta1^k) · atan2(m, sqrt(v / (1 - beta2^k)))
+//! ```
 //!
 //! AdamATan2 (Everett et al. 2024, arXiv 2407.05872) needs no eps: where m and v are both 0, atan2 is 0.
 //! The correction of m stands outside the arctangent, as in the package that the reference uses

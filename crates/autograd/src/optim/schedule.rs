@@ -1,7 +1,9 @@
 //! The learning rate over a run: a straight line up, then half a cosine down.
 //!
-//!   t < W:   base t / W                                              W steps of warm-up, t = 1, 2, …
-//!   after:   base (r + (1 - r) (1 + cos(pi q)) / 2)                  q = (t - W) / (total - W)
+//! ```text
+//! t < W:   base t / W                                              W steps of warm-up, t = 1, 2, …
+//! after:   base (r + (1 - r) (1 + cos(pi q)) / 2)                  q = (t - W) / (total - W)
+//! ```
 //!
 //! With r = 1 the rate stays at base after the warm-up, as in all published runs (TRM_SPEC 6).
 

@@ -1,6 +1,8 @@
 //! Sign-SGD for puzzle embeddings: only the rows of puzzles in the batch are touched (TRM_SPEC 6).
 //!
-//!   w ← w (1 - lr wd) - lr sign(g)        sign(0) = 0
+//! ```text
+//! w ← w (1 - lr wd) - lr sign(g)        sign(0) = 0
+//! ```
 //!
 //! There is one row for each of possibly a million puzzles, and each is seen rarely, so there is no
 //! memory of earlier gradients: only their sign counts.
