@@ -399,17 +399,14 @@ impl Run {
             score.cells,
             held_out.len(),
         ));
+        let is_best = score.exact > self.best;
+        self.best = self.best.max(score.exact);
         let mut metadata = self.metadata()?;
         metadata.insert("validation_exact_accuracy".into(), score.exact.to_string());
-        weights::save(
-            &self.out.join("weights.safetensors"),
-            net,
-            &params,
-            &metadata,
-        )?;
-        if score.exact > self.best {
-            self.best = score.exact;
-            weights::save(&self.out.join("best.safetensors"), net, &params, &metadata)?;
+        let save = |name| weights::save(&self.out.join(name), net, &params, &metadata);
+        save("weights.safetensors")?;
+        if is_best {
+            save("best.safetensors")?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use trm_kernels::Kernels;
 use trm_model::config::{Mixer, PositionEncoding};
+use trm_model::train_step::Metrics;
 use trm_model::{ModelConfig, Network, Parameters};
 use trm_tensor::safetensors::SafeTensorsFile;
 
@@ -264,5 +265,24 @@ impl Case {
         }
         net.pack(&mut params);
         (net, params)
+    }
+
+    /// The sums of step `step`, losses within `relative` of the reference's.
+    pub fn compare_metrics(&self, step: usize, m: &Metrics, relative: f64) {
+        let expected = &self.json["steps"][step - 1];
+        let want = &expected["metrics"];
+        for (name, got) in [
+            ("count", m.count),
+            ("exact_accuracy", m.exact_accuracy),
+            ("q_halt_accuracy", m.q_halt_accuracy),
+            ("steps", m.steps),
+        ] {
+            self.compare_absolute(name, got, &want[name], 0.0);
+        }
+        self.compare_absolute("accuracy", m.accuracy, &want["accuracy"], 1e-6);
+        let loss = m.lm_loss + 0.5 * m.q_halt_loss;
+        self.compare_scalar("lm_loss", m.lm_loss, &want["lm_loss"], relative);
+        self.compare_scalar("q_halt_loss", m.q_halt_loss, &want["q_halt_loss"], relative);
+        self.compare_scalar("loss", loss, &expected["loss"], relative);
     }
 }

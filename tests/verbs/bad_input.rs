@@ -1,12 +1,8 @@
 //! Bad input gets an error that says what is wrong, where, and what was expected; nothing is lost.
 
-use super::{run, trm};
+use super::{generate, ignorant, run, text, trm};
 use std::io::Write;
-use std::path::Path;
 use std::process::Stdio;
-use trm_kernels::Kernels;
-use trm_model::network::Network;
-use trm_model::{ModelConfig, weights};
 use trm_tensor::Shape;
 use trm_tensor::safetensors::{self, Data, SafeTensorsFile};
 
@@ -18,8 +14,9 @@ const GOOD: &str = "a,1.2..231..12.1..,1324423134122143,0\n";
 fn faulty_puzzle_files_are_refused_with_the_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("puzzles.csv");
-    let data = path.to_str().expect("a name in UTF-8");
-    let weights = small_weights(folder.path());
+    let data = text(&path);
+    let weights = ignorant(folder.path(), &[]);
+    let weights = text(&weights);
     for (row, expected) in [
         (
             "a,1.2..231..12.1.,1324423134122143,0",
@@ -61,11 +58,11 @@ fn faulty_puzzle_files_are_refused_with_the_place() {
     ] {
         std::fs::write(&path, format!("{HEADER}{GOOD}{row}\n")).expect("a file");
         let out = folder.path().join("run");
-        let out_name = out.to_str().expect("a name in UTF-8");
+        let out_name = text(&out);
         for args in [
-            &["eval", "--weights", &weights, "--data", data][..],
+            &["eval", "--weights", weights, "--data", data][..],
             &["train", "sudoku4", "--data", data, "--out", out_name],
-            &["solve", data, "--weights", &weights],
+            &["solve", data, "--weights", weights],
         ] {
             let said = run(2, args);
             for part in expected.iter().chain(&["puzzles.csv"]) {
@@ -83,11 +80,11 @@ fn faulty_puzzle_files_are_refused_with_the_place() {
     }
     for (text, expected) in [
         ("", "no puzzle"),
-        ("source,question\n", "columns"),
+        ("source,question\n", "no column \"answer\""),
         (HEADER, "no puzzle"),
     ] {
         std::fs::write(&path, text).expect("a file");
-        let said = run(2, &["eval", "--weights", &weights, "--data", data]);
+        let said = run(2, &["eval", "--weights", weights, "--data", data]);
         assert!(
             said.err.contains(expected) && said.err.contains("puzzles.csv"),
             "{text:?}: {}",
@@ -97,7 +94,7 @@ fn faulty_puzzle_files_are_refused_with_the_place() {
     // Not even text.
     std::fs::write(&path, [0xff, 0xfe, 0x00, 0x80]).expect("a file");
     assert!(
-        run(2, &["solve", data, "--weights", &weights])
+        run(2, &["solve", data, "--weights", weights])
             .err
             .contains("puzzles.csv")
     );
@@ -107,18 +104,14 @@ fn faulty_puzzle_files_are_refused_with_the_place() {
 fn puzzles_of_another_size_or_without_answers_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("puzzles.csv");
-    let data = path.to_str().expect("a name in UTF-8");
-    let weights = small_weights(folder.path());
-    run(
-        0,
-        &[
-            "data", "sudoku", "generate", "--side", "6", "--count", "3", "--out", data,
-        ],
-    );
-    let said = run(2, &["eval", "--weights", &weights, "--data", data]);
+    let data = text(&path);
+    let weights = ignorant(folder.path(), &[]);
+    let weights = text(&weights);
+    generate(&path, "--side 6 --count 3");
+    let said = run(2, &["eval", "--weights", weights, "--data", data]);
     assert!(said.err.contains("side 6"), "{}", said.err);
     std::fs::write(&path, "1.2..231..12.1..\n").expect("a file");
-    let said = run(2, &["eval", "--weights", &weights, "--data", data]);
+    let said = run(2, &["eval", "--weights", weights, "--data", data]);
     assert!(said.err.contains("puzzle 1 has no answer"), "{}", said.err);
 }
 
@@ -154,31 +147,12 @@ fn a_puzzle_on_the_command_line_is_checked_like_one_in_a_file() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Weights of a small network for 4x4.
-fn small_weights(folder: &Path) -> String {
-    let path = folder.join("small.safetensors");
-    let config = ModelConfig {
-        cells: 16,
-        vocab_size: 6,
-        width: 8,
-        inner: 4,
-        inner_positions: 4,
-        prefix_len: 0,
-        puzzle_emb_ndim: 0,
-        ..ModelConfig::default()
-    };
-    let net =
-        Network::new(config, Kernels::best().expect("an instruction set")).expect("a network");
-    weights::save(&path, &net, &net.init(1), &Default::default()).expect("a file");
-    path.to_str().expect("a name in UTF-8").to_owned()
-}
-
 #[test]
 fn truncated_and_foreign_weights_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let whole = std::fs::read(small_weights(folder.path())).expect("the file");
+    let whole = std::fs::read(ignorant(folder.path(), &[])).expect("the file");
     let path = folder.path().join("bad.safetensors");
-    let name = path.to_str().expect("a name in UTF-8");
+    let name = text(&path);
     let puzzle = "1.2..231..12.1..";
     for (what, bytes, expected) in [
         ("empty", &[][..], "not a whole safetensors file"),
@@ -216,9 +190,9 @@ fn truncated_and_foreign_weights_are_refused() {
 #[test]
 fn tensors_that_do_not_fit_the_config_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = SafeTensorsFile::open(Path::new(&small_weights(folder.path()))).expect("the file");
+    let file = SafeTensorsFile::open(&ignorant(folder.path(), &[])).expect("the file");
     let path = folder.path().join("bad.safetensors");
-    let name = path.to_str().expect("a name in UTF-8");
+    let name = text(&path);
     let names = file.names();
     let tensors: Vec<_> = names
         .iter()
@@ -278,11 +252,8 @@ fn tensors_that_do_not_fit_the_config_are_refused() {
 fn configs_that_cannot_work_are_refused_with_key_and_value() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bad.toml");
-    let (name, out) = (
-        path.to_str().expect("a name in UTF-8"),
-        folder.path().join("run"),
-    );
-    let out_name = out.to_str().expect("a name in UTF-8");
+    let (name, out) = (text(&path), folder.path().join("run"));
+    let out_name = text(&out);
     for (text, expected) in [
         ("[data]\nside = 4\nsyde = 3", &["syde"][..]),
         ("[data]\nside = 5", &["data.side = 5", "4, 6 or 9"]),

@@ -1,8 +1,7 @@
 //! `trm data sudoku`.
 
-use super::{run, trm};
+use super::{generate, run, text, trm};
 use std::collections::HashSet;
-use std::path::Path;
 use std::process::Stdio;
 use trm_data::split::fingerprint;
 use trm_data::{Puzzle, read_path, read_str};
@@ -11,10 +10,6 @@ const SUDOKU: [&str; 2] = ["data", "sudoku"];
 
 fn sudoku<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&SUDOKU[..], args].concat()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a name in UTF-8")
 }
 
 #[test]
@@ -56,20 +51,12 @@ fn a_larger_count_continues_a_smaller_one() {
 fn generated_files_pass_the_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("puzzles.csv");
-    for (side, difficulty) in [("4", "minimal"), ("6", "givens=14"), ("9", "easy")] {
-        let args = [
-            "generate",
-            "--side",
-            side,
-            "--difficulty",
-            difficulty,
-            "--count",
-            "60",
-            "--out",
-            text(&path),
-        ];
-        let said = run(0, &sudoku(&args));
-        assert_eq!(said.out, "", "the answer is the file");
+    for options in [
+        "--side 4 --difficulty minimal",
+        "--side 6 --difficulty givens=14",
+        "--side 9 --difficulty easy",
+    ] {
+        generate(&path, &format!("{options} --count 60"));
         let report = run(0, &sudoku(&["check", text(&path), "--json"])).json();
         assert_eq!(report["clean"], true);
         assert_eq!(report["rows"], 60);
@@ -85,57 +72,35 @@ fn generated_files_pass_the_check() {
 
 #[test]
 fn more_puzzles_than_exist_are_refused() {
-    let said = run(
-        2,
-        &sudoku(&[
-            "generate",
-            "--side",
-            "4",
-            "--difficulty",
-            "givens=16",
-            "--count",
-            "289",
-        ]),
-    );
-    assert!(
-        said.err.contains("only 288 different puzzles"),
-        "{}",
-        said.err
-    );
-    let said = run(
-        2,
-        &sudoku(&[
-            "generate",
-            "--side",
-            "4",
-            "--difficulty",
-            "givens=17",
-            "--count",
-            "1",
-        ]),
-    );
-    assert!(said.err.contains("givens=17"), "{}", said.err);
-    for bad in ["hard", "givens=", "givens=-1", "givens=x"] {
-        let said = run(
-            2,
-            &sudoku(&[
-                "generate",
-                "--side",
-                "4",
-                "--difficulty",
-                bad,
-                "--count",
-                "1",
-            ]),
-        );
-        assert!(
-            said.err.contains("expected easy, minimal, or givens=N"),
-            "{}",
-            said.err
-        );
+    for (options, expected) in [
+        (
+            "--side 4 --difficulty givens=16 --count 289",
+            "only 288 different puzzles",
+        ),
+        ("--side 4 --difficulty givens=17 --count 1", "givens=17"),
+        (
+            "--side 4 --difficulty hard --count 1",
+            "expected easy, minimal, or givens=N",
+        ),
+        (
+            "--side 4 --difficulty givens= --count 1",
+            "expected easy, minimal, or givens=N",
+        ),
+        (
+            "--side 4 --difficulty givens=-1 --count 1",
+            "expected easy, minimal, or givens=N",
+        ),
+        (
+            "--side 4 --difficulty givens=x --count 1",
+            "expected easy, minimal, or givens=N",
+        ),
+        ("--side 5 --count 1", "--side"),
+        ("--side 4 --count 0", "--count"),
+    ] {
+        let args: Vec<_> = ["generate"].into_iter().chain(options.split(' ')).collect();
+        let said = run(2, &sudoku(&args));
+        assert!(said.err.contains(expected), "{options}: {}", said.err);
     }
-    run(2, &sudoku(&["generate", "--side", "5", "--count", "1"]));
-    run(2, &sudoku(&["generate", "--side", "4", "--count", "0"]));
 }
 
 #[test]
@@ -189,18 +154,7 @@ fn a_split_shares_no_question_and_loses_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let [all, train, test] =
         ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
-    run(
-        0,
-        &sudoku(&[
-            "generate",
-            "--side",
-            "4",
-            "--count",
-            "300",
-            "--out",
-            text(&all),
-        ]),
-    );
+    generate(&all, "--side 4 --count 300");
     let split = |seed| {
         let files = ["--out-train", text(&train), "--out-test", text(&test)];
         let said = run(
@@ -234,18 +188,7 @@ fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let [all, train, test] =
         ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
-    run(
-        0,
-        &sudoku(&[
-            "generate",
-            "--side",
-            "4",
-            "--count",
-            "10",
-            "--out",
-            text(&all),
-        ]),
-    );
+    generate(&all, "--side 4 --count 10");
     let before = std::fs::read(&all).expect("the file");
     for (count, out_train, out_test, expected) in [
         ("10", &train, &test, "holds 10 puzzles"),

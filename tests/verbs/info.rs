@@ -1,10 +1,8 @@
 //! `trm info`.
 
-use super::{run, said, trm};
-use std::collections::BTreeMap;
+use super::{ignorant, run, said, text, trm};
 use trm_kernels::Kernels;
-use trm_model::network::Network;
-use trm_model::{ModelConfig, weights};
+use trm_model::weights;
 
 #[test]
 fn this_machine_is_described_for_people_and_programs() {
@@ -42,27 +40,15 @@ fn the_forced_instruction_set_is_the_chosen_one() {
 #[test]
 fn weights_are_described_whole() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("small.safetensors");
-    let config = ModelConfig {
-        cells: 16,
-        vocab_size: 6,
-        width: 8,
-        inner: 4,
-        inner_positions: 4,
-        prefix_len: 1,
-        puzzle_emb_ndim: 8,
-        ..ModelConfig::default()
-    };
-    let net = Network::new(config, Kernels::best().expect("an instruction set"))
-        .expect("a config that works");
     let origin = [
         ("accuracy", "0.75"),
         ("run", r#"{"name":"small"}"#),
         ("note", "one\ntwo"),
     ];
-    let origin = BTreeMap::from(origin.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    weights::save(&path, &net, &net.init(3), &origin).expect("a file");
-    let name = path.to_str().expect("a name in UTF-8");
+    let path = ignorant(folder.path(), &origin);
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = weights::load(&path, kernels).expect("the file").net;
+    let name = text(&path);
 
     let report = run(0, &["info", name, "--json"]).json();
     assert_eq!(report["parameters"], net.layout().len());
@@ -106,10 +92,7 @@ fn what_is_no_weights_file_is_bad_input() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("noise.safetensors");
     std::fs::write(&path, [255; 64]).expect("a file");
-    for name in [
-        path.to_str().expect("a name in UTF-8"),
-        "absent.safetensors",
-    ] {
+    for name in [text(&path), "absent.safetensors"] {
         let said = run(2, &["info", name]);
         assert!(
             said.err.contains(name) && said.out.is_empty(),

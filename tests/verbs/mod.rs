@@ -4,10 +4,15 @@ mod bad_input;
 mod data;
 mod gradcheck;
 mod info;
+mod shipped;
 mod solve;
 mod train;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use trm_kernels::Kernels;
+use trm_model::network::Network;
+use trm_model::{ModelConfig, weights};
 
 /// The program, with nothing in its surroundings that could change what it says.
 fn trm() -> Command {
@@ -46,4 +51,38 @@ impl Said {
     fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
+}
+
+/// Makes puzzles with `trm data sudoku generate` and the given options, separated by spaces.
+#[track_caller]
+fn generate(path: &Path, options: &str) {
+    let mut args = vec!["data", "sudoku", "generate", "--out", text(path)];
+    args.extend(options.split(' '));
+    run(0, &args);
+}
+
+/// A small network of 4x4 boards that has learned nothing, in a file with this metadata.
+fn ignorant(folder: &Path, metadata: &[(&str, &str)]) -> PathBuf {
+    let path = folder.join("ignorant.safetensors");
+    let config = ModelConfig {
+        cells: 16,
+        vocab_size: 6,
+        width: 8,
+        inner: 4,
+        inner_positions: 4,
+        prefix_len: 1,
+        puzzle_emb_ndim: 8,
+        ..ModelConfig::default()
+    };
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(config, kernels).expect("a config that works");
+    let metadata = metadata
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    weights::save(&path, &net, &net.init(3), &metadata.collect()).expect("a file");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in UTF-8")
 }

@@ -1,38 +1,12 @@
 //! `trm solve`.
 
-use super::{run, trm};
-use std::collections::BTreeMap;
+use super::{generate, ignorant, run, text, trm};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::Stdio;
-use tempfile::TempDir;
 use trm_data::Board;
-use trm_kernels::Kernels;
-use trm_model::network::Network;
-use trm_model::{ModelConfig, weights};
 
 /// A puzzle with one solution.
 const PUZZLE: &str = "1.2..231..12.1..";
-
-/// Weights that have learned nothing, for boards of 4x4.
-fn ignorant() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ignorant.safetensors");
-    let config = ModelConfig {
-        cells: 16,
-        vocab_size: 6,
-        width: 8,
-        inner: 4,
-        inner_positions: 4,
-        prefix_len: 1,
-        puzzle_emb_ndim: 8,
-        ..ModelConfig::default()
-    };
-    let net =
-        Network::new(config, Kernels::best().expect("an instruction set")).expect("a network");
-    weights::save(&path, &net, &net.init(1), &BTreeMap::new()).expect("a file");
-    (folder, path)
-}
 
 /// Whether the givens are kept and the rules too.
 fn solves(question: &str, answer: &str) -> bool {
@@ -82,13 +56,8 @@ fn the_built_in_example_is_solved() {
 fn files_and_standard_input_give_one_line_a_puzzle_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("puzzles.csv");
-    let name = path.to_str().expect("a name in UTF-8");
-    run(
-        0,
-        &[
-            "data", "sudoku", "generate", "--side", "4", "--count", "9", "--out", name,
-        ],
-    );
+    generate(&path, "--side 4 --count 9");
+    let name = text(&path);
     let puzzles = trm_data::read_path(&path).expect("the puzzles");
     let questions: Vec<_> = puzzles
         .iter()
@@ -123,8 +92,9 @@ fn files_and_standard_input_give_one_line_a_puzzle_in_order() {
 
 #[test]
 fn a_wrong_answer_is_shown_and_exits_with_one() {
-    let (_folder, path) = ignorant();
-    let weights = path.to_str().expect("a name in UTF-8");
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights = ignorant(folder.path(), &[]);
+    let weights = text(&weights);
     let line = run(1, &["solve", PUZZLE, "--weights", weights, "--json"]).json();
     assert_eq!(line["valid"], false);
     let shown = run(1, &["solve", PUZZLE, "--weights", weights]).out;
@@ -136,8 +106,9 @@ fn a_wrong_answer_is_shown_and_exits_with_one() {
 
 #[test]
 fn a_trace_shows_every_supervision_step() {
-    let (_folder, path) = ignorant();
-    let weights = path.to_str().expect("a name in UTF-8");
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights = ignorant(folder.path(), &[]);
+    let weights = text(&weights);
     let args = [
         "solve",
         PUZZLE,
@@ -157,8 +128,9 @@ fn a_trace_shows_every_supervision_step() {
 
 #[test]
 fn weights_of_another_size_are_refused() {
-    let (_folder, path) = ignorant();
-    let weights = path.to_str().expect("a name in UTF-8");
+    let folder = tempfile::tempdir().expect("a folder");
+    let weights = ignorant(folder.path(), &[]);
+    let weights = text(&weights);
     let said = run(2, &["solve", "--weights", weights]);
     assert!(
         said.err.contains("boards of 16 cells") && said.err.contains("81"),

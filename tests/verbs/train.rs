@@ -1,6 +1,6 @@
 //! `trm train` and `trm eval`.
 
-use super::{run, said, trm};
+use super::{generate, run, said, trm};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -132,12 +132,7 @@ fn a_run_leaves_everything_that_the_other_verbs_need() {
 
     // The weights file alone is enough for everything else.
     let data = place.text("puzzles.csv");
-    run(
-        0,
-        &[
-            "data", "sudoku", "generate", "--side", "4", "--count", "30", "--out", &data,
-        ],
-    );
+    generate(Path::new(&data), "--side 4 --count 30");
     let weights = place.text("run/weights.safetensors");
     let eval = |more: &[&str]| {
         let args = ["eval", "--weights", &weights, "--data", &data, "--json"];
@@ -313,13 +308,7 @@ fn nothing_of_an_older_run_is_lost() {
     };
     let before = files();
     let data = place.text("puzzles.csv");
-    run(
-        0,
-        &[
-            "data", "sudoku", "generate", "--side", "4", "--count", "60", "--out", &data, "--seed",
-            "5",
-        ],
-    );
+    generate(Path::new(&data), "--side 4 --count 60 --seed 5");
     for (more, expected) in [
         (&[][..], "holds a run already"),
         (&["--resume", "--steps", "10"], "another config"),

@@ -1,0 +1,89 @@
+//! The weights in the repository are what their manifest says.
+
+use super::{generate, run, text};
+use std::path::{Path, PathBuf};
+use trm_kernels::Kernels;
+use trm_model::weights;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")
+}
+
+fn manifest() -> Vec<toml::Table> {
+    let path = folder().join("MANIFEST.toml");
+    let text = std::fs::read_to_string(&path).expect("the manifest");
+    let table: toml::Table = toml::from_str(&text).expect("TOML");
+    let entries = table["weights"].as_array().expect("a list of weights");
+    entries
+        .iter()
+        .map(|entry| entry.as_table().expect("a table").clone())
+        .collect()
+}
+
+#[test]
+fn every_file_is_listed_and_has_a_card() {
+    let mut listed: Vec<_> = manifest()
+        .iter()
+        .map(|entry| entry["file"].as_str().expect("a name").to_owned())
+        .collect();
+    let mut present: Vec<_> = std::fs::read_dir(folder())
+        .expect("the folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .filter(|name| name.ends_with(".safetensors"))
+        .collect();
+    listed.sort();
+    present.sort();
+    assert_eq!(listed, present);
+    for name in listed {
+        let card = folder().join(&name).with_extension("md");
+        let text = std::fs::read_to_string(&card)
+            .unwrap_or_else(|error| panic!("{}: {error}", card.display()));
+        for part in ["## Data", "## Training", "## Accuracy", "## Limits"] {
+            assert!(text.contains(part), "{}: no {part}", card.display());
+        }
+    }
+}
+
+/// Twenty new puzzles are no measurement, but they tell the right file from a wrong one.
+#[test]
+fn the_weights_solve_new_puzzles() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let puzzles = temporary.path().join("puzzles.csv");
+    for entry in manifest() {
+        let file = entry["file"].as_str().expect("a name");
+        let path = folder().join(file);
+        let loaded = weights::load(&path, Kernels::best().expect("an instruction set"));
+        let net = loaded.unwrap_or_else(|error| panic!("{error}")).net;
+        assert_eq!(
+            entry["parameters"].as_integer(),
+            Some(net.layout().len() as i64),
+            "{file}"
+        );
+        let side = (net.config().cells as f64).sqrt();
+        generate(&puzzles, &format!("--side {side} --count 20 --seed 77"));
+        let args = [
+            "eval",
+            "--weights",
+            text(&path),
+            "--data",
+            text(&puzzles),
+            "--json",
+        ];
+        let report = run(0, &args).json();
+        let (exact, stated) = (
+            report["exact_accuracy"].as_f64(),
+            entry["exact_accuracy"].as_float(),
+        );
+        // Three of twenty is four standard errors at 98 %.
+        assert!(
+            exact >= stated.map(|stated| stated - 0.15),
+            "{file}: {exact:?}, stated {stated:?}"
+        );
+    }
+}
