@@ -71,7 +71,7 @@ struct GenerateArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// easy (solvable by singles), minimal (no clue to spare), or givens=N
-    #[arg(long, value_name = "WHICH", default_value = "easy", value_parser = difficulty)]
+    #[arg(long, value_name = "WHICH", default_value = "easy")]
     difficulty: Difficulty,
     /// Seed of the random streams
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -90,16 +90,6 @@ fn sides() -> impl TypedValueParser<Value = Geometry> {
         let geometry = side.parse().ok().and_then(Geometry::from_side);
         geometry.ok_or_else(|| format!("no board has side {side}"))
     })
-}
-
-/// `--difficulty`: `easy`, `minimal` or `givens=N`.
-fn difficulty(text: &str) -> Result<Difficulty, String> {
-    match (text, text.strip_prefix("givens=").map(str::parse)) {
-        ("easy", _) => Ok(Difficulty::Easy),
-        ("minimal", _) => Ok(Difficulty::Minimal),
-        (_, Some(Ok(givens))) => Ok(Difficulty::Givens(givens)),
-        _ => Err("expected easy, minimal, or givens=N with a number N, as in givens=30".to_owned()),
-    }
 }
 
 /// Puzzles made one after another that were all made before, until no more different ones are expected.

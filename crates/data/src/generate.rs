@@ -50,7 +50,7 @@ impl fmt::Display for Difficulty {
         match self {
             Difficulty::Easy => f.write_str("easy"),
             Difficulty::Minimal => f.write_str("minimal"),
-            Difficulty::Givens(givens) => write!(f, "{givens}"),
+            Difficulty::Givens(givens) => write!(f, "givens={givens}"),
         }
     }
 }
@@ -58,16 +58,13 @@ impl fmt::Display for Difficulty {
 impl FromStr for Difficulty {
     type Err = String;
 
-    /// Reads `easy`, `minimal`, or a number of givens: the inverse of `Display`.
+    /// Reads `easy`, `minimal` or `givens=N`: the inverse of `Display`.
     fn from_str(text: &str) -> Result<Difficulty, String> {
-        match text {
-            "easy" => Ok(Difficulty::Easy),
-            "minimal" => Ok(Difficulty::Minimal),
-            _ => text.parse().map(Difficulty::Givens).map_err(|_| {
-                format!(
-                    "unknown difficulty {text:?}; expected easy, minimal, or a number of givens"
-                )
-            }),
+        match (text, text.strip_prefix("givens=").map(str::parse)) {
+            ("easy", _) => Ok(Difficulty::Easy),
+            ("minimal", _) => Ok(Difficulty::Minimal),
+            (_, Some(Ok(givens))) => Ok(Difficulty::Givens(givens)),
+            _ => Err("expected easy, minimal, or givens=N with a number N, as in givens=30".into()),
         }
     }
 }
