@@ -1,6 +1,6 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
-use crate::info::print;
+use crate::output::print;
 use crate::progress::Progress;
 use crate::train::threads;
 use anyhow::{bail, ensure};

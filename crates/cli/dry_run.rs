@@ -1,7 +1,7 @@
 //! `trm train --dry-run`: what a run would cost, before it is started.
 
 use crate::config::RunConfig;
-use crate::info::table;
+use crate::output::{print, table};
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Kernels;
@@ -59,10 +59,8 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
             format!("{} steps", c.steps),
         ),
     ];
-    print!(
-        "{}",
-        table(&rows.map(|(what, much, more)| [what.to_owned(), much, more]))
-    );
+    let rows = rows.map(|(what, much, more)| [what.to_owned(), much, more]);
+    print(|out| write!(out, "{}", table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! `trm eval`.
 
 use crate::dataset;
+use crate::output::{print, table};
 use crate::progress::Progress;
 use crate::score::score;
 use crate::train::threads;
@@ -104,17 +105,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "seconds": seconds,
         "puzzles_per_second": data.len() as f64 / seconds,
     });
-    if args.json {
-        println!("{report}");
-    } else {
-        println!("puzzles            {}", data.len());
-        println!("exact accuracy     {:.2} %", 100.0 * score.exact);
-        println!("cell accuracy      {:.2} %", 100.0 * score.cells);
-        println!("mean steps         {:.2}", score.steps);
-        println!(
-            "seconds            {seconds:.1} ({:.1} puzzles/s)",
-            data.len() as f64 / seconds
-        );
-    }
+    let percent = |part: f64| format!("{:.2} %", 100.0 * part);
+    let rows = [
+        ["puzzles", &data.len().to_string()],
+        ["exact accuracy", &percent(score.exact)],
+        ["cell accuracy", &percent(score.cells)],
+        ["mean steps", &format!("{:.2}", score.steps)],
+        [
+            "seconds",
+            &format!(
+                "{seconds:.1} ({:.1} puzzles/s)",
+                data.len() as f64 / seconds
+            ),
+        ],
+    ];
+    print(|out| match args.json {
+        true => writeln!(out, "{report}"),
+        false => write!(out, "{}", table(&rows.map(|row| row.map(String::from)))),
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `trm gradcheck`: every gradient against finite differences, on every instruction set of this CPU.
 
-use crate::info::{print, table};
+use crate::output::{print, table};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use trm_autograd::gradcheck::{Report, check_all};

@@ -1,7 +1,7 @@
 //! `trm info`: what this machine can do, or what is in a weights file.
 
+use crate::output::{print, table};
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_kernels::Kernels;
@@ -42,38 +42,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         false => write!(out, "{text}"),
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes the answer to standard output. A reader that has seen enough (`| head`) is no error.
-///
-/// # Errors
-/// When standard output cannot be written for any other reason.
-pub fn print(answer: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    match answer(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Lines of columns: every column as wide as its widest cell, flush left.
-pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
-    let mut widths = Vec::new();
-    for row in rows.iter().map(AsRef::as_ref) {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for row in rows.iter().map(AsRef::as_ref) {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<_> = cells.map(|(cell, &w)| format!("{cell:<w$}")).collect();
-        text += line.join("  ").trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 /// What is known of this machine.
@@ -361,12 +329,5 @@ mod tests {
             [0, 1023, 49152, 3 << 19].map(bytes),
             ["0 B", "1023 B", "48 KiB", "1.5 MiB"]
         );
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [["a", "b"], ["longer", "c"]].map(|row| row.map(String::from));
-        assert_eq!(table(&rows), "a       b\nlonger  c\n");
-        assert_eq!(table::<[String; 0]>(&[]), "");
     }
 }

@@ -12,6 +12,7 @@ mod dry_run;
 mod eval;
 mod gradcheck;
 mod info;
+mod output;
 mod progress;
 mod score;
 mod solve;

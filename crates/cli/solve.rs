@@ -1,12 +1,13 @@
 //! `trm solve`.
 
 use crate::eval::HaltArg;
+use crate::output::print;
 use crate::progress::Progress;
 use crate::train::threads;
 use crate::weights::find;
 use anyhow::{Context, bail};
 use serde_json::json;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_data::{Board, Geometry, Puzzle, read};
@@ -63,23 +64,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         steps: args.supervision_steps as usize,
         halt: args.halt.into(),
     };
-    let mut out = std::io::stdout().lock();
-    let valid = if args.trace {
-        trace(&mut out, &loaded, &puzzles, options)
+    let mut all_valid = true; // as far as anybody looked
+    if args.trace {
+        print(|out| {
+            all_valid = trace(out, &loaded, &puzzles, options)?;
+            Ok(())
+        })?;
     } else {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads(args.threads))
             .build()?;
         let answers = pool.install(|| solve(&loaded, &puzzles, options));
-        print(&mut out, &puzzles, &answers, args.json)
-    };
-    match valid {
-        Ok(true) => Ok(ExitCode::SUCCESS),
-        Ok(false) => Ok(ExitCode::from(1)),
-        // The reader has seen enough: `trm solve file | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error).context("cannot write the answer"),
+        print(|out| {
+            all_valid = show_all(out, &puzzles, &answers, args.json)?;
+            Ok(())
+        })?;
     }
+    Ok(ExitCode::from(u8::from(!all_valid)))
 }
 
 /// The puzzles of the argument: none, `-`, a file, or a puzzle itself.
@@ -134,9 +135,9 @@ fn solve(loaded: &Loaded, puzzles: &[Puzzle], options: SolveOptions) -> Vec<Answ
     answers
 }
 
-/// Prints every answer; true when all are valid.
-fn print(
-    out: &mut impl Write,
+/// Shows every answer; true when all are valid.
+fn show_all(
+    out: &mut dyn Write,
     puzzles: &[Puzzle],
     answers: &[Answer],
     json: bool,
@@ -163,7 +164,6 @@ fn print(
             writeln!(out, "{board}{}", if valid { "" } else { "  (not valid)" })?;
         }
     }
-    out.flush()?;
     Ok(all_valid)
 }
 
@@ -183,7 +183,7 @@ fn verdict(board: &Board, question: &Board, answer: &Answer) -> String {
 
 /// Shows every supervision step of every puzzle; true when the last boards are all valid.
 fn trace(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     loaded: &Loaded,
     puzzles: &[Puzzle],
     options: SolveOptions,
@@ -207,13 +207,12 @@ fn trace(
             .last()
             .is_some_and(|board| board.is_valid_solution_of(question));
     }
-    out.flush()?;
     Ok(all_valid)
 }
 
 /// One step: the verdict and, when it changed, the board.
 fn show(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     question: &Board,
     before: Option<&Board>,
     board: &Board,
@@ -235,5 +234,5 @@ fn show(
     if changed > 0 {
         writeln!(out, "{}", board.render())?;
     }
-    Ok(())
+    out.flush() // to be watched while it happens
 }

@@ -3,6 +3,7 @@
 use crate::config::{self, RunConfig};
 use crate::dataset::{self, Split};
 use crate::dry_run::dry_run;
+use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
 use anyhow::{Context, ensure};
@@ -131,7 +132,10 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitC
     run.describe(threads);
     let end = run.go(&stop, args.minutes.map(|minutes| minutes * 60.0))?;
     match end {
-        End::Finished => println!("{}", run.out.join("best.safetensors").display()),
+        End::Finished => {
+            let best = run.out.join("best.safetensors");
+            print(|out| writeln!(out, "{}", best.display()))?;
+        }
         _ => eprintln!("stopped at step {}; go on with --resume", run.trainer.step),
     }
     Ok(match end {
@@ -305,6 +309,7 @@ impl Run {
             let metrics = self
                 .trainer
                 .step(|row, slot| data.draw(first + row as u64, seed, augment, slot));
+            self.check_loss(metrics.lm_loss)?;
             window.sums.add(&metrics);
             window.steps += 1;
             let step = self.trainer.step;
@@ -343,10 +348,6 @@ impl Run {
         let (sums, rows) = (&window.sums, window.steps as f64 * batch);
         let halted = sums.count.max(1.0);
         let loss = sums.lm_loss / rows;
-        ensure!(
-            loss.is_finite(),
-            "the loss at step {step} is {loss}: lower train.lr; the last checkpoint is intact"
-        );
         progress.note(&format!("loss {loss:.3}"));
         self.write_metrics(&json!({
             "step": step,
@@ -424,7 +425,36 @@ impl Run {
         Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
     }
 
+    /// Stops a run that has gone astray before it can spoil what is on the disk.
+    fn check_loss(&self, loss: f64) -> anyhow::Result<()> {
+        ensure!(
+            loss.is_finite(),
+            "the loss of step {} is {loss}: train.lr = {} may be too high; {}",
+            self.trainer.step,
+            self.config.train.lr,
+            self.last_good()
+        );
+        Ok(())
+    }
+
+    /// Where a run that cannot go on can go back to.
+    fn last_good(&self) -> String {
+        let path = self.out.join("checkpoint.safetensors");
+        match path.exists() {
+            true => format!("the last checkpoint, {}, is as it was", path.display()),
+            false => "no checkpoint was written yet".to_owned(),
+        }
+    }
+
     fn save_checkpoint(&self) -> anyhow::Result<()> {
+        let astray = self.trainer.params.values.iter().any(|x| !x.is_finite());
+        ensure!(
+            !astray,
+            "the weights after step {} are not all finite: train.lr = {} may be too high; {}",
+            self.trainer.step,
+            self.config.train.lr,
+            self.last_good()
+        );
         let path = self.out.join("checkpoint.safetensors");
         Ok(checkpoint::save(&path, &self.trainer, &self.metadata()?)?)
     }

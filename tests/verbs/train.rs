@@ -334,6 +334,24 @@ fn nothing_of_an_older_run_is_lost() {
 }
 
 #[test]
+fn a_run_that_goes_astray_stops_and_spoils_nothing() {
+    let place = Place::new();
+    let wild = CONFIG.replace(
+        "lr = 1e-3",
+        "lr = 1000.0\nlr_min_ratio = 1.0\nweight_decay = 100.0",
+    );
+    std::fs::write(place.path("small.toml"), wild).expect("a file");
+    let said = place.train(2, "run", &[]);
+    assert!(said.err.contains("train.lr = 1000"), "{}", said.err);
+    assert!(
+        said.err.contains("no checkpoint was written yet"),
+        "{}",
+        said.err
+    );
+    assert!(!place.path("run/checkpoint.safetensors").exists());
+}
+
+#[test]
 fn the_instruction_set_can_be_forced() {
     let place = Place::new();
     let (config, out) = (place.text("small.toml"), place.text("run"));
