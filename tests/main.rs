@@ -1,5 +1,7 @@
 //! The engine's tests in one binary: what concerns one function is tested beside it.
 
+#![forbid(unsafe_code)]
+
 mod golden;
 mod isa;
 mod training;

@@ -28,9 +28,13 @@
 //! [`attention`], [`rms_norm`], [`swiglu`], [`softmax`], [`rope`], [`elementwise`]: in each file the
 //! forward kernel comes first and its gradient directly below. [`mod@reference`] says the same in plain f64.
 
-#![warn(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod attention;
+#[allow(
+    unsafe_code,
+    reason = "it calls functions that need instructions of the CPU, and knows it has them"
+)]
 pub mod dispatch;
 pub mod elementwise;
 mod lanes;

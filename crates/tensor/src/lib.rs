@@ -24,7 +24,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code, reason = "it owns raw memory")]
 pub mod aligned;
+#[allow(unsafe_code, reason = "a memory map is only as constant as its file")]
 pub mod safetensors;
 pub mod shape;
 pub mod tensor;

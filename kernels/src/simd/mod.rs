@@ -8,10 +8,13 @@ pub mod math;
 pub mod portable;
 
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod avx512;
 #[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod neon;
 
 use crate::matmul::Write;
