@@ -23,13 +23,19 @@ pub enum HaltArg {
     Never,
     /// As soon as the network's halting logit is positive
     Q,
+    /// As soon as two more steps have not changed the answer
+    Stable,
 }
+
+/// Steps that must leave an answer alone for it to count as stable.
+const STABLE_STEPS: usize = 2;
 
 impl From<HaltArg> for Halt {
     fn from(arg: HaltArg) -> Halt {
         match arg {
             HaltArg::Never => Halt::Never,
             HaltArg::Q => Halt::WhenSure,
+            HaltArg::Stable => Halt::WhenStable(STABLE_STEPS),
         }
     }
 }
@@ -41,7 +47,7 @@ Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
 
 The weights are the moving average of training; every puzzle gets exactly the given number of
-supervision steps unless --halt q. A board counts as exact when every cell is right.")]
+supervision steps unless --halt says otherwise. A board counts as exact when every cell is right.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]

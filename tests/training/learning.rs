@@ -112,3 +112,59 @@ fn halting_early_saves_steps_and_never_halting_takes_all() {
         );
     }
 }
+
+/// A puzzle that stops gives its place to the next: that must change no answer, whatever the room.
+#[test]
+fn answers_do_not_depend_on_the_room() {
+    let (puzzles, kernels) = (
+        Puzzles::new(60),
+        Kernels::best().expect("an instruction set"),
+    );
+    let (inputs, _) = drawn(&puzzles, 0, 37);
+    let mut config = training(60);
+    (config.lr, config.warmup_steps) = (5e-3, 10);
+    let mut run = trainer(Mixer::Mlp, config, kernels, 2);
+    run_to(&mut run, 60, &puzzles, 2);
+    // Half sure, so that the puzzles stop after different numbers of steps.
+    let specs = run.net.layout().specs().iter();
+    let at = specs
+        .clone()
+        .find(|spec| spec.name == "q_head.bias")
+        .expect("a bias")
+        .at
+        .start;
+    let answers = |run: &trm_model::Trainer, room, halt| {
+        let options = SolveOptions { steps: 6, halt };
+        solve_all(&run.net, &run.params, &inputs, room, options, |_| ())
+    };
+    let mut logits: Vec<_> = answers(&run, 5, Halt::Never)
+        .iter()
+        .map(|a| a.q_halt)
+        .collect();
+    logits.sort_by(f32::total_cmp);
+    run.params.values[at] -= logits[logits.len() / 2];
+    for halt in [
+        Halt::Never,
+        Halt::WhenSure,
+        Halt::WhenStable(0),
+        Halt::WhenStable(1),
+    ] {
+        let one = answers(&run, 1, halt);
+        assert_eq!(one.len(), 37);
+        for room in [2, 5, 64] {
+            assert!(
+                answers(&run, room, halt) == one,
+                "{halt:?}, room for {room}"
+            );
+        }
+        let steps = |test: fn(&usize) -> bool| one.iter().map(|a| a.steps).filter(test).count();
+        match halt {
+            Halt::Never => assert_eq!(steps(|&steps| steps == 6), 37),
+            Halt::WhenStable(0) => assert_eq!(steps(|&steps| steps == 1), 37),
+            _ => assert!(
+                steps(|&steps| steps < 6) > 0,
+                "{halt:?}: nobody stopped early"
+            ),
+        }
+    }
+}

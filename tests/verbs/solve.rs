@@ -35,9 +35,11 @@ fn shipped_weights_solve_what_they_learned() {
     );
     assert!(solves(PUZZLE, line["answer"].as_str().expect("text")));
     assert!(line["halt_probability"].as_f64() > Some(0.9));
-    assert!(
-        run(0, &["solve", PUZZLE, "--halt", "q", "--json"]).json()["steps"].as_u64() < Some(16)
-    );
+    for halt in ["q", "stable"] {
+        let stopped = run(0, &["solve", PUZZLE, "--halt", halt, "--json"]).json();
+        assert_eq!(stopped["answer"], line["answer"]);
+        assert!(stopped["steps"].as_u64() < Some(16), "--halt {halt}");
+    }
 }
 
 #[test]

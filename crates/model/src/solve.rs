@@ -1,4 +1,9 @@
 //! Inference: fresh state, up to K supervision steps, the answer after the last (TRM_SPEC 9).
+//!
+//! Accuracies are reported after exactly K steps. In use, most puzzles are done after one or two: with
+//! [`Halt::WhenSure`] or [`Halt::WhenStable`] a puzzle that stops leaves its place in the micro-batch to the
+//! next one in the queue, so that no step is spent on an answer that is already there. Nothing a puzzle
+//! computes depends on its neighbours, so neither the micro-batch nor the threads change an answer.
 
 use crate::block::Pass;
 use crate::network::{Network, Parameters};
@@ -17,6 +22,8 @@ pub enum Halt {
     Never,
     /// As soon as the halting logit is positive.
     WhenSure,
+    /// As soon as the answer has been the same for this many steps after the one that gave it.
+    WhenStable(usize),
 }
 
 /// How to solve.
@@ -52,34 +59,96 @@ pub struct Rollout<'a> {
     net: &'a Network,
     params: &'a Parameters,
     memory: Memory,
-    /// (puzzles, S, D), room for the most
-    z_h: AlignedVec,
-    /// (puzzles, S, D), room for the most
-    z_l: AlignedVec,
+    /// Most puzzles at a time.
+    room: usize,
+    /// Puzzles at the moment.
     puzzles: usize,
+    /// (room, S, D)
+    z_h: AlignedVec,
+    /// (room, S, D)
+    z_l: AlignedVec,
+    /// (room, cells)
+    inputs: Vec<u8>,
+    /// (room)
+    ids: Vec<u32>,
+}
+
+/// A place in the micro-batch: whose it is and how far it has come.
+struct Place {
+    puzzle: usize,
+    answer: Option<Answer>,
+    /// Steps since the answer last changed.
+    unchanged: usize,
 }
 
 impl<'a> Rollout<'a> {
-    /// Room for at most `puzzles` at a time.
-    pub fn new(net: &'a Network, params: &'a Parameters, puzzles: usize) -> Self {
-        let state = puzzles * net.config.positions() * net.config.width;
+    /// Room for at most `room` puzzles at a time.
+    pub fn new(net: &'a Network, params: &'a Parameters, room: usize) -> Self {
+        let state = room * net.config.positions() * net.config.width;
         Rollout {
             net,
             params,
-            memory: Memory::new(net, puzzles, Mode::Evaluate),
+            memory: Memory::new(net, room, Mode::Evaluate),
+            room,
+            puzzles: 0,
             z_h: AlignedVec::zeros(state),
             z_l: AlignedVec::zeros(state),
-            puzzles: 0,
+            inputs: vec![0; room * net.config.cells],
+            ids: vec![0; room],
         }
     }
 
     /// Starts new puzzles: `inputs` (puzzles, cells) and their identifiers.
+    ///
+    /// Panics when there are more than there is room for, or an identifier or token is out of range.
     pub fn start(&mut self, inputs: &[u8], ids: &[u32]) {
-        self.puzzles = ids.len();
-        start(self.params, &mut self.z_h, &mut self.z_l);
+        self.puzzles = 0;
+        for (inputs, &id) in inputs.chunks_exact(self.net.config.cells).zip(ids) {
+            self.add(inputs, id);
+        }
+        self.embed();
+    }
+
+    /// Starts one more puzzle, behind the others; it takes part after the next [`Rollout::embed`].
+    fn add(&mut self, inputs: &[u8], id: u32) {
+        let (b, cells, state) = (self.puzzles, self.net.config.cells, self.state_len());
+        assert!(b < self.room, "room for {} puzzles", self.room);
+        self.puzzles += 1;
+        self.inputs[b * cells..][..cells].copy_from_slice(inputs);
+        self.ids[b] = id;
+        let at = b * state..(b + 1) * state;
+        start(self.params, &mut self.z_h[at.clone()], &mut self.z_l[at]);
+    }
+
+    /// Takes puzzle `b` out; the last one moves into its place.
+    fn swap_remove(&mut self, b: usize) {
+        let (last, cells, state) = (self.puzzles - 1, self.net.config.cells, self.state_len());
+        self.inputs
+            .copy_within(last * cells..(last + 1) * cells, b * cells);
+        self.ids[b] = self.ids[last];
+        for z in [&mut self.z_h, &mut self.z_l] {
+            z.copy_within(last * state..(last + 1) * state, b * state);
+        }
+        self.puzzles = last;
+    }
+
+    /// Writes the input embeddings of all puzzles that take part now.
+    fn embed(&mut self) {
         let pass = self.pass();
-        let ws = self.memory.carve(self.net, self.puzzles);
-        embed(pass, self.params, ws.x, inputs, ids);
+        let (cells, n) = (self.net.config.cells, self.puzzles);
+        let ws = self.memory.carve(self.net, n);
+        embed(
+            pass,
+            self.params,
+            ws.x,
+            &self.inputs[..n * cells],
+            &self.ids[..n],
+        );
+    }
+
+    /// Floats of z_H, and of z_L, of one puzzle: S·D.
+    fn state_len(&self) -> usize {
+        self.net.config.positions() * self.net.config.width
     }
 
     fn pass(&self) -> Pass<'a> {
@@ -93,7 +162,7 @@ impl<'a> Rollout<'a> {
     /// One supervision step of all puzzles.
     pub fn step(&mut self) {
         let pass = self.pass();
-        let len = pass.rows() * pass.width();
+        let len = self.puzzles * self.state_len();
         let mut ws = self.memory.carve(self.net, self.puzzles);
         let mut state = State {
             z_h: &mut self.z_h[..len],
@@ -103,14 +172,14 @@ impl<'a> Rollout<'a> {
         heads::forward(pass, &mut ws, state.z_h);
     }
 
-    /// Logits (puzzles, cells, V), halting logits (puzzles, 2) and states after the last step.
+    /// Logits (puzzles, cells, V), q (puzzles, 2) and states after the last step.
     pub fn outputs(&mut self) -> Workspace<'_> {
         self.memory.carve(self.net, self.puzzles)
     }
 
     /// z_H and z_L, both (puzzles, S, D).
     pub fn state(&self) -> (&[f32], &[f32]) {
-        let len = self.puzzles * self.net.config.positions() * self.net.config.width;
+        let len = self.puzzles * self.state_len();
         (&self.z_h[..len], &self.z_l[..len])
     }
 
@@ -130,7 +199,10 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// Solves one micro-batch; `watch(puzzle, answer)` sees every step of every puzzle not yet stopped.
+    /// Solves any number of puzzles, as many at a time as there is room for; answers in order.
+    ///
+    /// `inputs` is (puzzles, cells), `ids` their identifiers; `watch(puzzle, answer)` sees every step of
+    /// every puzzle until it stops.
     pub fn solve(
         &mut self,
         inputs: &[u8],
@@ -138,35 +210,70 @@ impl<'a> Rollout<'a> {
         options: SolveOptions,
         mut watch: impl FnMut(usize, &Answer),
     ) -> Vec<Answer> {
-        self.start(inputs, ids);
-        let mut answers: Vec<Option<Answer>> = vec![None; ids.len()];
-        for step in 1..=options.steps {
+        let cells = self.net.config.cells;
+        let mut queue = 0..if options.steps > 0 { ids.len() } else { 0 };
+        let mut places: Vec<Place> = Vec::with_capacity(self.room);
+        let mut answers = vec![None; ids.len()];
+        self.puzzles = 0;
+        loop {
+            for puzzle in queue.by_ref().take(self.room - places.len()) {
+                self.add(&inputs[puzzle * cells..][..cells], ids[puzzle]);
+                places.push(Place {
+                    puzzle,
+                    answer: None,
+                    unchanged: 0,
+                });
+            }
+            if places.is_empty() {
+                return answers.into_iter().flatten().collect();
+            }
+            self.embed();
             self.step();
-            for (b, slot) in answers
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, slot)| slot.is_none())
-            {
-                let answer = self.answer(b, step);
-                watch(b, &answer);
-                if step == options.steps || (options.halt == Halt::WhenSure && answer.q_halt > 0.0)
-                {
-                    *slot = Some(answer);
+            for (b, place) in places.iter_mut().enumerate() {
+                let steps = place.answer.as_ref().map_or(0, |answer| answer.steps) + 1;
+                let answer = self.answer(b, steps);
+                watch(place.puzzle, &answer);
+                place.note(answer);
+            }
+            // From the back, so that the one that moves into a free place has had its turn.
+            for b in (0..places.len()).rev() {
+                if places[b].stops(options) {
+                    let place = places.swap_remove(b);
+                    answers[place.puzzle] = place.answer;
+                    self.swap_remove(b);
                 }
             }
-            if answers.iter().all(Option::is_some) {
-                break;
-            }
         }
-        answers.into_iter().flatten().collect()
     }
 }
 
-/// Solves many puzzles on the current rayon pool, `micro_batch` at a time; answers in order.
+impl Place {
+    /// Takes the answer of the next step.
+    fn note(&mut self, answer: Answer) {
+        let before = self.answer.as_ref();
+        let same = before.is_some_and(|before| before.tokens == answer.tokens);
+        self.unchanged = if same { self.unchanged + 1 } else { 0 };
+        self.answer = Some(answer);
+    }
+
+    fn stops(&self, options: SolveOptions) -> bool {
+        let Some(answer) = &self.answer else {
+            return false;
+        };
+        answer.steps >= options.steps
+            || match options.halt {
+                Halt::Never => false,
+                Halt::WhenSure => answer.q_halt > 0.0,
+                Halt::WhenStable(steps) => self.unchanged >= steps,
+            }
+    }
+}
+
+/// Solves many puzzles on the current rayon pool, `micro_batch` at a time on each thread; answers in order.
 ///
 /// `inputs` is (puzzles, cells). `done(n)` is told how many puzzles were finished.
 ///
-/// Panics when `inputs` is not whole puzzles or an identifier is out of range.
+/// Panics when `inputs` is not whole puzzles or a token is out of range.
 pub fn solve_all(
     net: &Network,
     params: &Parameters,
@@ -180,14 +287,17 @@ pub fn solve_all(
         inputs.len().is_multiple_of(cells),
         "whole puzzles of {cells} cells"
     );
-    let ids = vec![0; micro_batch];
+    // A long queue keeps all places busy to its end; a short one leaves work for the other threads.
+    let micro_batches = inputs.len() / cells / micro_batch;
+    let queue = (micro_batches / (2 * rayon::current_num_threads())).clamp(1, 8) * micro_batch;
+    let ids = vec![0; queue];
     let solved: Vec<Vec<Answer>> = inputs
-        .par_chunks(micro_batch * cells)
+        .par_chunks(queue * cells)
         .map_init(
             || Rollout::new(net, params, micro_batch),
             |rollout, inputs| {
-                let answers =
-                    rollout.solve(inputs, &ids[..inputs.len() / cells], options, |_, _| ());
+                let ids = &ids[..inputs.len() / cells];
+                let answers = rollout.solve(inputs, ids, options, |_, _| ());
                 done(answers.len());
                 answers
             },
