@@ -66,6 +66,8 @@ pub fn chains_of_multiply_adds(k: &Kernels) {
         let mut out = vec![f32::NAN; k.lanes()];
         k.multiply_add_chains(&mut out, rounds);
         let expected = vec![trm_kernels::peak::CHAINS as f64 * chain; k.lanes()];
-        assert_close("sum of the chains", &out, &expected, |_| 1e-3);
+        // Three roundings a round (a, the product, the sum), and 0.999 of all earlier errors lives on.
+        let bound = expected[0] * 3.0 * 0.5_f64.powi(24) / (1.0 - 0.999);
+        assert_close("sum of the chains", &out, &expected, |_| bound);
     }
 }
