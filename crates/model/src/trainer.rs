@@ -95,8 +95,13 @@ impl Trainer {
 
     /// One optimiser step; `fill(row, slot)` writes a new puzzle for every row that has halted.
     ///
-    /// Runs on the current rayon pool, which must have at most as many threads as the run was made for.
+    /// Runs on the current rayon pool. Panics when that has more threads than the run was made for.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Metrics {
+        let (pool, own) = (rayon::current_num_threads(), self.memories.len());
+        assert!(
+            pool <= own,
+            "a pool of {pool} threads, and memory for {own}"
+        );
         self.step += 1;
         self.carry.refill(fill);
         let ctx = StepContext {
@@ -258,10 +263,7 @@ fn one_shard(
     mut rows: Rows<'_>,
 ) {
     let thread = rayon::current_thread_index().unwrap_or(0);
-    let memory = memories
-        .get(thread)
-        .expect("a pool of at most the threads that the run was made for");
-    let mut memory = memory.lock().expect("no worker has panicked");
+    let mut memory = memories[thread].lock().expect("no worker has panicked");
     shard.grads.fill(0.0);
     shard.metrics = Metrics::default();
     while !rows.is_empty() {
@@ -306,7 +308,8 @@ mod tests {
         };
         let net = Network::new(model, &Kernels::available()[0]).expect("a network");
         let params = net.init(0);
-        let mut trainer = Trainer::new(net, params, config, 1).expect("a run");
+        let threads = rayon::current_num_threads();
+        let mut trainer = Trainer::new(net, params, config, threads).expect("a run");
         let mut filled = 0;
         trainer.step(|row, slot| {
             slot.inputs.fill((row % 4) as u8);
