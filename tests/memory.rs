@@ -54,6 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const THREADS: usize = 2;
+const MICRO_BATCH: usize = 2;
 const CELLS: usize = 16;
 
 fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
@@ -99,12 +100,16 @@ struct Measured {
 ///
 /// Must run inside a thread pool: entering one allocates.
 fn measure(model: &ModelConfig, batch: usize, steps: usize) -> Measured {
-    const WARM_UP: usize = 10;
     let config = TrainConfig {
         batch,
-        micro_batch: 2,
+        micro_batch: MICRO_BATCH,
         ..TrainConfig::default()
     };
+    measure_run(model, config, steps)
+}
+
+fn measure_run(model: &ModelConfig, config: TrainConfig, steps: usize) -> Measured {
+    const WARM_UP: usize = 10;
     let before = LIVE.load(SeqCst);
     let net = Network::new(model.clone(), Kernels::best().expect("an instruction set"));
     let net = net.expect("a network that works");
@@ -141,6 +146,7 @@ fn memory_is_flat() {
             only_the_carry_grows_with_the_batch(mixer);
             cycles_and_supervision_steps_cost_nothing(mixer);
             solving_longer_needs_no_more(mixer);
+            recomputing_keeps_inputs_alone(mixer);
         }
     });
     // The counter itself must count.
@@ -198,6 +204,37 @@ fn cycles_and_supervision_steps_cost_nothing(mixer: Mixer) {
             "{mixer:?}, {halt_max_steps} supervision steps"
         );
     }
+}
+
+/// A further L-cycle costs one level input, S x D floats, for each puzzle in flight.
+fn recomputing_keeps_inputs_alone(mixer: Mixer) {
+    let live = |recompute, l_cycles| {
+        let model = ModelConfig {
+            l_cycles,
+            ..model(mixer, 2, 4)
+        };
+        let config = TrainConfig {
+            batch: 32,
+            micro_batch: MICRO_BATCH,
+            recompute,
+            ..TrainConfig::default()
+        };
+        let measured = measure_run(&model, config, 5);
+        assert_eq!(measured.allocations, 0, "{mixer:?}, {l_cycles} L-cycles");
+        measured.live
+    };
+    let model = model(mixer, 2, 4);
+    let input = 4 * model.positions() * model.width;
+    let costs = [2, 3, 7].map(|l_cycles| live(true, l_cycles));
+    for (more, cost) in [(1, costs[1]), (5, costs[2])] {
+        assert_eq!(
+            cost - costs[0],
+            more * THREADS * MICRO_BATCH * input,
+            "{mixer:?}, {more} L-cycles more"
+        );
+    }
+    println!("{mixer:?}: recomputing, {input} bytes an L-cycle and puzzle in flight");
+    assert!(costs[1] < live(false, 3), "{mixer:?}: nothing is saved");
 }
 
 fn solving_longer_needs_no_more(mixer: Mixer) {

@@ -21,7 +21,25 @@ fn one_two_and_four_threads_give_the_same_bits() {
     }
 }
 
-/// What the comparison above rests on: it must be able to fail.
+/// What the backward pass rebuilds is what the forward pass had.
+#[test]
+fn recomputing_gives_the_same_bits() {
+    let puzzles = Puzzles::new(40);
+    for kernels in Kernels::available() {
+        for mixer in [Mixer::Mlp, Mixer::Attention] {
+            let [kept, rebuilt] = [false, true].map(|recompute| {
+                let mut config = training(20);
+                config.recompute = recompute;
+                let mut trainer = trainer(mixer, config, kernels, 2);
+                run_to(&mut trainer, 20, &puzzles, 2);
+                trainer
+            });
+            assert_same_bits(&format!("{mixer:?} on {}", kernels.name()), &kept, &rebuilt);
+        }
+    }
+}
+
+/// What these comparisons rest on: they must be able to fail.
 #[test]
 fn another_order_of_summation_gives_other_bits() {
     let (puzzles, kernels) = (Puzzles::new(40), &Kernels::available()[0]);

@@ -238,92 +238,87 @@ fn backward(
     }
 }
 
-/// The memory of one level evaluation: its input h and what each block saves, in one slice.
+/// A level: the blocks in a row. Its memory is one slice, a part of equal length for each block.
 pub mod level {
     use super::*;
 
-    /// Floats of h, with its padding.
-    fn input_len(net: &Network, puzzles: usize) -> usize {
+    /// Floats of memory that one block needs for `puzzles`.
+    pub fn block_len(net: &Network, puzzles: usize) -> usize {
+        let (s, d) = (net.config.positions(), net.config.width);
         let mut count = Count::default();
-        count.floats(puzzles * net.config.positions() * net.config.width);
+        net.blocks[0].saved(&mut count, puzzles, s, d);
         count.total()
     }
 
-    /// Floats that one block saves.
-    fn block_len(net: &Network, puzzles: usize) -> usize {
-        let mut count = Count::default();
-        net.blocks[0].saved(
-            &mut count,
-            puzzles,
-            net.config.positions(),
-            net.config.width,
-        );
-        count.total()
-    }
-
-    /// Floats of a level's memory for `puzzles`.
+    /// Floats of memory in which a level keeps all its activations for `puzzles`.
     pub fn saved_len(net: &Network, puzzles: usize) -> usize {
-        input_len(net, puzzles) + net.blocks.len() * block_len(net, puzzles)
+        net.blocks.len() * block_len(net, puzzles)
     }
 
     fn carve<'a>(pass: Pass<'_>, block: &Block, memory: &'a mut [f32]) -> Saved<'a> {
-        block.saved(
-            &mut Carve::new(memory),
-            pass.puzzles,
-            pass.net.config.positions(),
-            pass.width(),
-        )
+        let s = pass.net.config.positions();
+        block.saved(&mut Carve::new(memory), pass.puzzles, s, pass.width())
     }
 
-    /// The level's input h (N x D), to be written before [`forward`].
-    pub fn input<'a>(pass: Pass<'_>, memory: &'a mut [f32]) -> &'a mut [f32] {
-        &mut memory[..pass.rows() * pass.width()]
-    }
-
-    /// Runs the blocks from the input in `memory` and returns the last y2 (N x D).
-    pub fn forward<'a>(
+    /// Overwrites `z` (N x D) with the level of `h` (N x D) and keeps nothing.
+    ///
+    /// `memory` is one block's: all blocks share it, so that the cycles without gradients stay in the
+    /// second-level cache. Overwrites `h`.
+    pub fn forward(
         pass: Pass<'_>,
-        memory: &'a mut [f32],
+        z: &mut [f32],
+        h: &mut [f32],
+        memory: &mut [f32],
         scratch: &mut Scratch<'_>,
-    ) -> &'a [f32] {
-        let (input, blocks) = memory.split_at_mut(input_len(pass.net, pass.puzzles));
-        let mut h = &*input;
-        let chunks = blocks.chunks_exact_mut(block_len(pass.net, pass.puzzles));
+    ) {
+        for (i, block) in pass.net.blocks.iter().enumerate() {
+            let mut saved = carve(pass, block, memory);
+            super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
+            let last = i + 1 == pass.net.blocks.len();
+            let next = if last { &mut *z } else { &mut *h };
+            next.copy_from_slice(saved.y2);
+        }
+    }
+
+    /// As [`forward`], keeping in `memory` (a level's) what [`backward`] reads. `h` stays.
+    pub fn forward_saving(
+        pass: Pass<'_>,
+        z: &mut [f32],
+        h: &[f32],
+        memory: &mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) {
+        let mut h = h;
+        let chunks = memory.chunks_exact_mut(block_len(pass.net, pass.puzzles));
         for (block, memory) in pass.net.blocks.iter().zip(chunks) {
             let mut saved = carve(pass, block, memory);
             super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
             h = saved.y2;
         }
-        &h[..pass.rows() * pass.width()]
+        z.copy_from_slice(h);
     }
 
-    /// Gradient of [`forward`]: replaces the gradient of its result in `d` (N x D) by that of its input,
-    /// and adds the parameters' to `grads`. `memory` is as [`forward`] left it.
+    /// Gradient of [`forward`]: replaces d_z in `d` (N x D) by d_h and adds the parameters' to `grads`.
+    /// `h` and `memory` are as [`forward_saving`] left them.
     pub fn backward(
         pass: Pass<'_>,
         d: &mut [f32],
         grads: &mut [f32],
+        h: &[f32],
         memory: &mut [f32],
         scratch: &mut Scratch<'_>,
     ) {
-        let (input, mut rest) = memory.split_at_mut(input_len(pass.net, pass.puzzles));
         let len = block_len(pass.net, pass.puzzles);
+        let mut rest = memory;
         for (i, block) in pass.net.blocks.iter().enumerate().rev() {
             let (before, this) = rest.split_at_mut(i * len);
-            let saved = carve(pass, block, &mut this[..len]);
+            let saved = carve(pass, block, this);
             if i == 0 {
-                super::backward(pass, block, d, grads, &saved, pass.matrix(input), scratch);
+                super::backward(pass, block, d, grads, &saved, pass.matrix(h), scratch);
             } else {
                 let previous = carve(pass, &pass.net.blocks[i - 1], &mut before[(i - 1) * len..]);
-                super::backward(
-                    pass,
-                    block,
-                    d,
-                    grads,
-                    &saved,
-                    pass.matrix(previous.y2),
-                    scratch,
-                );
+                let h = pass.matrix(previous.y2);
+                super::backward(pass, block, d, grads, &saved, h, scratch);
             }
             rest = before;
         }

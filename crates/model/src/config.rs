@@ -1,6 +1,7 @@
 //! What a network is and how it is trained: two structs that a TOML file fills and a check that names
 //! the key, the value and the range of whatever cannot work.
 
+use crate::workspace::Mode;
 use serde::{Deserialize, Serialize};
 use trm_autograd::op::loss::LossKind;
 use trm_autograd::optim::OptimizerKind;
@@ -107,6 +108,8 @@ pub struct TrainConfig {
     pub micro_batch: usize,
     /// Partial gradient sums; fixed, so that results do not depend on the number of threads.
     pub gradient_shards: usize,
+    /// Keep only the inputs of the levels and run each again for its gradient: less memory, the same bits.
+    pub recompute: bool,
     /// Optimiser steps of the whole run.
     pub steps: u64,
     /// Seed of every random stream.
@@ -146,6 +149,7 @@ impl Default for TrainConfig {
             batch: 768,
             micro_batch: 2,
             gradient_shards: 8,
+            recompute: false,
             steps: 65_000,
             seed: 0,
             loss: LossName::Stablemax,
@@ -388,6 +392,15 @@ impl ModelConfig {
 }
 
 impl TrainConfig {
+    /// What the levels of the gradient cycle keep.
+    pub fn mode(&self) -> Mode {
+        if self.recompute {
+            Mode::Recompute
+        } else {
+            Mode::Train
+        }
+    }
+
     /// Fails with the first value that cannot work.
     ///
     /// # Errors

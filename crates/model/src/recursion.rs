@@ -8,6 +8,9 @@
 //! Only the last cycle has gradients: its levels keep their activations, the others overwrite theirs.
 //! The gradient enters at z_H, goes down through all levels of that cycle, and leaves at x; the states
 //! that came from before the cycle are constants.
+//!
+//! With [`Mode::Recompute`] a level keeps its input alone; the backward pass runs it once more, which
+//! gives the same bits, and all levels share the memory of one.
 
 use crate::block::{Pass, level};
 use crate::workspace::{Mode, Workspace};
@@ -21,46 +24,74 @@ pub struct State<'a> {
     pub z_l: &'a mut [f32],
 }
 
-/// The memory of level `i` of a cycle that keeps its activations, or the one that all others share.
-fn memory(levels: &mut [f32], len: usize, i: usize, keep: bool) -> &mut [f32] {
-    let start = if keep { i * len } else { 0 };
-    &mut levels[start..start + len]
+/// Part `i` of a buffer in parts of `len`.
+fn part(buffer: &mut [f32], i: usize, len: usize) -> &mut [f32] {
+    &mut buffer[i * len..(i + 1) * len]
 }
 
 /// Runs all cycles on `state`, reading x from `ws`.
 pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, mode: Mode) {
-    let (k, c) = (pass.net.kernels, &pass.net.config);
-    let len = level::saved_len(pass.net, pass.puzzles);
+    let c = &pass.net.config;
     for cycle in 1..=c.h_cycles {
-        let keep = mode == Mode::Train && cycle == c.h_cycles;
-        k.add(ws.y_x, state.z_h, ws.x);
-        for i in 0..c.l_cycles {
-            let memory = memory(ws.levels, len, i, keep);
-            k.add(level::input(pass, memory), state.z_l, ws.y_x);
-            state
-                .z_l
-                .copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
+        let keep = mode != Mode::Evaluate && cycle == c.h_cycles;
+        pass.net.kernels.add(ws.y_x, state.z_h, ws.x);
+        for i in 0..=c.l_cycles {
+            level_forward(pass, ws, state, i, keep.then_some(mode));
         }
-        let memory = memory(ws.levels, len, c.l_cycles, keep);
-        k.add(level::input(pass, memory), state.z_h, state.z_l);
-        state
-            .z_h
-            .copy_from_slice(level::forward(pass, memory, &mut ws.scratch));
     }
 }
 
+/// Level `i` of a cycle: z_L for `i < L_cycles`, then z_H. Keeps what `keep` says, or nothing.
+fn level_forward(
+    pass: Pass<'_>,
+    ws: &mut Workspace<'_>,
+    state: &mut State<'_>,
+    i: usize,
+    keep: Option<Mode>,
+) {
+    let (k, rows) = (pass.net.kernels, pass.rows() * pass.width());
+    let h = part(ws.inputs, if keep.is_some() { i } else { 0 }, rows);
+    let z = if i < pass.net.config.l_cycles {
+        k.add(h, state.z_l, ws.y_x);
+        &mut *state.z_l
+    } else {
+        k.add(h, state.z_h, state.z_l);
+        &mut *state.z_h
+    };
+    match keep {
+        None => {
+            let memory = part(ws.levels, 0, level::block_len(pass.net, pass.puzzles));
+            level::forward(pass, z, h, memory, &mut ws.scratch);
+        }
+        Some(mode) => {
+            let memory = level_memory(pass, ws.levels, i, mode);
+            level::forward_saving(pass, z, h, memory, &mut ws.scratch);
+        }
+    }
+}
+
+/// Where level `i` keeps its activations: in a place of its own, or in the one that all share.
+fn level_memory<'a>(pass: Pass<'_>, levels: &'a mut [f32], i: usize, mode: Mode) -> &'a mut [f32] {
+    let i = if mode == Mode::Train { i } else { 0 };
+    part(levels, i, level::saved_len(pass.net, pass.puzzles))
+}
+
 /// Gradient of the last cycle of [`forward`]: from d_z_H in `ws.d` to `ws.d_x`; adds to `grads`.
-pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32]) {
-    let (k, c) = (pass.net.kernels, &pass.net.config);
-    let len = level::saved_len(pass.net, pass.puzzles);
+pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode: Mode) {
+    let (k, last) = (pass.net.kernels, pass.net.config.l_cycles);
     ws.d_x.fill(0.0);
-    // z_H ← level(z_H + z_L): what leaves is the gradient of the last z_L
-    let last = memory(ws.levels, len, c.l_cycles, true);
-    level::backward(pass, ws.d, grads, last, &mut ws.scratch);
-    // z_L ← level(z_L + (z_H + x)): to the z_L before, and to x
-    for i in (0..c.l_cycles).rev() {
-        let memory = memory(ws.levels, len, i, true);
-        level::backward(pass, ws.d, grads, memory, &mut ws.scratch);
-        k.add_acc(ws.d_x, ws.d);
+    for i in (0..=last).rev() {
+        let h = part(ws.inputs, i, pass.rows() * pass.width());
+        let memory = level_memory(pass, ws.levels, i, mode);
+        // The last level is the one that ran last: its activations are still there.
+        if mode == Mode::Recompute && i < last {
+            level::forward_saving(pass, ws.y_x, h, memory, &mut ws.scratch);
+        }
+        level::backward(pass, ws.d, grads, h, memory, &mut ws.scratch);
+        // z_H ← level(z_H + z_L): what leaves is the gradient of the last z_L.
+        // z_L ← level(z_L + (z_H + x)): what leaves goes to the z_L before, and to x.
+        if i < last {
+            k.add_acc(ws.d_x, ws.d);
+        }
     }
 }

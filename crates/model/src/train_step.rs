@@ -10,7 +10,7 @@ use crate::config::TrainConfig;
 use crate::halting::Halting;
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
-use crate::workspace::{Mode, Workspace};
+use crate::workspace::Workspace;
 use crate::{heads, recursion};
 use trm_autograd::op::embedding;
 use trm_autograd::op::loss::{self, RowLoss};
@@ -105,12 +105,13 @@ pub fn micro_batch(
         z_h: rows.z_h,
         z_l: rows.z_l,
     };
-    recursion::forward(pass, ws, &mut state, Mode::Train);
+    let mode = ctx.config.mode();
+    recursion::forward(pass, ws, &mut state, mode);
     heads::forward(pass, ws, state.z_h);
     losses(ctx, ws, rows, metrics);
 
     heads::backward(pass, ws, grads, rows.z_h);
-    recursion::backward(pass, ws, grads);
+    recursion::backward(pass, ws, grads, mode);
     embed_backward(pass, ws.d_x, grads, rows);
 }
 

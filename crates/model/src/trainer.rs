@@ -8,7 +8,7 @@ use crate::carry::{Carry, Rows, Slot};
 use crate::config::{ConfigError, TrainConfig};
 use crate::network::{Network, Parameters};
 use crate::train_step::{Metrics, StepContext, micro_batch};
-use crate::workspace::{Memory, Mode};
+use crate::workspace::Memory;
 use rayon::prelude::*;
 use std::sync::Mutex;
 use trm_autograd::optim::{self, Hyper, State, ema, schedule, sign_sgd};
@@ -76,7 +76,7 @@ impl Trainer {
             Mutex::new(Memory::new(
                 &net,
                 config.micro_batch.min(config.batch),
-                Mode::Train,
+                config.mode(),
             ))
         };
         Ok(Trainer {

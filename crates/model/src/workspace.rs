@@ -1,7 +1,7 @@
 //! The memory of one worker: everything a micro-batch needs, carved from one buffer.
 //!
 //! Its size depends on the network and the micro-batch alone: not on the batch, H_cycles, or the number
-//! of supervision steps. The cycles without gradient reuse the first level's memory.
+//! of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
 
 use crate::block::level;
 use crate::network::Network;
@@ -15,7 +15,9 @@ use trm_tensor::AlignedVec;
 pub enum Mode {
     /// Every level of the last cycle keeps its activations.
     Train,
-    /// One level's memory serves all.
+    /// Every level of the last cycle keeps its input; the backward pass rebuilds the rest.
+    Recompute,
+    /// Nothing is kept.
     Evaluate,
 }
 
@@ -26,7 +28,9 @@ pub struct Workspace<'a> {
     pub x: &'a mut [f32],
     /// z_H + x of the running cycle, (N, D).
     pub y_x: &'a mut [f32],
-    /// Levels' memory: one for each level of a cycle in training, one in all otherwise.
+    /// Inputs h of the levels, (levels, N, D): those of a cycle in training, one otherwise.
+    pub inputs: &'a mut [f32],
+    /// Activations: of all levels of a cycle, of one level ([`Mode::Recompute`]), or of one block.
     pub levels: &'a mut [f32],
     /// Logits of the cells, (puzzles, cells, V).
     pub logits: &'a mut [f32],
@@ -54,12 +58,13 @@ fn layout<'a>(
     let c = &net.config;
     let (s, d) = (c.positions(), c.width);
     let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.vocab_size);
-    let levels = if mode == Mode::Train {
-        c.l_cycles + 1
-    } else {
-        1
+    let cycle = c.l_cycles + 1;
+    let (inputs, levels) = match mode {
+        Mode::Train => (cycle, cycle * level::saved_len(net, puzzles)),
+        Mode::Recompute => (cycle, level::saved_len(net, puzzles)),
+        Mode::Evaluate => (1, level::block_len(net, puzzles)),
     };
-    let trained = |len: usize| if mode == Mode::Train { len } else { 0 };
+    let trained = |len: usize| if mode == Mode::Evaluate { 0 } else { len };
     let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
         net.blocks
             .iter()
@@ -70,7 +75,8 @@ fn layout<'a>(
     Workspace {
         x: arena.floats(n_d),
         y_x: arena.floats(n_d),
-        levels: arena.floats(levels * level::saved_len(net, puzzles)),
+        inputs: arena.floats(inputs * n_d),
+        levels: arena.floats(levels),
         logits: arena.floats(logits),
         q: arena.floats(puzzles * 2),
         d: arena.floats(trained(n_d)),
