@@ -1,20 +1,24 @@
-//! Kernels at the model's own shapes, on every instruction set of this CPU, one thread.
+//! Kernels at the shapes of the presets (D 128, 192, 512; S 81, 97, 916), on every instruction set of this
+//! CPU, one thread.
 //!
 //! ```text
 //! cargo bench --bench kernels                     everything
-//! cargo bench --bench kernels -- matmul/97        one shape
+//! cargo bench --bench kernels -- matmul/194x3072  one product
+//! cargo bench --bench kernels -- /avx2            one instruction set
 //! ```
 //!
-//! Ids are op/shape/isa. `matmul` also has the two rows that frame it: the naive triple loop, and the peak,
-//! which is the same number of multiply-adds without touching memory. Each result is checked against the
-//! f64 reference before it is timed.
+//! Ids are op/shape/isa. Two rows frame each table: `naive`, the definition in plain loops, and, for
+//! products, `isa-peak`, as many multiply-adds without touching memory. Each product is checked against the
+//! f64 reference before it is timed; the properties of the other kernels are the tests' business.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::hint::black_box;
 use trm_kernels::reference::{self, assert_close};
-use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, attention, peak};
+use trm_kernels::{
+    Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, attention, peak, rope,
+};
 
 fn floats(len: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(len as u64);
@@ -25,45 +29,101 @@ fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().copied().map(f64::from).collect()
 }
 
-/// m x n x k of the products in a block: the paper's network (D 512, S 97) and a small one (D 128, S 82),
-/// each its channel and its token mixer.
-const PRODUCTS: [(usize, usize, usize); 6] = [
-    (97, 3072, 512),
-    (97, 512, 1536),
-    (1024, 512, 97),
-    (164, 768, 128),
-    (164, 128, 384),
-    (512, 128, 82),
+/// Times `run` on every instruction set and `naive` once, in a group of their own.
+fn every_isa(
+    c: &mut Criterion,
+    op: &str,
+    shape: &str,
+    elements: usize,
+    mut run: impl FnMut(&Kernels),
+    mut naive: impl FnMut(),
+) {
+    let mut group = c.benchmark_group(op);
+    group.throughput(Throughput::Elements(elements as u64));
+    for kernels in Kernels::available() {
+        let id = BenchmarkId::new(shape, kernels.name());
+        group.bench_function(id, |b| b.iter(|| run(kernels)));
+    }
+    group.bench_function(BenchmarkId::new(shape, "naive"), |b| b.iter(&mut naive));
+    group.finish();
+}
+
+/// What a product is for, and so how its operands come.
+#[derive(Clone, Copy)]
+enum Form {
+    /// x·W: the weight is packed.
+    WeightRight,
+    /// W·x: the weight is packed.
+    WeightLeft,
+    /// d_yᵀ·x, added to the gradient of a weight: nothing is packed.
+    Gradient,
+}
+
+use Form::{Gradient, WeightLeft, WeightRight};
+
+/// m x n x k, elements 2 m n k: two puzzles a micro-batch over channels, one puzzle over positions.
+const PRODUCTS: [(usize, usize, usize, Form); 15] = [
+    // D 512, S 97, F 1536 and 512: the paper's
+    (194, 3072, 512, WeightRight),
+    (194, 512, 1536, WeightRight),
+    (1024, 512, 97, WeightLeft),
+    (97, 512, 512, WeightLeft),
+    (3072, 512, 194, Gradient),
+    // D 128, S 97, F 512 and 512
+    (194, 1024, 128, WeightRight),
+    (194, 128, 512, WeightRight),
+    (1024, 128, 97, WeightLeft),
+    (97, 128, 512, WeightLeft),
+    (1024, 128, 194, Gradient),
+    // D 192, S 81, F 512 and 256
+    (162, 1024, 192, WeightRight),
+    (512, 192, 81, WeightLeft),
+    (81, 192, 256, WeightLeft),
+    // D 128, S 916, F 512
+    (916, 384, 128, WeightRight),
+    (916, 1024, 128, WeightRight),
 ];
 
-/// C = A·B with B packed beforehand, as the weights are.
 fn matmul(c: &mut Criterion) {
-    for (m, n, k) in PRODUCTS {
-        let mut group = c.benchmark_group("matmul");
-        group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+    for (m, n, k, form) in PRODUCTS {
         let shape = format!("{m}x{n}x{k}");
         let (a, b, mut out) = (floats(m * k), floats(k * n), vec![0.0; m * n]);
+        let a_t: Vec<f32> = (0..k * m).map(|at| a[at % m * k + at / m]).collect();
         let mut scratch = vec![0.0; SCRATCH];
         let exact = reference::matmul(&wide(&a), &wide(&b), m, n, k);
         let bound = reference::matmul_bound(&wide(&a), &wide(&b), m, n, k);
+        let mut group = c.benchmark_group("matmul");
+        group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
         for kernels in Kernels::available() {
-            let mut packed = vec![0.0; kernels.packed_rhs_len(n, k)];
-            kernels.pack_rhs(&mut packed, Rhs::Plain(MatRef::new(&b, k, n)));
-            let rhs = Rhs::Packed(Packed {
-                data: &packed,
-                outer: n,
-                k,
-            });
-            let lhs = Lhs::Plain(MatRef::new(&a, m, k));
-            let mut product = |out: &mut [f32]| {
-                kernels.matmul(
-                    MatMut::new(out, m, n),
-                    lhs,
-                    rhs,
+            let (plain_a, plain_b) = (
+                Lhs::Plain(MatRef::new(&a, m, k)),
+                Rhs::Plain(MatRef::new(&b, k, n)),
+            );
+            let mut left = vec![0.0; kernels.packed_lhs_len(m, k)];
+            kernels.pack_lhs(&mut left, plain_a);
+            let mut right = vec![0.0; kernels.packed_rhs_len(n, k)];
+            kernels.pack_rhs(&mut right, plain_b);
+            let (lhs, rhs, write) = match form {
+                WeightRight => (
+                    plain_a,
+                    Rhs::Packed(Packed::new(&right, n, k)),
                     Write::Overwrite,
-                    &mut scratch,
-                );
+                ),
+                WeightLeft => (
+                    Lhs::Packed(Packed::new(&left, m, k)),
+                    plain_b,
+                    Write::Overwrite,
+                ),
+                Gradient => (
+                    Lhs::Transposed(MatRef::new(&a_t, k, m)),
+                    plain_b,
+                    Write::Add,
+                ),
             };
+            let mut product = |out: &mut [f32]| {
+                kernels.matmul(MatMut::new(out, m, n), lhs, rhs, write, &mut scratch);
+            };
+            out.fill(0.0);
             product(&mut out);
             assert_close(&shape, &out, &exact, |i| bound[i]);
             let id = BenchmarkId::new(&shape, kernels.name());
@@ -76,14 +136,14 @@ fn matmul(c: &mut Criterion) {
             });
         }
         group.bench_function(BenchmarkId::new(&shape, "naive"), |bencher| {
-            bencher.iter(|| naive(black_box(&mut out), &a, &b, n, k));
+            bencher.iter(|| naive_matmul(black_box(&mut out), &a, &b, n, k));
         });
         group.finish();
     }
 }
 
 /// The textbook: three loops, in the order in which memory lies.
-fn naive(c: &mut [f32], a: &[f32], b: &[f32], n: usize, k: usize) {
+fn naive_matmul(c: &mut [f32], a: &[f32], b: &[f32], n: usize, k: usize) {
     for (c, a) in c.chunks_exact_mut(n).zip(a.chunks_exact(k)) {
         c.fill(0.0);
         for (a, b) in a.iter().zip(b.chunks_exact(n)) {
@@ -94,103 +154,273 @@ fn naive(c: &mut [f32], a: &[f32], b: &[f32], n: usize, k: usize) {
     }
 }
 
-/// What is bound by memory: elements a second.
-fn rows(c: &mut Criterion) {
-    for (rows, cols) in [(97, 512), (164, 128)] {
-        let shape = format!("{rows}x{cols}");
-        let (x, h, u) = (
-            floats(rows * cols),
-            floats(rows * cols),
-            floats(2 * rows * cols),
+/// Rows and columns of the activations: S x D.
+const ACTIVATIONS: [(usize, usize); 4] = [(97, 512), (97, 128), (81, 192), (916, 128)];
+
+fn rms_norm(c: &mut Criterion) {
+    for (rows, cols) in ACTIVATIONS {
+        let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
+        let (x, h) = (floats(len), floats(2 * len)[len..].to_vec());
+        let (mut y, mut d, mut r, mut mean) = (
+            x.clone(),
+            x.clone(),
+            vec![1.0; rows.max(cols)],
+            vec![0.0; cols],
         );
-        let (mut y, mut r, mut d) = (x.clone(), vec![0.0; rows.max(cols)], h.clone());
-        let mut d_u = u.clone();
-        for k in Kernels::available() {
-            let mut bench = |op: &str, run: &mut dyn FnMut()| {
-                let mut group = c.benchmark_group(op);
-                group.throughput(Throughput::Elements((rows * cols) as u64));
-                group.bench_function(BenchmarkId::new(&shape, k.name()), |b| b.iter(&mut *run));
-                group.finish();
-            };
-            let residual = MatRef::new(&h, rows, cols);
-            bench("rms_norm/forward", &mut || {
-                k.rms_norm_forward(
-                    MatMut::new(&mut y, rows, cols),
-                    &mut r[..rows],
-                    Some(residual),
-                    1e-5,
-                );
-            });
-            bench("rms_norm/backward", &mut || {
-                k.rms_norm_backward(MatMut::new(&mut d, rows, cols), residual, &r[..rows]);
-                d.copy_from_slice(&x); // or it would shrink to subnormal numbers
-            });
-            bench("rms_norm_columns/forward", &mut || {
-                k.rms_norm_columns_forward(
-                    MatMut::new(&mut y, rows, cols),
-                    &mut r[..cols],
-                    Some(residual),
-                    1e-5,
-                );
-            });
-            let u_view = MatRef::new(&u, rows, 2 * cols);
-            bench("swiglu/forward", &mut || {
-                k.swiglu_forward(MatMut::new(&mut y, rows, cols), u_view)
-            });
-            bench("swiglu/backward", &mut || {
-                let d_u = MatMut::new(&mut d_u, rows, 2 * cols);
-                k.swiglu_backward(d_u, MatMut::new(&mut d, rows, cols), u_view);
-                d.copy_from_slice(&x);
-            });
+        let residual = MatRef::new(&h, rows, cols);
+        let exact = wide(&x);
+        every_isa(
+            c,
+            "rms_norm/forward",
+            &shape,
+            len,
+            |k| {
+                let y = MatMut::new(&mut y, rows, cols);
+                k.rms_norm_forward(y, &mut r[..rows], Some(residual), 1e-5);
+            },
+            || {
+                drop(black_box(reference::rms_norm_rows(
+                    &exact, rows, cols, 1e-5,
+                )))
+            },
+        );
+        every_isa(
+            c,
+            "rms_norm_columns/forward",
+            &shape,
+            len,
+            |k| {
+                let y = MatMut::new(&mut y, rows, cols);
+                k.rms_norm_columns_forward(y, &mut r[..cols], Some(residual), 1e-5);
+            },
+            || {
+                drop(black_box(reference::rms_norm_columns(
+                    &exact, rows, cols, 1e-5,
+                )))
+            },
+        );
+        r.fill(1.0); // a factor that lets repeated gradients neither grow nor shrink to subnormal numbers
+        let mut naive = x.clone();
+        every_isa(
+            c,
+            "rms_norm/backward",
+            &shape,
+            len,
+            |k| k.rms_norm_backward(MatMut::new(&mut d, rows, cols), residual, &r[..rows]),
+            || naive_norm_gradient(black_box(&mut naive), &h, cols),
+        );
+        every_isa(
+            c,
+            "rms_norm_columns/backward",
+            &shape,
+            len,
+            |k| {
+                let d = MatMut::new(&mut d, rows, cols);
+                k.rms_norm_columns_backward(d, &mut mean, residual, &r[..cols]);
+            },
+            || naive_norm_gradient(black_box(&mut naive), &h, cols),
+        );
+    }
+}
+
+fn naive_norm_gradient(d: &mut [f32], y: &[f32], cols: usize) {
+    for (d, y) in d.chunks_exact_mut(cols).zip(y.chunks_exact(cols)) {
+        let mean = d.iter().zip(y).map(|(d, y)| d * y).sum::<f32>() / cols as f32;
+        for (d, y) in d.iter_mut().zip(y) {
+            *d -= y * mean;
         }
     }
 }
 
-/// One puzzle's attention, all heads; 4 S² E multiply-adds a head forwards.
+/// Rows of a micro-batch and inner width: N x F.
+const GATES: [(usize, usize); 4] = [(194, 1536), (194, 512), (162, 512), (916, 512)];
+
+fn swiglu(c: &mut Criterion) {
+    for (rows, cols) in GATES {
+        let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
+        let (u, d_a) = (floats(2 * len), floats(len));
+        let (mut a, mut d_u) = (d_a.clone(), u.clone());
+        let view = MatRef::new(&u, rows, 2 * cols);
+        let (gate, up) = (wide(&u[..len]), wide(&u[len..]));
+        every_isa(
+            c,
+            "swiglu/forward",
+            &shape,
+            len,
+            |k| k.swiglu_forward(MatMut::new(&mut a, rows, cols), view),
+            || drop(black_box(reference::swiglu(&gate, &up))),
+        );
+        every_isa(
+            c,
+            "swiglu/backward",
+            &shape,
+            len,
+            |k| {
+                let d_u = MatMut::new(&mut d_u, rows, 2 * cols);
+                k.swiglu_backward(d_u, MatMut::new(&mut a, rows, cols), view);
+            },
+            || drop(black_box(reference::swiglu(&gate, &up))),
+        );
+    }
+}
+
+/// Blocks of scores: query rows and positions.
+const SCORES: [(usize, usize); 3] = [(64, 81), (64, 97), (64, 916)];
+
+fn softmax(c: &mut Criterion) {
+    for (rows, cols) in SCORES {
+        let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
+        let (scores, delta) = (floats(len), floats(rows));
+        let (mut p, mut d, mut lse) = (scores.clone(), scores.clone(), vec![0.0; rows]);
+        let exact = wide(&scores);
+        every_isa(
+            c,
+            "softmax/forward",
+            &shape,
+            len,
+            |k| k.softmax_forward(MatMut::new(&mut p, rows, cols), &mut lse, 0.125),
+            || {
+                drop(black_box(reference::softmax_rows(
+                    &exact, rows, cols, 0.125,
+                )))
+            },
+        );
+        let p = MatRef::new(&scores, rows, cols);
+        every_isa(
+            c,
+            "softmax/backward",
+            &shape,
+            len,
+            |k| k.softmax_backward(MatMut::new(&mut d, rows, cols), p, &delta, 1.0),
+            || {
+                drop(black_box(reference::softmax_rows(
+                    &exact, rows, cols, 0.125,
+                )))
+            },
+        );
+    }
+}
+
+/// Positions, heads and channels of a head.
+const HEADS: [(usize, usize, usize); 4] = [(97, 8, 64), (97, 2, 64), (81, 3, 64), (916, 2, 64)];
+
+fn turn(c: &mut Criterion) {
+    for (positions, heads, width) in HEADS {
+        let cols = 2 * heads * width; // q and k
+        let shape = format!("{positions}x{cols}");
+        let mut x = floats(positions * cols);
+        let exact = wide(&x);
+        let (mut cos, mut sin) = (
+            vec![0.0; positions * width / 2],
+            vec![0.0; positions * width / 2],
+        );
+        rope::tables(&mut cos, &mut sin, width, 1e4);
+        let tables = [&cos, &sin].map(|table| MatRef::new(table, positions, width / 2));
+        for (op, forward) in [("rope/forward", true), ("rope/backward", false)] {
+            every_isa(
+                c,
+                op,
+                &shape,
+                x.len(),
+                |k| {
+                    let x = MatMut::new(&mut x, positions, cols);
+                    let [cos, sin] = tables;
+                    match forward {
+                        true => k.rope_forward(x, cos, sin),
+                        false => k.rope_backward(x, cos, sin),
+                    }
+                },
+                || {
+                    drop(black_box(reference::rope(
+                        &exact,
+                        positions,
+                        2 * heads,
+                        width,
+                        1e4,
+                    )))
+                },
+            );
+        }
+    }
+}
+
+fn elementwise(c: &mut Criterion) {
+    for (rows, cols) in ACTIVATIONS {
+        let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
+        let (a, b, mut y) = (floats(len), floats(len), vec![0.0; len]);
+        let mut naive = y.clone();
+        every_isa(
+            c,
+            "add",
+            &shape,
+            len,
+            |k| k.add(black_box(&mut y), &a, &b),
+            || {
+                for ((y, a), b) in naive.iter_mut().zip(&a).zip(&b) {
+                    *y = a + b;
+                }
+                black_box(&mut naive);
+            },
+        );
+    }
+}
+
+/// One puzzle's attention, all heads: 4 S² E operations a head forwards, 10 S² E backwards.
 fn attend(c: &mut Criterion) {
-    for (positions, heads, width) in [(97, 8, 64), (82, 4, 32)] {
+    for (positions, heads, width) in HEADS {
         let inner = heads * width;
         let shape = format!("{positions}x{heads}x{width}");
         let (qkv, d_o) = (floats(positions * 3 * inner), floats(positions * inner));
         let (mut o, mut d_qkv) = (vec![0.0; d_o.len()], vec![0.0; qkv.len()]);
         let mut lse = vec![0.0; heads * positions];
         let mut scratch = vec![0.0; attention::scratch_len(positions)];
+        let exact = wide(&qkv);
         let qkv = MatRef::new(&qkv, positions, 3 * inner);
-        for k in Kernels::available() {
-            let flops = 4 * positions * positions * inner;
-            let mut group = c.benchmark_group("attention/forward");
-            group.throughput(Throughput::Elements(flops as u64));
-            group.bench_function(BenchmarkId::new(&shape, k.name()), |b| {
-                b.iter(|| {
-                    attention::forward(
-                        k,
-                        MatMut::new(&mut o, positions, inner),
-                        &mut lse,
-                        qkv,
-                        heads,
-                        &mut scratch,
-                    );
-                });
-            });
-            group.finish();
-            let mut group = c.benchmark_group("attention/backward");
-            group.throughput(Throughput::Elements(5 * flops as u64 / 2));
-            group.bench_function(BenchmarkId::new(&shape, k.name()), |b| {
-                let saved = attention::Saved {
-                    qkv,
-                    o: MatRef::new(&o, positions, inner),
-                    lse: &lse,
-                };
-                let d_o = MatRef::new(&d_o, positions, inner);
-                b.iter(|| {
-                    let d_qkv = MatMut::new(&mut d_qkv, positions, 3 * inner);
-                    attention::backward(k, d_qkv, d_o, saved, heads, &mut scratch);
-                });
-            });
-            group.finish();
-        }
+        let d_o = MatRef::new(&d_o, positions, inner);
+        let flops = 4 * positions * positions * inner;
+        let naive = || {
+            drop(black_box(reference::attention(
+                &exact, positions, heads, width,
+            )))
+        };
+        every_isa(
+            c,
+            "attention/forward",
+            &shape,
+            flops,
+            |k| {
+                let o = MatMut::new(&mut o, positions, inner);
+                attention::forward(k, o, &mut lse, qkv, heads, &mut scratch);
+            },
+            naive,
+        );
+        let saved = attention::Saved {
+            qkv,
+            o: MatRef::new(&o, positions, inner),
+            lse: &lse,
+        };
+        every_isa(
+            c,
+            "attention/backward",
+            &shape,
+            5 * flops / 2,
+            |k| {
+                let d_qkv = MatMut::new(&mut d_qkv, positions, 3 * inner);
+                attention::backward(k, d_qkv, d_o, saved, heads, &mut scratch);
+            },
+            naive,
+        );
     }
 }
 
-criterion_group!(benches, matmul, rows, attend);
+criterion_group!(
+    benches,
+    matmul,
+    attend,
+    rms_norm,
+    swiglu,
+    softmax,
+    turn,
+    elementwise
+);
 criterion_main!(benches);

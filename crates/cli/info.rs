@@ -65,7 +65,7 @@ impl Machine {
     fn read(chosen: &'static Kernels) -> Machine {
         let proc = |file| std::fs::read_to_string(file).unwrap_or_default();
         Machine {
-            cpu: cpu_name(&proc("/proc/cpuinfo")),
+            cpu: cpu(),
             cores: crate::train::threads(None),
             memory: total_memory(&proc("/proc/meminfo")),
             caches: caches(Path::new("/sys/devices/system/cpu/cpu0/cache")),
@@ -124,6 +124,11 @@ impl Machine {
         }));
         format!("{}\n{}", table(&rows), table(&isas))
     }
+}
+
+/// The CPU's name, or "unknown".
+pub fn cpu() -> String {
+    cpu_name(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
 }
 
 /// The CPU's name in the text of `/proc/cpuinfo`; elsewhere, and on CPUs that give none, "unknown".

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod config;
 mod data;
 mod dataset;
@@ -40,6 +41,8 @@ enum Verb {
     Solve(solve::Args),
     /// Generate, split and check puzzle files
     Data(data::Args),
+    /// Measure how fast this machine trains and solves, and how near that is to its limit
+    Bench(bench::Args),
     /// Describe this CPU, or a weights file
     Info(info::Args),
     /// Compare every gradient with finite differences, on every instruction set of this CPU
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Solve(args) => solve::run(&args),
         Verb::Data(args) => data::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Gradcheck(args) => gradcheck::run(&args),
     };

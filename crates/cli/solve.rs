@@ -64,6 +64,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         steps: args.supervision_steps as usize,
         halt: args.halt.into(),
     };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads(args.threads))
+        .build_global()?;
     let mut all_valid = true; // as far as anybody looked
     if args.trace {
         print(|out| {
@@ -71,10 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(())
         })?;
     } else {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads(args.threads))
-            .build()?;
-        let answers = pool.install(|| solve(&loaded, &puzzles, options));
+        let answers = solve(&loaded, &puzzles, options);
         print(|out| {
             all_valid = show_all(out, &puzzles, &answers, args.json)?;
             Ok(())
@@ -188,7 +188,8 @@ fn trace(
     puzzles: &[Puzzle],
     options: SolveOptions,
 ) -> std::io::Result<bool> {
-    let mut rollout = Rollout::new(&loaded.net, &loaded.params, 1);
+    let threads = rayon::current_num_threads();
+    let mut rollout = Rollout::on_threads(&loaded.net, &loaded.params, 1, threads);
     let mut all_valid = true;
     for puzzle in puzzles {
         let question = &puzzle.question;

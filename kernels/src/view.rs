@@ -72,6 +72,11 @@ impl<'a> MatRef<'a> {
         self.cols
     }
 
+    /// All floats from the first element on, and the distance between rows.
+    pub fn parts(&self) -> (&'a [f32], usize) {
+        (self.data, self.stride)
+    }
+
     /// Row `i`. Panics when there is none.
     #[inline(always)]
     pub fn row(&self, i: usize) -> &'a [f32] {
@@ -176,6 +181,17 @@ impl<'a> MatMut<'a> {
         );
         let start = clamp(range.start * self.stride, self.data.len());
         MatMut::with_stride(&mut self.data[start..], range.len(), self.cols, self.stride)
+    }
+
+    /// The rows before `row`, and the others.
+    pub fn split_rows(&mut self, row: usize) -> (MatMut<'_>, MatMut<'_>) {
+        assert!(row <= self.rows, "row {row} of {}", self.rows);
+        let start = clamp(row * self.stride, self.data.len());
+        let (upper, lower) = self.data.split_at_mut(start);
+        (
+            MatMut::with_stride(upper, row, self.cols, self.stride),
+            MatMut::with_stride(lower, self.rows - row, self.cols, self.stride),
+        )
     }
 
     /// A block of rows and columns.

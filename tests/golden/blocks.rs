@@ -63,6 +63,7 @@ impl Matrices {
 
     fn weights(&self, kernels: &'static Kernels) -> Weights<'_> {
         Weights {
+            threads: 1,
             kernels,
             values: &self.values,
             packed: &self.packed,

@@ -47,10 +47,20 @@ impl Factors {
         }
     }
 
-    /// The product as `k` computes it, onto `c` where there is one.
+    /// The product as `kernels` computes it, onto `c` where there is one.
     fn product(&self, kernels: &Kernels, forms: (Form, Form), c: Option<&[f32]>) -> Vec<f32> {
+        self.product_on_threads(kernels, forms, c, 1)
+    }
+
+    fn product_on_threads(
+        &self,
+        kernels: &Kernels,
+        forms: (Form, Form),
+        c: Option<&[f32]>,
+        threads: usize,
+    ) -> Vec<f32> {
         let (m, n, k) = self.size;
-        let (mut scratch, gap) = (vec![f32::NAN; SCRATCH], 3);
+        let (mut scratch, gap) = (vec![f32::NAN; threads * SCRATCH], 3);
         let mut packed_a = vec![f32::NAN; kernels.packed_lhs_len(m, k)];
         let mut packed_b = vec![f32::NAN; kernels.packed_rhs_len(n, k)];
         let (a, a_t) = (
@@ -66,11 +76,7 @@ impl Factors {
             Form::Transposed => Lhs::Transposed(a_t.read()),
             Form::Packed => {
                 kernels.pack_lhs(&mut packed_a, Lhs::Transposed(a_t.read()));
-                Lhs::Packed(Packed {
-                    data: &packed_a,
-                    outer: m,
-                    k,
-                })
+                Lhs::Packed(Packed::new(&packed_a, m, k))
             }
         };
         let rhs = match forms.1 {
@@ -78,18 +84,14 @@ impl Factors {
             Form::Transposed => Rhs::Transposed(b_t.read()),
             Form::Packed => {
                 kernels.pack_rhs(&mut packed_b, Rhs::Plain(b.read()));
-                Rhs::Packed(Packed {
-                    data: &packed_b,
-                    outer: n,
-                    k,
-                })
+                Rhs::Packed(Packed::new(&packed_b, n, k))
             }
         };
         let (write, mut c) = match c {
             Some(c) => (Write::Add, Guarded::new(c, (m, n), 5, gap)),
             None => (Write::Overwrite, Guarded::poisoned((m, n), 5, gap)),
         };
-        kernels.matmul(c.view(), lhs, rhs, write, &mut scratch);
+        kernels.matmul_on_threads(c.view(), lhs, rhs, write, &mut scratch, threads);
         c.values()
     }
 
@@ -183,6 +185,28 @@ pub fn an_element_depends_on_its_row_and_column_alone(kernels: &Kernels) {
                 c[i * n + j].to_bits(),
                 "row {i}, column {j}, {forms:?}"
             );
+        }
+    }
+}
+
+/// Large enough to be shared, with rows that do not divide evenly.
+pub fn threads_that_share_a_product_change_no_bit(kernels: &Kernels) {
+    let bits = |c: Vec<f32>| c.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    for (m, n, k) in [(97, 70, 65), (kernels.tile().0 + 1, 300, KC + 9)] {
+        let factors = Factors::random((m, n, k), 6);
+        let start = floats(&mut random(2), m * n);
+        for lhs in FORMS {
+            for rhs in FORMS {
+                let forms = (lhs, rhs);
+                let alone = bits(factors.product(kernels, forms, Some(&start)));
+                for threads in [2, 3, 5] {
+                    let c = factors.product_on_threads(kernels, forms, Some(&start), threads);
+                    assert!(
+                        bits(c) == alone,
+                        "{m} x {n} x {k}, {forms:?}, {threads} threads"
+                    );
+                }
+            }
         }
     }
 }

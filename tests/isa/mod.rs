@@ -32,6 +32,7 @@ macro_rules! suite {
                 matmul::every_form_across_blocks
                 matmul::any_size
                 matmul::an_element_depends_on_its_row_and_column_alone
+                matmul::threads_that_share_a_product_change_no_bit
                 matmul::what_is_not_a_number_stays_so
                 norms::over_channels
                 norms::over_positions

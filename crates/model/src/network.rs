@@ -231,9 +231,10 @@ impl Network {
 }
 
 impl Parameters {
-    /// What the ops read.
+    /// What the ops read, for one thread.
     pub fn weights(&self, net: &Network) -> Weights<'_> {
         Weights {
+            threads: 1,
             kernels: net.kernels,
             values: &self.values,
             packed: &self.packed,

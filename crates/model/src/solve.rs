@@ -13,6 +13,7 @@ use crate::workspace::{Memory, Mode, Workspace};
 use crate::{heads, recursion};
 use rayon::prelude::*;
 use trm_autograd::op::loss::argmax;
+use trm_autograd::params::Weights;
 use trm_tensor::AlignedVec;
 
 /// When a puzzle stops.
@@ -61,6 +62,8 @@ pub struct Rollout<'a> {
     memory: Memory,
     /// Most puzzles at a time.
     room: usize,
+    /// Threads that share every product.
+    threads: usize,
     /// Puzzles at the moment.
     puzzles: usize,
     /// (room, S, D)
@@ -82,14 +85,25 @@ struct Place {
 }
 
 impl<'a> Rollout<'a> {
-    /// Room for at most `room` puzzles at a time.
+    /// Room for at most `room` puzzles at a time, on one thread.
     pub fn new(net: &'a Network, params: &'a Parameters, room: usize) -> Self {
+        Self::on_threads(net, params, room, 1)
+    }
+
+    /// The same with `threads` of the current pool in every product: for the latency of few puzzles.
+    pub fn on_threads(
+        net: &'a Network,
+        params: &'a Parameters,
+        room: usize,
+        threads: usize,
+    ) -> Self {
         let state = room * net.config.positions() * net.config.width;
         Rollout {
             net,
             params,
-            memory: Memory::new(net, room, Mode::Evaluate),
+            memory: Memory::shared(net, room, Mode::Evaluate, threads),
             room,
+            threads,
             puzzles: 0,
             z_h: AlignedVec::zeros(state),
             z_l: AlignedVec::zeros(state),
@@ -154,7 +168,10 @@ impl<'a> Rollout<'a> {
     fn pass(&self) -> Pass<'a> {
         Pass {
             net: self.net,
-            weights: self.params.weights(self.net),
+            weights: Weights {
+                threads: self.threads,
+                ..self.params.weights(self.net)
+            },
             puzzles: self.puzzles,
         }
     }
@@ -270,6 +287,7 @@ impl Place {
 }
 
 /// Solves many puzzles on the current rayon pool, `micro_batch` at a time on each thread; answers in order.
+/// Where there are fewer puzzles than threads, all threads work on each puzzle together.
 ///
 /// `inputs` is (puzzles, cells). `done(n)` is told how many puzzles were finished.
 ///
@@ -287,9 +305,16 @@ pub fn solve_all(
         inputs.len().is_multiple_of(cells),
         "whole puzzles of {cells} cells"
     );
+    let (puzzles, threads) = (inputs.len() / cells, rayon::current_num_threads());
+    if puzzles < threads {
+        let mut rollout = Rollout::on_threads(net, params, 1, threads);
+        let answers = rollout.solve(inputs, &vec![0; puzzles], options, |_, _| ());
+        done(puzzles);
+        return answers;
+    }
     // A long queue keeps all places busy to its end; a short one leaves work for the other threads.
-    let micro_batches = inputs.len() / cells / micro_batch;
-    let queue = (micro_batches / (2 * rayon::current_num_threads())).clamp(1, 8) * micro_batch;
+    let micro_batches = puzzles / micro_batch;
+    let queue = (micro_batches / (2 * threads)).clamp(1, 8) * micro_batch;
     let ids = vec![0; queue];
     let solved: Vec<Vec<Answer>> = inputs
         .par_chunks(queue * cells)

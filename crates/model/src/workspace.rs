@@ -7,7 +7,7 @@ use crate::block::level;
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::Scratch;
-use trm_kernels::attention;
+use trm_kernels::{SCRATCH, attention};
 use trm_tensor::AlignedVec;
 
 /// Whether gradients will be asked for.
@@ -54,6 +54,7 @@ fn layout<'a>(
     net: &Network,
     puzzles: usize,
     mode: Mode,
+    threads: usize,
 ) -> Workspace<'a> {
     let c = &net.config;
     let (s, d) = (c.positions(), c.width);
@@ -86,7 +87,7 @@ fn layout<'a>(
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
-            kernel: arena.floats(attention::scratch_len(s)),
+            kernel: arena.floats(attention::scratch_len(s).max(threads * SCRATCH)),
         },
     }
 }
@@ -96,26 +97,43 @@ fn layout<'a>(
 pub struct Memory {
     buffer: AlignedVec,
     mode: Mode,
+    threads: usize,
 }
 
 impl Memory {
     /// Floats of a worker's memory for micro-batches of at most `puzzles`.
     pub fn floats(net: &Network, puzzles: usize, mode: Mode) -> usize {
+        Self::shared_floats(net, puzzles, mode, 1)
+    }
+
+    fn shared_floats(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> usize {
         let mut count = Count::default();
-        layout(&mut count, net, puzzles, mode);
+        layout(&mut count, net, puzzles, mode, threads);
         count.total()
     }
 
     /// Allocates the memory of one worker.
     pub fn new(net: &Network, puzzles: usize, mode: Mode) -> Self {
+        Self::shared(net, puzzles, mode, 1)
+    }
+
+    /// Allocates the memory of `threads` that work on the same micro-batch.
+    pub fn shared(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> Self {
         Memory {
-            buffer: AlignedVec::zeros(Self::floats(net, puzzles, mode)),
+            buffer: AlignedVec::zeros(Self::shared_floats(net, puzzles, mode, threads)),
             mode,
+            threads,
         }
     }
 
     /// Carves it for a micro-batch of `puzzles`, at most as many as it was made for.
     pub fn carve(&mut self, net: &Network, puzzles: usize) -> Workspace<'_> {
-        layout(&mut Carve::new(&mut self.buffer), net, puzzles, self.mode)
+        layout(
+            &mut Carve::new(&mut self.buffer),
+            net,
+            puzzles,
+            self.mode,
+            self.threads,
+        )
     }
 }

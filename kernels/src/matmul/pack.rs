@@ -3,7 +3,7 @@
 //! A panel of width w (MR rows of A, or NR columns of B) holds, for each step p of the summed axis, its
 //! w values side by side: `panel[p * w + i]`. Panels follow each other; the last one is filled with zeros.
 
-use super::Packed;
+use super::{KC, Packed, packed_len};
 use crate::simd::Isa;
 use crate::view::MatRef;
 
@@ -18,74 +18,107 @@ pub(super) fn panel<'a>(
     &packed.data[start..start + count.next_multiple_of(width) * kc]
 }
 
-/// Packs `x` into panels of `width` and returns them.
-///
-/// `k_is_rows`: the summed axis runs down the rows of `x` (so each row holds one step of every panel);
-/// otherwise it runs along the columns (each row of `x` becomes one line of a panel).
+/// Packs a whole operand: overwrites `dst`, block after block of `KC` along the summed axis.
 #[inline(always)]
-pub(super) fn pack_panels<'a, I: Isa>(
+pub(super) fn pack_all<I: Isa>(
     isa: I,
-    scratch: &'a mut [f32],
+    dst: &mut [f32],
     x: MatRef<'_>,
     width: usize,
     k_is_rows: bool,
-) -> &'a [f32] {
+) {
     let (outer, k) = if k_is_rows {
         (x.cols(), x.rows())
     } else {
         (x.rows(), x.cols())
     };
-    let packed = &mut scratch[..outer.next_multiple_of(width) * k];
-    if k == 0 {
-        return packed;
-    }
-    for (i, panel) in packed.chunks_exact_mut(width * k).enumerate() {
-        let first = i * width;
-        let here = width.min(outer - first);
-        if k_is_rows {
-            copy_rows(isa, panel, x, width, first, here);
+    assert_eq!(
+        dst.len(),
+        packed_len(outer, k, width),
+        "length of the packed operand"
+    );
+    let mut rest = dst;
+    for p0 in (0..k).step_by(KC) {
+        let depth = p0..k.min(p0 + KC);
+        let len = depth.len();
+        let (block, tail) = rest.split_at_mut(packed_len(outer, len, width));
+        let x = if k_is_rows {
+            x.row_range(depth)
         } else {
-            interleave_rows(panel, x, width, first, here);
-        }
+            x.columns(depth)
+        };
+        pack_panels(isa, block, x, width, width * len, k_is_rows);
+        rest = tail;
     }
-    packed
 }
 
-/// Step p of the panel is a piece of row p of `x`.
+/// Packs `x` into panels of `width`, `stride` floats apart: overwrites them in `packed`.
+///
+/// `k_is_rows`: the summed axis runs down the rows of `x` (so each row holds one step of every panel);
+/// otherwise it runs along the columns (each row of `x` becomes one line of a panel).
 #[inline(always)]
-fn copy_rows<I: Isa>(
+pub(super) fn pack_panels<I: Isa>(
     isa: I,
-    panel: &mut [f32],
+    packed: &mut [f32],
     x: MatRef<'_>,
     width: usize,
-    first: usize,
-    here: usize,
+    stride: usize,
+    k_is_rows: bool,
 ) {
-    for (p, line) in panel.chunks_exact_mut(width).enumerate() {
-        let row = &x.row(p)[first..first + here];
-        if here == width && width.is_multiple_of(I::LANES) {
-            for (line, row) in line
-                .chunks_exact_mut(I::LANES)
-                .zip(row.chunks_exact(I::LANES))
-            {
-                isa.store(line, isa.load(row));
-            }
-        } else {
-            line[..here].copy_from_slice(row);
-            line[here..].fill(0.0);
+    let (outer, k) = if k_is_rows {
+        (x.cols(), x.rows())
+    } else {
+        (x.rows(), x.cols())
+    };
+    if !outer.is_multiple_of(width) {
+        let last = outer / width * stride;
+        packed[last..last + width * k].fill(0.0);
+    }
+    if k_is_rows {
+        copy_steps(packed, x, width, stride);
+    } else {
+        for (first, panel) in (0..outer).step_by(width).zip(packed.chunks_mut(stride)) {
+            let rows = first..outer.min(first + width);
+            transpose(isa, panel, x.row_range(rows), width);
         }
     }
 }
 
-/// Line i of the panel is row `first + i` of `x`, its values `width` apart.
+/// Row p of `x`, piece by piece, becomes step p of every panel: rows are read from end to end, since
+/// walking down a column of a wide matrix would meet the same few sets of the cache again and again.
 #[inline(always)]
-fn interleave_rows(panel: &mut [f32], x: MatRef<'_>, width: usize, first: usize, here: usize) {
-    if here < width {
-        panel.fill(0.0);
+fn copy_steps(packed: &mut [f32], x: MatRef<'_>, width: usize, stride: usize) {
+    for p in 0..x.rows() {
+        let mut pieces = x.row(p).chunks_exact(width);
+        let mut at = p * width;
+        for piece in &mut pieces {
+            packed[at..at + width].copy_from_slice(piece);
+            at += stride;
+        }
+        let rest = pieces.remainder();
+        if !rest.is_empty() {
+            packed[at..at + rest.len()].copy_from_slice(rest);
+        }
     }
-    for i in 0..here {
-        for (slot, &value) in panel[i..].iter_mut().step_by(width).zip(x.row(first + i)) {
-            *slot = value;
+}
+
+/// Line i of the panel is row i of `x`, its values `width` apart; in square blocks where they fit.
+#[inline(always)]
+fn transpose<I: Isa>(isa: I, panel: &mut [f32], x: MatRef<'_>, width: usize) {
+    let (rows, k) = (x.rows(), x.cols());
+    let whole = |n: usize| n - n % I::LANES;
+    for i in (0..whole(rows)).step_by(I::LANES) {
+        let block = x.row_range(i..i + I::LANES);
+        for p in (0..whole(k)).step_by(I::LANES) {
+            let (src, stride) = block.columns(p..p + I::LANES).parts();
+            isa.transpose(&mut panel[p * width + i..], width, src, stride);
+        }
+    }
+    for i in 0..rows {
+        let done = if i < whole(rows) { whole(k) } else { 0 };
+        let line = panel[i..].iter_mut().step_by(width).skip(done);
+        for (to, &from) in line.zip(&x.row(i)[done..]) {
+            *to = from;
         }
     }
 }

@@ -2,15 +2,24 @@
 
 use super::Write;
 use crate::simd::Isa;
-use crate::view::MatMut;
+use crate::view::{MatMut, MatRef};
+use std::array;
 
 /// Room for the largest tile of any backend (14 x 32 floats).
 const MAX_TILE: usize = 512;
 
-/// Adds the products of one panel of A (k x MR) and one of B (k x NR) into `c`, or replaces it.
+/// MR rows of A, as the tile finds them.
+pub enum Panel<'a> {
+    /// Packed: step p of the summed axis at `p * MR`.
+    Packed(&'a [f32]),
+    /// At most MR rows as they are; the tile packs them on its way.
+    Fresh(MatRef<'a>, &'a mut [f32]),
+}
+
+/// Adds the products of a panel of A (MR rows) and one of B (k x NR) into `c`, or replaces it.
 ///
 /// ```text
-/// C[i,j] (+)= sum_p a[p * MR + i] * b[p * NR + j]        NR = NV * LANES
+/// C[i,j] (+)= sum_p A[i,p] * b[p * NR + j]        NR = NV * LANES
 /// ```
 ///
 /// `c` has at most MR rows and NR columns; the tile always computes all of them, and a smaller `c`
@@ -19,23 +28,62 @@ const MAX_TILE: usize = 512;
 pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
     isa: I,
     mut c: MatMut<'_>,
-    a: &[f32],
+    a: Panel<'_>,
     b: &[f32],
     write: Write,
 ) {
-    let mut sums = [[isa.splat(0.0); NV]; MR];
-    for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * I::LANES)) {
-        let mut b_registers = [isa.splat(0.0); NV];
-        for (register, b) in b_registers.iter_mut().zip(b.chunks_exact(I::LANES)) {
-            *register = isa.load(b);
+    // C is touched only after all products, by when its lines have come.
+    for i in 0..c.rows() {
+        isa.prefetch(c.row(i));
+    }
+    let sums: [[I::F; NV]; MR] = match a {
+        Panel::Packed(a) => {
+            let steps = a.chunks_exact(MR).map(|a| move |i: usize| a[i]);
+            products(isa, steps, b)
         }
-        for i in 0..MR {
-            let a = isa.splat(a[i]);
-            for j in 0..NV {
-                sums[i][j] = isa.mul_add(a, b_registers[j], sums[i][j]);
+        Panel::Fresh(from, to) => {
+            // Rows beyond the last are computed and thrown away.
+            let rows: [_; MR] = array::from_fn(|i| from.row(i.min(from.rows() - 1)));
+            let steps = (0..from.cols()).zip(to.chunks_exact_mut(MR));
+            let steps = steps.map(|(p, to)| {
+                move |i: usize| {
+                    to[i] = rows[i][p];
+                    rows[i][p]
+                }
+            });
+            products(isa, steps, b)
+        }
+    };
+    write_tile(isa, &mut c, sums, write);
+}
+
+/// The sums of one tile; `steps` gives, for each step of the summed axis, the values of A by row.
+#[inline(always)]
+fn products<I: Isa, A: FnMut(usize) -> f32, const MR: usize, const NV: usize>(
+    isa: I,
+    steps: impl Iterator<Item = A>,
+    b: &[f32],
+) -> [[I::F; NV]; MR] {
+    let mut sums = [[isa.splat(0.0); NV]; MR];
+    for (mut a, b) in steps.zip(b.chunks_exact(NV * I::LANES)) {
+        let b: [_; NV] = array::from_fn(|j| isa.load(&b[j * I::LANES..]));
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let a = isa.splat(a(i));
+            for (sum, &b) in sums.iter_mut().zip(&b) {
+                *sum = isa.mul_add(a, b, *sum);
             }
         }
     }
+    sums
+}
+
+#[inline(always)]
+fn write_tile<I: Isa, const MR: usize, const NV: usize>(
+    isa: I,
+    c: &mut MatMut<'_>,
+    sums: [[I::F; NV]; MR],
+    write: Write,
+) {
     if c.rows() == MR && c.cols() == NV * I::LANES {
         for (i, sums) in sums.into_iter().enumerate() {
             write_row(isa, c.row(i), &sums, write);

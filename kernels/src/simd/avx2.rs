@@ -1,7 +1,10 @@
 //! AVX2 with FMA: eight lanes, sixteen registers (x86-64 since 2013).
 
 use super::Isa;
-use crate::matmul::{Write, tile::tile};
+use crate::matmul::{
+    Write,
+    tile::{Panel, tile},
+};
 use crate::view::MatMut;
 use core::arch::x86_64::*;
 
@@ -128,7 +131,44 @@ impl Isa for Avx2 {
         }
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write) {
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
+        let mut rows = [self.splat(0.0); 8];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = self.load(&src[i * src_stride..]);
+        }
+        // `quads[4 g + c]` holds columns c and 4 + c of rows 4 g .. 4 g + 4, a column in each half.
+        let mut quads = rows;
+        for g in [0, 4] {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe {
+                let even = [0, 2].map(|i| _mm256_unpacklo_ps(rows[g + i], rows[g + i + 1]));
+                let odd = [0, 2].map(|i| _mm256_unpackhi_ps(rows[g + i], rows[g + i + 1]));
+                for (c, [a, b]) in [(0, even), (2, odd)] {
+                    let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+                    quads[g + c] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+                    quads[g + c + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+                }
+            }
+        }
+        for c in 0..4 {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            let (low, high) = unsafe {
+                (
+                    _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]),
+                    _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]),
+                )
+            };
+            self.store(&mut dst[c * dst_stride..], low);
+            self.store(&mut dst[(4 + c) * dst_stride..], high);
+        }
+    }
+    #[inline(always)]
+    fn prefetch(self, src: &[f32]) {
+        // SAFETY: `self` proves the instruction; it is a hint, which no address makes fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
         tile::<Self, 6, 2>(self, c, a, b, write);
     }
 }

@@ -1,7 +1,10 @@
 //! AVX-512F: sixteen lanes, thirty-two registers, masks for the tails.
 
 use super::Isa;
-use crate::matmul::{Write, tile::tile};
+use crate::matmul::{
+    Write,
+    tile::{Panel, tile},
+};
 use crate::view::MatMut;
 use core::arch::x86_64::*;
 
@@ -117,9 +120,67 @@ impl Isa for Avx512 {
         unsafe { _mm512_reduce_max_ps(a) }
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write) {
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
+        let mut rows = [self.splat(0.0); 16];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = self.load(&src[i * src_stride..]);
+        }
+        // Four rows and four columns at a time: `quads[4 g + c]` holds columns c, 4 + c, 8 + c, 12 + c of
+        // rows 4 g .. 4 g + 4, a column in each quarter.
+        let mut quads = rows;
+        for g in (0..16).step_by(4) {
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe {
+                let even = [0, 2].map(|i| _mm512_unpacklo_ps(rows[g + i], rows[g + i + 1]));
+                let odd = [0, 2].map(|i| _mm512_unpackhi_ps(rows[g + i], rows[g + i + 1]));
+                for (c, [a, b]) in [(0, even), (2, odd)] {
+                    let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+                    quads[g + c] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    quads[g + c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+        }
+        for c in 0..4 {
+            let [q0, q1, q2, q3] = [quads[c], quads[4 + c], quads[8 + c], quads[12 + c]];
+            // SAFETY: `self` proves that the CPU has the instructions.
+            let columns = unsafe {
+                let (a, b) = (even_quarters(q0, q1), even_quarters(q2, q3));
+                let (c, d) = (odd_quarters(q0, q1), odd_quarters(q2, q3));
+                [
+                    even_quarters(a, b),
+                    even_quarters(c, d),
+                    odd_quarters(a, b),
+                    odd_quarters(c, d),
+                ]
+            };
+            for (quarter, column) in columns.into_iter().enumerate() {
+                self.store(&mut dst[(4 * quarter + c) * dst_stride..], column);
+            }
+        }
+    }
+    #[inline(always)]
+    fn prefetch(self, src: &[f32]) {
+        // SAFETY: `self` proves the instruction; it is a hint, which no address makes fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
         tile::<Self, 14, 2>(self, c, a, b, write);
     }
+}
+
+/// Quarters 0 and 2 of `a`, then of `b`.
+#[inline(always)]
+unsafe fn even_quarters(a: __m512, b: __m512) -> __m512 {
+    // SAFETY: the caller proves that the CPU has the instruction.
+    unsafe { _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b) }
+}
+
+/// Quarters 1 and 3 of `a`, then of `b`.
+#[inline(always)]
+unsafe fn odd_quarters(a: __m512, b: __m512) -> __m512 {
+    // SAFETY: the caller proves that the CPU has the instruction.
+    unsafe { _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b) }
 }
 
 /// The mask of the first `n` lanes; panics for more than a register.

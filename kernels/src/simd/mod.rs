@@ -17,7 +17,7 @@ pub mod avx512;
 #[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod neon;
 
-use crate::matmul::Write;
+use crate::matmul::{Write, tile::Panel};
 use crate::view::MatMut;
 
 /// An instruction set: registers of [`Isa::LANES`] floats and what can be done with them.
@@ -74,6 +74,20 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn max_lane(self, a: Self::F) -> f32;
 
+    /// Transposes a block of `LANES` x `LANES`: `dst[j * dst_stride + i] = src[i * src_stride + j]`.
+    #[inline(always)]
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
+        for i in 0..Self::LANES {
+            let row = &src[i * src_stride..][..Self::LANES];
+            for (j, &value) in row.iter().enumerate() {
+                dst[j * dst_stride + i] = value;
+            }
+        }
+    }
+    /// Asks for the first cache line of `src` to be brought near. A hint.
+    #[inline(always)]
+    fn prefetch(self, _src: &[f32]) {}
+
     /// One register tile of a matrix product: [`crate::matmul::tile::tile`] with this backend's shape.
-    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write);
+    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write);
 }

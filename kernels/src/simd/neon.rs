@@ -1,7 +1,10 @@
 //! NEON: four lanes, thirty-two registers (every aarch64 CPU). A NaN in either operand survives `max` and `min`.
 
 use super::Isa;
-use crate::matmul::{Write, tile::tile};
+use crate::matmul::{
+    Write,
+    tile::{Panel, tile},
+};
 use crate::view::MatMut;
 use core::arch::aarch64::*;
 
@@ -120,7 +123,7 @@ impl Isa for Neon {
         unsafe { vmaxvq_f32(a) }
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write) {
+    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
         tile::<Self, 12, 2>(self, c, a, b, write);
     }
 }

@@ -1,7 +1,10 @@
 //! The portable backend: `wide::f32x8`, whose instructions are those of the compile-time target.
 
 use super::Isa;
-use crate::matmul::{Write, tile::tile};
+use crate::matmul::{
+    Write,
+    tile::{Panel, tile},
+};
 use crate::view::MatMut;
 use wide::f32x8;
 
@@ -105,7 +108,7 @@ impl Isa for Portable {
         a.to_array().into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: &[f32], b: &[f32], write: Write) {
+    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
         tile::<Self, 4, 1>(self, c, a, b, write);
     }
 }

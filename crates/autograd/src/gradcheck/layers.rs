@@ -47,6 +47,7 @@ impl Matrices {
     /// The weights, and beside them the gradients to be added to.
     pub(super) fn parts(&mut self) -> (Weights<'_>, &mut [f32]) {
         let weights = Weights {
+            threads: 1,
             kernels: self.kernels,
             values: &self.values,
             packed: &self.packed,

@@ -15,6 +15,19 @@
 use crate::params::{Axis, Linear, Weights};
 use trm_kernels::{Lhs, MatMut, MatRef, Packed, Rhs, Write};
 
+/// C = A·B or C += A·B, on the threads that share it.
+fn product(
+    w: Weights<'_>,
+    c: MatMut<'_>,
+    a: Lhs<'_>,
+    b: Rhs<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    w.kernels
+        .matmul_on_threads(c, a, b, write, scratch, w.threads);
+}
+
 /// Writes the product to `y` (or adds it, as `write` says).
 pub fn forward(
     w: Weights<'_>,
@@ -24,18 +37,10 @@ pub fn forward(
     write: Write,
     scratch: &mut [f32],
 ) {
-    let packed = Packed {
-        data: &w.packed[linear.forward.clone()],
-        outer: linear.out,
-        k: linear.input,
-    };
+    let packed = Packed::new(&w.packed[linear.forward.clone()], linear.out, linear.input);
     match linear.axis {
-        Axis::Channels => w
-            .kernels
-            .matmul(y, Lhs::Plain(x), Rhs::Packed(packed), write, scratch),
-        Axis::Positions => w
-            .kernels
-            .matmul(y, Lhs::Packed(packed), Rhs::Plain(x), write, scratch),
+        Axis::Channels => product(w, y, Lhs::Plain(x), Rhs::Packed(packed), write, scratch),
+        Axis::Positions => product(w, y, Lhs::Packed(packed), Rhs::Plain(x), write, scratch),
     }
 }
 
@@ -48,20 +53,10 @@ pub fn backward(
     write: Write,
     scratch: &mut [f32],
 ) {
-    let packed = Packed {
-        data: &w.packed[linear.backward.clone()],
-        outer: linear.input,
-        k: linear.out,
-    };
+    let packed = Packed::new(&w.packed[linear.backward.clone()], linear.input, linear.out);
     match linear.axis {
-        Axis::Channels => {
-            w.kernels
-                .matmul(d_x, Lhs::Plain(d_y), Rhs::Packed(packed), write, scratch)
-        }
-        Axis::Positions => {
-            w.kernels
-                .matmul(d_x, Lhs::Packed(packed), Rhs::Plain(d_y), write, scratch)
-        }
+        Axis::Channels => product(w, d_x, Lhs::Plain(d_y), Rhs::Packed(packed), write, scratch),
+        Axis::Positions => product(w, d_x, Lhs::Packed(packed), Rhs::Plain(d_y), write, scratch),
     }
 }
 
@@ -76,14 +71,16 @@ pub fn backward_weight(
 ) {
     let d_w = MatMut::new(&mut grads[linear.at.clone()], linear.out, linear.input);
     match linear.axis {
-        Axis::Channels => w.kernels.matmul(
+        Axis::Channels => product(
+            w,
             d_w,
             Lhs::Transposed(d_y),
             Rhs::Plain(x),
             Write::Add,
             scratch,
         ),
-        Axis::Positions => w.kernels.matmul(
+        Axis::Positions => product(
+            w,
             d_w,
             Lhs::Plain(d_y),
             Rhs::Transposed(x),

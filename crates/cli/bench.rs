@@ -1,0 +1,196 @@
+//! `trm bench`: how fast this machine trains and solves, and how near that is to its limit.
+
+mod measure;
+mod presets;
+mod report;
+
+use crate::info::cpu;
+use crate::output::print;
+use crate::progress::Progress;
+use crate::train::threads;
+use anyhow::{Context, ensure};
+use measure::{Budget, Product, Role};
+use presets::{PRESETS, Preset};
+use report::{MatmulRate, Report};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+use trm_kernels::Kernels;
+use trm_model::Network;
+
+/// Arguments of `trm bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trm bench                                        a small network, about a minute
+  trm bench --preset paper-mlp --json > old.json   the paper's network, for programs and for later
+  trm bench --preset paper-mlp --compare old.json  what has changed since
+  trm bench --steps 0 --shape 194,3072,512         one matrix product alone
+
+Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser,
+moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of
+the peak of the multipliers, measured in turns with the product. Nothing else should be running.")]
+pub struct Args {
+    /// Network: paper-mlp, paper-att, small-mlp, small-att, mid-mlp, maze-att
+    #[arg(long, value_name = "NAME", default_value = "small-mlp", value_parser = preset)]
+    pub preset: &'static Preset,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Puzzles in the batch
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub batch: u32,
+    /// Timed training and evaluation steps; 0: none of either [default: what fits a minute]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u32>,
+    /// Matrix products to measure instead of the network's, rows,columns,depth
+    #[arg(long, value_name = "m,n,k")]
+    pub shape: Vec<Shape>,
+    /// Keep only the inputs of the levels while training, and run each again for its gradient
+    #[arg(long)]
+    pub recompute: bool,
+    /// An earlier report (--json) to compare with
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "md")]
+    pub json: bool,
+    /// Print Markdown tables
+    #[arg(long)]
+    pub md: bool,
+}
+
+fn preset(name: &str) -> Result<&'static Preset, String> {
+    Preset::named(name).ok_or_else(|| {
+        let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// Rows, columns and depth of a product.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape([usize; 3]);
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<usize>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
+        match sizes.as_deref() {
+            Some(&[m, n, k]) if [m, n, k].iter().all(|s| (1..=1 << 16).contains(s)) => {
+                Ok(Shape([m, n, k]))
+            }
+            _ => Err("expected three numbers from 1 to 65536: rows,columns,depth".to_owned()),
+        }
+    }
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let before = args.compare.as_deref().map(read_report).transpose()?;
+    let threads = threads(args.threads);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    let report = pool.install(|| measure_all(args, threads))?;
+    let text = match (args.json, args.md) {
+        (true, _) => format!("{}\n", report.json(before.as_ref())),
+        (_, true) => report.markdown(before.as_ref()),
+        _ => report.text(before.as_ref()),
+    };
+    print(|out| write!(out, "{text}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_report(path: &Path) -> anyhow::Result<serde_json::Value> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report: serde_json::Value = serde_json::from_str(&text)
+        .with_context(|| format!("{}: expected what trm bench --json prints", path.display()))?;
+    ensure!(
+        report
+            .get("preset")
+            .is_some_and(serde_json::Value::is_string),
+        "{}: has no \"preset\"; expected what trm bench --json prints",
+        path.display()
+    );
+    Ok(report)
+}
+
+fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
+    let k = Kernels::best()?;
+    let model = args.preset.model();
+    let mut train = args.preset.training(args.batch as usize);
+    train.recompute = args.recompute;
+    let net = Network::new(model.clone(), k)?;
+    let (eval_flops, train_flops) = net.flops();
+    let products = match &args.shape[..] {
+        [] => measure::products(&model, train.micro_batch),
+        shapes => {
+            let role = Role::WeightRight;
+            let of = |&Shape([m, n, k])| Product { m, n, k, role };
+            shapes.iter().map(of).collect()
+        }
+    };
+    let budget = |seconds, least| Budget {
+        time: Duration::from_secs_f64(seconds),
+        least,
+        exactly: args.steps.map(|steps| steps as usize),
+    };
+    let progress = Progress::new(products.len() as u64 + 3, "measuring");
+
+    let of_kernels = Budget {
+        exactly: None,
+        ..budget(0.5, 5)
+    };
+    let fma_peak_gflops = measure::fma_peak(k, of_kernels);
+    progress.add(1);
+    let rates = products.into_iter().map(|p| {
+        let rate = measure::product(k, p, of_kernels);
+        progress.add(1);
+        MatmulRate::from(rate)
+    });
+    let matmul = rates.collect();
+
+    let (mut training, mut solving) = (None, None);
+    if args.steps != Some(0) {
+        let seconds = measure::training(&model, train.clone(), k, budget(20.0, 3))?;
+        training = Some(train.batch as f64 / seconds);
+        progress.add(1);
+        solving = Some(measure::solving(&model, &train, k, budget(8.0, 3))?);
+        progress.add(1);
+    }
+    progress.finish();
+    Ok(Report {
+        preset: args.preset.name,
+        batch: train.batch,
+        micro_batch: train.micro_batch,
+        parameters: net.layout().len(),
+        threads,
+        isa: k.name(),
+        cpu: cpu(),
+        fma_peak_gflops,
+        matmul,
+        train_samples_per_s: training,
+        train_gflops: training.map(|rate| rate * train_flops / 1e9),
+        eval_samples_per_s: solving.map(|(step, _)| 1.0 / step),
+        eval_gflops: solving.map(|(step, _)| eval_flops / step / 1e9),
+        solve_latency_ms: solving.map(|(_, latency)| 1e3 * latency),
+        peak_rss_mb: measure::peak_rss_mb(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_three_sizes() {
+        let shape: Shape = "97,3072, 512".parse().expect("a shape");
+        assert_eq!(shape.0, [97, 3072, 512]);
+        for bad in ["", "1,2", "1,2,3,4", "0,1,1", "a,b,c", "1,1,70000"] {
+            assert!(bad.parse::<Shape>().is_err(), "{bad:?}");
+        }
+    }
+}

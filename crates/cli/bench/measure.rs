@@ -1,0 +1,334 @@
+//! What `trm bench` measures, and how: medians of repetitions; a product and the peak beside which it is
+//! read take turns, so that a machine that slows down slows both.
+
+use rand::{Rng, RngExt};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use trm_autograd::random::{Purpose, stream};
+use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, peak};
+use trm_model::carry::Slot;
+use trm_model::config::{ConfigError, Mixer};
+use trm_model::solve::{Halt, SolveOptions, solve_all};
+use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
+
+/// How long one thing may take, and how often it must be repeated at least.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Repetitions stop after this time,
+    pub time: Duration,
+    /// but not before these many.
+    pub least: usize,
+    /// Exactly so many, whatever the time.
+    pub exactly: Option<usize>,
+}
+
+impl Budget {
+    fn is_spent(&self, done: usize, since: Instant) -> bool {
+        match self.exactly {
+            Some(n) => done >= n,
+            None => done >= self.least && since.elapsed() >= self.time,
+        }
+    }
+
+    /// Seconds of each repetition of `run`, after one that does not count.
+    fn seconds(&self, mut run: impl FnMut()) -> Vec<f64> {
+        run();
+        let (start, mut all) = (Instant::now(), Vec::new());
+        while !self.is_spent(all.len(), start) {
+            let one = Instant::now();
+            run();
+            all.push(one.elapsed().as_secs_f64());
+        }
+        all
+    }
+}
+
+/// The middle value.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Where the weight stands in a product, and what it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// x·W: the weight is packed as the right operand.
+    WeightRight,
+    /// W·x: the weight is packed as the left operand.
+    WeightLeft,
+    /// The gradient of a weight: nothing is packed beforehand, the result is added.
+    Gradient,
+}
+
+impl Role {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::WeightRight => "weight right",
+            Role::WeightLeft => "weight left",
+            Role::Gradient => "gradient",
+        }
+    }
+}
+
+/// A product of m x n x k.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// Its place in the network.
+    pub role: Role,
+}
+
+/// Every product of a block, forwards and backwards, for `puzzles` at a time.
+pub fn products(c: &ModelConfig, puzzles: usize) -> Vec<Product> {
+    let (s, d, f) = (c.positions(), c.width, c.channel_inner());
+    // y = x·Wᵀ with W (out, in), its two gradients, and the same for y = W·x
+    let layer = |role, rows, out, input| match role {
+        Role::WeightLeft => [
+            (out, rows, input, role),
+            (input, rows, out, role),
+            (out, input, rows, Role::Gradient),
+        ],
+        _ => [
+            (rows, out, input, role),
+            (rows, input, out, role),
+            (out, input, rows, Role::Gradient),
+        ],
+    };
+    let mixer = match c.mixer {
+        Mixer::Mlp => {
+            let p = c.position_inner();
+            let of = |out, input| layer(Role::WeightLeft, d, out, input);
+            [of(2 * p, s), of(s, p)]
+        }
+        Mixer::Attention => {
+            let inner = c.heads * c.head_width();
+            let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);
+            [of(3 * inner, d), of(d, inner)]
+        }
+    };
+    let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);
+    let all = [of(2 * f, d), of(d, f)].into_iter().chain(mixer).flatten();
+    let mut products = Vec::new();
+    for (m, n, k, role) in all {
+        let product = Product { m, n, k, role };
+        if !products.contains(&product) {
+            products.push(product);
+        }
+    }
+    products
+}
+
+/// A product's rate beside the peak, one thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// What was multiplied.
+    pub product: Product,
+    /// 1e9 floating-point operations a second.
+    pub gflops: f64,
+    /// Of the peak that was measured in turns with it.
+    pub fraction: f64,
+}
+
+fn floats(len: usize, rng: &mut impl Rng) -> Vec<f32> {
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Measures one product.
+pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
+    let Product { m, n, k: depth, .. } = p;
+    let rng = &mut stream(0, Purpose::Init, 0);
+    let (a, b, mut c) = (
+        floats(m * depth, rng),
+        floats(depth * n, rng),
+        floats(m * n, rng),
+    );
+    let mut scratch = vec![0.0; SCRATCH];
+    let mut packed = vec![0.0; k.packed_lhs_len(m, depth).max(k.packed_rhs_len(n, depth))];
+    let packed = match p.role {
+        Role::WeightRight => {
+            let packed = &mut packed[..k.packed_rhs_len(n, depth)];
+            k.pack_rhs(packed, Rhs::Plain(MatRef::new(&b, depth, n)));
+            packed
+        }
+        Role::WeightLeft => {
+            let packed = &mut packed[..k.packed_lhs_len(m, depth)];
+            k.pack_lhs(packed, Lhs::Plain(MatRef::new(&a, m, depth)));
+            packed
+        }
+        Role::Gradient => &mut [],
+    };
+    let packed = |outer| Packed::new(packed, outer, depth);
+    let (lhs, rhs, write) = match p.role {
+        Role::WeightRight => (
+            Lhs::Plain(MatRef::new(&a, m, depth)),
+            Rhs::Packed(packed(n)),
+            Write::Overwrite,
+        ),
+        Role::WeightLeft => (
+            Lhs::Packed(packed(m)),
+            Rhs::Plain(MatRef::new(&b, depth, n)),
+            Write::Overwrite,
+        ),
+        Role::Gradient => (
+            Lhs::Transposed(MatRef::new(&a, depth, m)),
+            Rhs::Plain(MatRef::new(&b, depth, n)),
+            Write::Add,
+        ),
+    };
+    let flops = 2.0 * (m * n * depth) as f64;
+    // Some milliseconds at a time, far above the clock's grain.
+    let repeats = (2e8 / flops).ceil() as usize;
+    let rounds = (flops * repeats as f64 / peak::flops(k.lanes(), 1) as f64).ceil() as usize;
+    let (mut of_product, mut of_peak) = (Vec::new(), Vec::new());
+    let mut sink = vec![0.0; k.lanes()];
+    budget.seconds(|| {
+        let start = Instant::now();
+        for _ in 0..repeats {
+            k.matmul(
+                MatMut::new(black_box(&mut c), m, n),
+                lhs,
+                rhs,
+                write,
+                &mut scratch,
+            );
+        }
+        of_product.push(flops * repeats as f64 / start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        k.multiply_add_chains(black_box(&mut sink), black_box(rounds));
+        of_peak.push(peak::flops(k.lanes(), rounds) as f64 / start.elapsed().as_secs_f64());
+    });
+    let (gflops, peak) = (median(of_product) / 1e9, median(of_peak) / 1e9);
+    Rate {
+        product: p,
+        gflops,
+        fraction: gflops / peak,
+    }
+}
+
+/// Multiply-adds in registers alone, 1e9 operations a second, one thread.
+pub fn fma_peak(k: &Kernels, budget: Budget) -> f64 {
+    let rounds = 2_000_000;
+    let mut sink = vec![0.0; k.lanes()];
+    let seconds = budget.seconds(|| {
+        k.multiply_add_chains(black_box(&mut sink), black_box(rounds));
+    });
+    peak::flops(k.lanes(), rounds) as f64 / median(seconds) / 1e9
+}
+
+/// A made-up puzzle: every token of the vocabulary occurs.
+fn fill(vocab_size: usize, row: usize, slot: Slot<'_>) {
+    let tokens = slot.inputs.iter_mut().zip(slot.labels.iter_mut());
+    for (i, (input, label)) in tokens.enumerate() {
+        *input = ((row + 3 * i) % vocab_size) as u8;
+        *label = ((row + 5 * i) % vocab_size) as u8;
+    }
+}
+
+/// Seconds of a training step of the whole batch, on the current pool: refill, forward, backward,
+/// reduction, optimiser, average, packing.
+///
+/// # Errors
+/// When the config cannot work.
+pub fn training(
+    model: &ModelConfig,
+    train: TrainConfig,
+    k: &'static Kernels,
+    budget: Budget,
+) -> Result<f64, ConfigError> {
+    let net = Network::new(model.clone(), k)?;
+    let params = net.init(0);
+    let mut trainer = Trainer::new(net, params, train, rayon::current_num_threads())?;
+    Ok(median(budget.seconds(|| {
+        trainer.step(|row, slot| fill(model.vocab_size, row, slot));
+    })))
+}
+
+/// Seconds of one supervision step of one puzzle when `batch` are solved on the current pool, and of
+/// solving a single one in 16 steps with all threads of the pool inside its matrices.
+///
+/// # Errors
+/// When the config cannot work.
+pub fn solving(
+    model: &ModelConfig,
+    train: &TrainConfig,
+    k: &'static Kernels,
+    budget: Budget,
+) -> Result<(f64, f64), ConfigError> {
+    const STEPS: usize = 4;
+    let net = Network::new(model.clone(), k)?;
+    let params = net.init(0);
+    let tokens = train.batch * model.cells;
+    let inputs: Vec<u8> = (0..tokens).map(|i| (i % model.vocab_size) as u8).collect();
+    let options = |steps| SolveOptions {
+        steps,
+        halt: Halt::Never,
+    };
+    let many = budget.seconds(|| {
+        let options = options(STEPS);
+        let micro_batch = train.micro_batch;
+        black_box(solve_all(
+            &net,
+            &params,
+            &inputs,
+            micro_batch,
+            options,
+            |_| (),
+        ));
+    });
+    let one = budget.seconds(|| {
+        let puzzle = &inputs[..model.cells];
+        black_box(solve_all(&net, &params, puzzle, 1, options(16), |_| ()));
+    });
+    Ok((median(many) / (train.batch * STEPS) as f64, median(one)))
+}
+
+/// Most memory that this process has had at a time, in MiB, where the system tells.
+pub fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![1.0]), 1.0);
+    }
+
+    /// All products of a step together are the work that the network states, heads aside.
+    #[test]
+    fn products_add_up_to_the_work_of_a_step() {
+        for mixer in [Mixer::Mlp, Mixer::Attention] {
+            let model = ModelConfig {
+                mixer,
+                heads: 12, // of 42 channels: 504 in all, so that no two products are alike
+                layers: 1,
+                h_cycles: 1,
+                ..ModelConfig::default()
+            };
+            let (s, inner) = (model.positions() as f64, (12 * model.head_width()) as f64);
+            let net = Network::new(model.clone(), &Kernels::available()[0]).expect("a network");
+            let levels = (model.l_cycles + 1) as f64;
+            let scores = match mixer {
+                Mixer::Mlp => 0.0,
+                Mixer::Attention => 12.0 * s * s * inner,
+            };
+            let all = products(&model, 1);
+            let flops: f64 = all.iter().map(|p| 2.0 * (p.m * p.n * p.k) as f64).sum();
+            assert_eq!(levels * (flops + scores), net.flops().1, "{mixer:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What `trm bench` prints: one list of figures, as JSON, as Markdown, or for people; beside an earlier
+//! report, each figure with its ratio to the one before.
+
+use super::measure::Rate;
+use crate::output::table;
+use serde_json::{Map, Value, json};
+
+/// A product's line.
+#[derive(Debug)]
+pub struct MatmulRate {
+    shape: [usize; 3],
+    role: &'static str,
+    gflops: f64,
+    fraction_of_peak: f64,
+}
+
+impl From<Rate> for MatmulRate {
+    fn from(rate: Rate) -> Self {
+        let p = rate.product;
+        MatmulRate {
+            shape: [p.m, p.n, p.k],
+            role: p.role.name(),
+            gflops: rate.gflops,
+            fraction_of_peak: rate.fraction,
+        }
+    }
+}
+
+/// All figures; those of the network are absent when it was not run.
+#[derive(Debug)]
+pub struct Report {
+    /// Name of the network.
+    pub preset: &'static str,
+    /// Puzzles in the batch.
+    pub batch: usize,
+    /// Puzzles that a worker takes at a time.
+    pub micro_batch: usize,
+    /// Trained parameters, without puzzle embeddings.
+    pub parameters: usize,
+    /// Worker threads.
+    pub threads: usize,
+    /// Instruction set.
+    pub isa: &'static str,
+    /// The CPU's name.
+    pub cpu: String,
+    /// Multiply-adds in registers, one thread.
+    pub fma_peak_gflops: f64,
+    /// Products, one thread.
+    pub matmul: Vec<MatmulRate>,
+    /// Puzzles a second, one supervision step each, forward and backward.
+    pub train_samples_per_s: Option<f64>,
+    /// The same as work in matrix products.
+    pub train_gflops: Option<f64>,
+    /// Supervision steps of one puzzle a second.
+    pub eval_samples_per_s: Option<f64>,
+    /// The same as work in matrix products.
+    pub eval_gflops: Option<f64>,
+    /// One puzzle, 16 steps, all threads.
+    pub solve_latency_ms: Option<f64>,
+    /// Most memory at a time, MiB.
+    pub peak_rss_mb: Option<f64>,
+}
+
+/// The compiler that made this program.
+const RUSTC: &str = env!("TRM_RUSTC");
+
+impl Report {
+    /// The figures that are compared, by their names in JSON.
+    fn figures(&self) -> Vec<(String, Option<f64>)> {
+        let one = |name: &str, value| (name.to_owned(), value);
+        let mut figures = vec![
+            one("train_samples_per_s", self.train_samples_per_s),
+            one("train_gflops", self.train_gflops),
+            one("eval_samples_per_s", self.eval_samples_per_s),
+            one("eval_gflops", self.eval_gflops),
+            one("solve_latency_ms", self.solve_latency_ms),
+            one("peak_rss_mb", self.peak_rss_mb),
+            one("fma_peak_gflops", Some(self.fma_peak_gflops)),
+        ];
+        figures.extend(self.matmul.iter().map(|m| (m.name(), Some(m.gflops))));
+        figures
+    }
+
+    /// One object; with `before`, the ratios of its figures to those before in `compare`.
+    pub fn json(&self, before: Option<&Value>) -> Value {
+        let matmul = self.matmul.iter().map(|m| {
+            json!({
+                "shape": m.shape,
+                "role": m.role,
+                "precision": "f32",
+                "gflops": m.gflops,
+                "fraction_of_peak": m.fraction_of_peak,
+            })
+        });
+        let mut report = json!({
+            "preset": self.preset,
+            "batch": self.batch,
+            "micro_batch": self.micro_batch,
+            "parameters": self.parameters,
+            "threads": self.threads,
+            "precision": "f32",
+            "isa": self.isa,
+            "cpu": self.cpu,
+            "rustc": RUSTC,
+            "fma_peak_gflops": self.fma_peak_gflops,
+            "f16_peak_gflops": null,
+            "matmul": matmul.collect::<Vec<_>>(),
+            "train_samples_per_s": self.train_samples_per_s,
+            "train_gflops": self.train_gflops,
+            "eval_samples_per_s": self.eval_samples_per_s,
+            "eval_gflops": self.eval_gflops,
+            "solve_latency_ms": self.solve_latency_ms,
+            "peak_rss_mb": self.peak_rss_mb,
+        });
+        if let Some(before) = before {
+            let figures = self.figures().into_iter();
+            let ratios = figures.filter_map(|(name, now)| {
+                let ratio = now? / old_figure(before, &name)?;
+                Some((name, json!(ratio)))
+            });
+            report["compare"] = Value::Object(ratios.collect::<Map<_, _>>());
+        }
+        report
+    }
+
+    /// What was measured, where.
+    fn subject(&self) -> String {
+        format!(
+            "{}: {} parameters, batch {} in micro-batches of {}, {} threads, f32 on {}\n{}, {RUSTC}\n",
+            self.preset,
+            self.parameters,
+            self.batch,
+            self.micro_batch,
+            self.threads,
+            self.isa,
+            self.cpu,
+        )
+    }
+
+    /// Rows of name, value and unit, and where there is an earlier report, its value and the ratio.
+    fn rows(&self, before: Option<&Value>) -> Vec<Vec<String>> {
+        let mut head = vec![
+            "figure".to_owned(),
+            format!("{:>9}", "value"),
+            "".to_owned(),
+        ];
+        if before.is_some() {
+            head.extend([format!("{:>9}", "before"), format!("{:>7}", "ratio")]);
+        }
+        let mut rows = vec![head];
+        for (name, value) in self.figures() {
+            let Some(value) = value else { continue };
+            let mut row = vec![
+                readable(&name).to_owned(),
+                format!("{value:>9.1}"),
+                self.unit(&name),
+            ];
+            if let Some(before) = before {
+                let old = old_figure(before, &name);
+                row.push(old.map_or(String::new(), |old| format!("{old:>9.1}")));
+                row.push(old.map_or(String::new(), |old| format!("{:>6.2}x", value / old)));
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn unit(&self, name: &str) -> String {
+        let fraction = |peak: f64| format!("GFLOP/s, {:.1} % of the peak", 100.0 * peak);
+        match name {
+            "train_samples_per_s" | "eval_samples_per_s" => "puzzles/s".to_owned(),
+            "train_gflops" => share(self.train_gflops, self),
+            "eval_gflops" => share(self.eval_gflops, self),
+            "solve_latency_ms" => "ms, one puzzle, 16 steps".to_owned(),
+            "peak_rss_mb" => "MiB".to_owned(),
+            "fma_peak_gflops" => "GFLOP/s, one thread".to_owned(),
+            _ => {
+                let product = self.matmul.iter().find(|m| m.name() == name);
+                product.map_or(String::new(), |m| fraction(m.fraction_of_peak))
+            }
+        }
+    }
+
+    /// For people.
+    pub fn text(&self, before: Option<&Value>) -> String {
+        format!("{}\n{}", self.subject(), table(&self.rows(before)))
+    }
+
+    /// A Markdown table.
+    pub fn markdown(&self, before: Option<&Value>) -> String {
+        let mut text = format!("{}\n", self.subject());
+        for (i, row) in self.rows(before).iter().enumerate() {
+            let cells: Vec<_> = row.iter().map(|cell| cell.trim()).collect();
+            text += &format!("| {} |\n", cells.join(" | "));
+            if i == 0 {
+                text += &format!("|{}\n", " --- |".repeat(row.len()));
+            }
+        }
+        text
+    }
+}
+
+/// A rate of work as a share of what all threads could do.
+fn share(gflops: Option<f64>, report: &Report) -> String {
+    let peak = report.fma_peak_gflops * report.threads as f64;
+    let share = 100.0 * gflops.unwrap_or(0.0) / peak;
+    format!("GFLOP/s, {share:.1} % of {} x the peak", report.threads)
+}
+
+/// A figure's name for people; that of a product is readable as it is.
+fn readable(name: &str) -> &str {
+    match name {
+        "train_samples_per_s" | "train_gflops" => "training",
+        "eval_samples_per_s" | "eval_gflops" => "evaluation",
+        "solve_latency_ms" => "latency",
+        "peak_rss_mb" => "most memory",
+        "fma_peak_gflops" => "peak",
+        product => product,
+    }
+}
+
+impl MatmulRate {
+    fn name(&self) -> String {
+        let [m, n, k] = self.shape;
+        format!("{m} x {n} x {k} {}", self.role)
+    }
+}
+
+/// A figure of an earlier report.
+fn old_figure(report: &Value, name: &str) -> Option<f64> {
+    let matmul = report["matmul"].as_array().into_iter().flatten();
+    let product = matmul.into_iter().find(|product| {
+        let size = |i: usize| product["shape"][i].as_u64().unwrap_or(0);
+        let role = product["role"].as_str().unwrap_or("");
+        format!("{} x {} x {} {role}", size(0), size(1), size(2)) == name
+    });
+    match product {
+        Some(product) => product["gflops"].as_f64(),
+        None => report[name].as_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(train: f64) -> Report {
+        Report {
+            preset: "small-mlp",
+            batch: 32,
+            micro_batch: 2,
+            parameters: 7,
+            threads: 2,
+            isa: "portable",
+            cpu: "a CPU".to_owned(),
+            fma_peak_gflops: 100.0,
+            matmul: vec![MatmulRate {
+                shape: [2, 3, 4],
+                role: "gradient",
+                gflops: train,
+                fraction_of_peak: 0.5,
+            }],
+            train_samples_per_s: Some(train),
+            train_gflops: Some(train),
+            eval_samples_per_s: None,
+            eval_gflops: None,
+            solve_latency_ms: None,
+            peak_rss_mb: None,
+        }
+    }
+
+    #[test]
+    fn figures_are_compared_by_name() {
+        let old = report(10.0).json(None);
+        let new = report(15.0).json(Some(&old));
+        assert_eq!(new["compare"]["train_samples_per_s"], 1.5);
+        assert_eq!(new["compare"]["2 x 3 x 4 gradient"], 1.5);
+        assert_eq!(new["compare"]["fma_peak_gflops"], 1.0);
+        assert_eq!(new["compare"].as_object().map(Map::len), Some(4));
+        let text = report(15.0).text(Some(&old));
+        assert!(
+            text.contains("1.50x") && text.contains("50.0 % of the peak"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn markdown_has_one_rule_below_its_head() {
+        let text = report(1.0).markdown(None);
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows[1], "| --- | --- | --- |");
+        assert!(
+            rows.iter().all(|row| row.matches('|').count() == 4),
+            "{text}"
+        );
+    }
+}
