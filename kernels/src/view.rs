@@ -24,34 +24,60 @@ pub struct MatMut<'a> {
 }
 
 /// Panics unless a matrix of this shape lies within `len` floats.
+#[inline(always)]
 fn check(len: usize, rows: usize, cols: usize, stride: usize) {
+    let end = match rows {
+        0 => 0,
+        _ => (rows - 1) * stride + cols,
+    };
+    if cols > stride || end > len {
+        does_not_fit(len, rows, cols, stride);
+    }
+}
+
+// Failures are functions of their own that take plain numbers: a message formatted in place would keep
+// every view of a kernel's inner loops in memory.
+
+#[cold]
+#[inline(never)]
+fn does_not_fit(len: usize, rows: usize, cols: usize, stride: usize) -> ! {
     assert!(
         cols <= stride,
         "{cols} columns do not fit a row stride of {stride}"
     );
-    let end = if rows == 0 {
-        0
-    } else {
-        (rows - 1) * stride + cols
-    };
-    assert!(
-        end <= len,
-        "{rows} x {cols} (stride {stride}) needs {end} floats, got {len}"
-    );
+    let end = (rows - 1) * stride + cols;
+    panic!("{rows} x {cols} (stride {stride}) needs {end} floats, got {len}");
+}
+
+#[cold]
+#[inline(never)]
+fn out_of_range(what: &str, start: usize, end: usize, of: usize) -> ! {
+    panic!("{what} {start}..{end} of {of}");
+}
+
+/// Panics unless `range` lies within `0..of`.
+#[inline(always)]
+fn check_range(what: &str, range: &Range<usize>, of: usize) {
+    if range.start > range.end || range.end > of {
+        out_of_range(what, range.start, range.end, of);
+    }
 }
 
 /// The first float of a window that starts at `start`; an empty window may start at the very end.
+#[inline(always)]
 fn clamp(start: usize, len: usize) -> usize {
     start.min(len)
 }
 
 impl<'a> MatRef<'a> {
     /// A contiguous matrix. Panics when `data` is shorter than `rows * cols`.
+    #[inline(always)]
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         Self::with_stride(data, rows, cols, cols)
     }
 
     /// Rows `stride` floats apart. Panics when a row would leave `data`.
+    #[inline(always)]
     pub fn with_stride(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         check(data.len(), rows, cols, stride);
         MatRef {
@@ -80,28 +106,22 @@ impl<'a> MatRef<'a> {
     /// Row `i`. Panics when there is none.
     #[inline(always)]
     pub fn row(&self, i: usize) -> &'a [f32] {
-        assert!(i < self.rows, "row {i} of {}", self.rows);
+        check_range("rows", &(i..i + 1), self.rows);
         &self.data[i * self.stride..][..self.cols]
     }
 
     /// The columns of `range`, in every row.
+    #[inline(always)]
     pub fn columns(&self, range: Range<usize>) -> Self {
-        assert!(
-            range.start <= range.end && range.end <= self.cols,
-            "columns {range:?} of {}",
-            self.cols
-        );
+        check_range("columns", &range, self.cols);
         let data = &self.data[clamp(range.start, self.data.len())..];
         Self::with_stride(data, self.rows, range.len(), self.stride)
     }
 
     /// The rows of `range`.
+    #[inline(always)]
     pub fn row_range(&self, range: Range<usize>) -> Self {
-        assert!(
-            range.start <= range.end && range.end <= self.rows,
-            "rows {range:?} of {}",
-            self.rows
-        );
+        check_range("rows", &range, self.rows);
         let data = &self.data[clamp(range.start * self.stride, self.data.len())..];
         Self::with_stride(data, range.len(), self.cols, self.stride)
     }
@@ -109,11 +129,13 @@ impl<'a> MatRef<'a> {
 
 impl<'a> MatMut<'a> {
     /// A contiguous matrix. Panics when `data` is shorter than `rows * cols`.
+    #[inline(always)]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         Self::with_stride(data, rows, cols, cols)
     }
 
     /// Rows `stride` floats apart. Panics when a row would leave `data`.
+    #[inline(always)]
     pub fn with_stride(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         check(data.len(), rows, cols, stride);
         MatMut {
@@ -137,11 +159,12 @@ impl<'a> MatMut<'a> {
     /// Row `i`. Panics when there is none.
     #[inline(always)]
     pub fn row(&mut self, i: usize) -> &mut [f32] {
-        assert!(i < self.rows, "row {i} of {}", self.rows);
+        check_range("rows", &(i..i + 1), self.rows);
         &mut self.data[i * self.stride..][..self.cols]
     }
 
     /// The same matrix, borrowed for a shorter time.
+    #[inline(always)]
     pub fn reborrow(&mut self) -> MatMut<'_> {
         MatMut {
             data: self.data,
@@ -152,6 +175,7 @@ impl<'a> MatMut<'a> {
     }
 
     /// The same matrix, read-only.
+    #[inline(always)]
     pub fn as_ref(&self) -> MatRef<'_> {
         MatRef {
             data: self.data,
@@ -162,30 +186,25 @@ impl<'a> MatMut<'a> {
     }
 
     /// The columns of `range`, in every row.
+    #[inline(always)]
     pub fn columns(&mut self, range: Range<usize>) -> MatMut<'_> {
-        assert!(
-            range.start <= range.end && range.end <= self.cols,
-            "columns {range:?} of {}",
-            self.cols
-        );
+        check_range("columns", &range, self.cols);
         let start = clamp(range.start, self.data.len());
         MatMut::with_stride(&mut self.data[start..], self.rows, range.len(), self.stride)
     }
 
     /// The rows of `range`.
+    #[inline(always)]
     pub fn row_range(&mut self, range: Range<usize>) -> MatMut<'_> {
-        assert!(
-            range.start <= range.end && range.end <= self.rows,
-            "rows {range:?} of {}",
-            self.rows
-        );
+        check_range("rows", &range, self.rows);
         let start = clamp(range.start * self.stride, self.data.len());
         MatMut::with_stride(&mut self.data[start..], range.len(), self.cols, self.stride)
     }
 
     /// The rows before `row`, and the others.
+    #[inline(always)]
     pub fn split_rows(&mut self, row: usize) -> (MatMut<'_>, MatMut<'_>) {
-        assert!(row <= self.rows, "row {row} of {}", self.rows);
+        check_range("rows", &(0..row), self.rows);
         let start = clamp(row * self.stride, self.data.len());
         let (upper, lower) = self.data.split_at_mut(start);
         (
@@ -195,11 +214,10 @@ impl<'a> MatMut<'a> {
     }
 
     /// A block of rows and columns.
+    #[inline(always)]
     pub fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatMut<'_> {
-        assert!(
-            rows.end <= self.rows && cols.end <= self.cols,
-            "block {rows:?} x {cols:?}"
-        );
+        check_range("rows", &rows, self.rows);
+        check_range("columns", &cols, self.cols);
         let start = clamp(rows.start * self.stride + cols.start, self.data.len());
         MatMut::with_stride(&mut self.data[start..], rows.len(), cols.len(), self.stride)
     }

@@ -182,8 +182,8 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
         ),
     };
     let flops = 2.0 * (m * n * depth) as f64;
-    // Some milliseconds at a time, far above the clock's grain.
-    let repeats = (2e8 / flops).ceil() as usize;
+    // Some milliseconds at a time, far above the clock's grain; tiny products are mostly calls.
+    let repeats = (2e8 / flops).ceil().min(1e4) as usize;
     let rounds = (flops * repeats as f64 / peak::flops(k.lanes(), 1) as f64).ceil() as usize;
     let (mut of_product, mut of_peak) = (Vec::new(), Vec::new());
     let mut sink = vec![0.0; k.lanes()];

@@ -5,8 +5,8 @@ use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
 use std::array;
 
-/// Room for the largest tile of any backend (14 x 32 floats).
-const MAX_TILE: usize = 512;
+/// Room for a row of the widest tile of any backend.
+const MAX_NR: usize = 32;
 
 /// MR rows of A, as the tile finds them.
 pub enum Panel<'a> {
@@ -23,7 +23,7 @@ pub enum Panel<'a> {
 /// ```
 ///
 /// `c` has at most MR rows and NR columns; the tile always computes all of them, and a smaller `c`
-/// receives its part through a buffer on the stack.
+/// receives its part row by row through a buffer on the stack.
 #[inline(always)]
 pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
     isa: I,
@@ -89,12 +89,11 @@ fn write_tile<I: Isa, const MR: usize, const NV: usize>(
             write_row(isa, c.row(i), &sums, write);
         }
     } else {
-        let mut buffer = [0.0; MAX_TILE];
-        let lines = buffer.chunks_exact_mut(NV * I::LANES);
-        for ((i, sums), line) in sums.into_iter().enumerate().zip(lines) {
-            write_row(isa, line, &sums, Write::Overwrite);
+        let mut line = [0.0; MAX_NR];
+        for (i, sums) in sums.into_iter().enumerate() {
             if i < c.rows() {
-                write_part(c.row(i), line, write);
+                write_row(isa, &mut line[..NV * I::LANES], &sums, Write::Overwrite);
+                write_part(c.row(i), &line, write);
             }
         }
     }

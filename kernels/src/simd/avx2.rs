@@ -139,11 +139,12 @@ impl Isa for Avx2 {
         // `quads[4 g + c]` holds columns c and 4 + c of rows 4 g .. 4 g + 4, a column in each half.
         let mut quads = rows;
         for g in [0, 4] {
+            let [r0, r1, r2, r3] = [rows[g], rows[g + 1], rows[g + 2], rows[g + 3]];
             // SAFETY: `self` proves that the CPU has the instructions.
             unsafe {
-                let even = [0, 2].map(|i| _mm256_unpacklo_ps(rows[g + i], rows[g + i + 1]));
-                let odd = [0, 2].map(|i| _mm256_unpackhi_ps(rows[g + i], rows[g + i + 1]));
-                for (c, [a, b]) in [(0, even), (2, odd)] {
+                let even = (_mm256_unpacklo_ps(r0, r1), _mm256_unpacklo_ps(r2, r3));
+                let odd = (_mm256_unpackhi_ps(r0, r1), _mm256_unpackhi_ps(r2, r3));
+                for (c, (a, b)) in [(0, even), (2, odd)] {
                     let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
                     quads[g + c] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
                     quads[g + c + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));

@@ -129,11 +129,12 @@ impl Isa for Avx512 {
         // rows 4 g .. 4 g + 4, a column in each quarter.
         let mut quads = rows;
         for g in (0..16).step_by(4) {
+            let [r0, r1, r2, r3] = [rows[g], rows[g + 1], rows[g + 2], rows[g + 3]];
             // SAFETY: `self` proves that the CPU has the instructions.
             unsafe {
-                let even = [0, 2].map(|i| _mm512_unpacklo_ps(rows[g + i], rows[g + i + 1]));
-                let odd = [0, 2].map(|i| _mm512_unpackhi_ps(rows[g + i], rows[g + i + 1]));
-                for (c, [a, b]) in [(0, even), (2, odd)] {
+                let even = (_mm512_unpacklo_ps(r0, r1), _mm512_unpacklo_ps(r2, r3));
+                let odd = (_mm512_unpackhi_ps(r0, r1), _mm512_unpackhi_ps(r2, r3));
+                for (c, (a, b)) in [(0, even), (2, odd)] {
                     let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
                     quads[g + c] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
                     quads[g + c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
