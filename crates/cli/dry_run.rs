@@ -19,7 +19,7 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     let copies = 3 + usize::from(c.ema_rate > 0.0) + shards;
     let packed = 4 * net.layout().packed_len();
     let row = Carry::row_bytes(net.config());
-    let worker = 4 * Memory::floats(&net, c.micro_batch.min(c.batch), c.mode());
+    let worker = 4 * Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
     let total = copies * values + packed + c.batch * row + threads * worker;
     let (_, flops) = net.flops();
     let seconds = time_of_a_step(config, threads)?;

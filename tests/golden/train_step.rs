@@ -22,7 +22,7 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
         ..TrainConfig::default()
     };
     let mut carry = poisoned_carry(&net, batch);
-    let mut memory = Memory::new(&net, batch, Mode::Train);
+    let mut memory = Memory::new(&net, batch, Mode::Train, 1);
     for step in 1..=case.json["n_supervision_steps"]
         .as_u64()
         .expect("a number of steps")

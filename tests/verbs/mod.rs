@@ -1,6 +1,7 @@
 //! Every verb, run as a user runs it: what it prints, and what it says about bad input.
 
 mod bad_input;
+mod bench;
 mod data;
 mod gradcheck;
 mod info;

@@ -249,7 +249,7 @@ pub fn training(
     })))
 }
 
-/// Seconds of one supervision step of one puzzle when `batch` are solved on the current pool, and of
+/// Seconds of one supervision step of one puzzle when a batch is solved on the current pool, and of
 /// solving a single one in 16 steps with all threads of the pool inside its matrices.
 ///
 /// # Errors
@@ -261,9 +261,11 @@ pub fn solving(
     budget: Budget,
 ) -> Result<(f64, f64), ConfigError> {
     const STEPS: usize = 4;
+    const MOST: usize = 64; // puzzles: the rate does not depend on the batch
     let net = Network::new(model.clone(), k)?;
     let params = net.init(0);
-    let tokens = train.batch * model.cells;
+    let puzzles = train.batch.min(MOST);
+    let tokens = puzzles * model.cells;
     let inputs: Vec<u8> = (0..tokens).map(|i| (i % model.vocab_size) as u8).collect();
     let options = |steps| SolveOptions {
         steps,
@@ -285,7 +287,7 @@ pub fn solving(
         let puzzle = &inputs[..model.cells];
         black_box(solve_all(&net, &params, puzzle, 1, options(16), |_| ()));
     });
-    Ok((median(many) / (train.batch * STEPS) as f64, median(one)))
+    Ok((median(many) / (puzzles * STEPS) as f64, median(one)))
 }
 
 /// Most memory that this process has had at a time, in MiB, where the system tells.

@@ -101,7 +101,7 @@ impl<'a> Rollout<'a> {
         Rollout {
             net,
             params,
-            memory: Memory::shared(net, room, Mode::Evaluate, threads),
+            memory: Memory::new(net, room, Mode::Evaluate, threads),
             room,
             threads,
             puzzles: 0,

@@ -77,6 +77,7 @@ impl Trainer {
                 &net,
                 config.micro_batch.min(config.batch),
                 config.mode(),
+                1,
             ))
         };
         Ok(Trainer {

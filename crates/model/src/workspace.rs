@@ -101,26 +101,17 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Floats of a worker's memory for micro-batches of at most `puzzles`.
-    pub fn floats(net: &Network, puzzles: usize, mode: Mode) -> usize {
-        Self::shared_floats(net, puzzles, mode, 1)
-    }
-
-    fn shared_floats(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> usize {
+    /// Floats for micro-batches of at most `puzzles`, on which `threads` work together.
+    pub fn floats(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> usize {
         let mut count = Count::default();
         layout(&mut count, net, puzzles, mode, threads);
         count.total()
     }
 
-    /// Allocates the memory of one worker.
-    pub fn new(net: &Network, puzzles: usize, mode: Mode) -> Self {
-        Self::shared(net, puzzles, mode, 1)
-    }
-
-    /// Allocates the memory of `threads` that work on the same micro-batch.
-    pub fn shared(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> Self {
+    /// Allocates [`Memory::floats`].
+    pub fn new(net: &Network, puzzles: usize, mode: Mode, threads: usize) -> Self {
         Memory {
-            buffer: AlignedVec::zeros(Self::shared_floats(net, puzzles, mode, threads)),
+            buffer: AlignedVec::zeros(Self::floats(net, puzzles, mode, threads)),
             mode,
             threads,
         }

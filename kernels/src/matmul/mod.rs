@@ -175,8 +175,6 @@ enum Block<'a> {
     Packed(&'a [f32]),
     /// As it is, and where the tiles of the first panel of B pack it.
     Fresh(MatRef<'a>, &'a mut [f32]),
-    /// Packed by them.
-    Done(&'a mut [f32]),
 }
 
 /// A block of B: packed panels of NR columns, `stride` floats apart.
@@ -204,13 +202,12 @@ fn tiles<I: Isa>(
             let panel = i * kc..(i + I::MR) * kc;
             let a = match &mut a {
                 Block::Packed(a) => Panel::Packed(&a[panel]),
-                Block::Done(a) => Panel::Packed(&a[panel]),
                 Block::Fresh(a, to) => Panel::Fresh(a.row_range(rows.clone()), &mut to[panel]),
             };
             isa.matmul_tile(c.block(rows, j..n.min(j + I::NR)), a, b, write);
         }
         if let Block::Fresh(_, packed) = a {
-            a = Block::Done(packed);
+            a = Block::Packed(packed);
         }
     }
 }

@@ -1,0 +1,68 @@
+//! `trm bench`: the figures are there and what they say is consistent; how large they are is no test.
+
+use super::{run, text};
+
+#[test]
+fn every_figure_is_there_and_is_compared_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let quick = "bench --preset small-att --threads 1 --batch 2 --steps 1 --shape 8,16,24 --json";
+    let quick: Vec<_> = quick.split(' ').collect();
+    let report = run(0, &quick).json();
+    for (key, expected) in [("batch", 2), ("threads", 1), ("parameters", 527_362)] {
+        assert_eq!(report[key], expected, "{key}");
+    }
+    for (key, expected) in [("preset", "small-att"), ("precision", "f32")] {
+        assert_eq!(report[key], expected, "{key}");
+    }
+    for key in [
+        "fma_peak_gflops",
+        "train_samples_per_s",
+        "train_gflops",
+        "eval_samples_per_s",
+        "eval_gflops",
+        "solve_latency_ms",
+    ] {
+        assert!(report[key].as_f64() > Some(0.0), "{key}: {}", report[key]);
+    }
+    for key in ["isa", "cpu", "rustc"] {
+        assert!(report[key].is_string(), "{key}: {}", report[key]);
+    }
+    let products = report["matmul"].as_array().expect("a list");
+    assert_eq!(products.len(), 1);
+    assert_eq!(products[0]["shape"], serde_json::json!([8, 16, 24]));
+
+    let old = folder.path().join("old.json");
+    std::fs::write(&old, report.to_string()).expect("a file");
+    let name = text(&old);
+    let small = ["bench", "--steps", "0", "--shape", "8,16,24"];
+    let said = run(0, &[&small[..], &["--compare", name]].concat());
+    assert!(
+        said.out.contains("ratio") && said.out.contains("8 x 16 x 24"),
+        "{}",
+        said.out
+    );
+    assert!(!said.out.contains("training"), "{}", said.out);
+    let said = run(0, &[&small[..], &["--md"]].concat());
+    assert!(said.out.contains("| --- |"), "{}", said.out);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let foreign = folder.path().join("foreign.json");
+    std::fs::write(&foreign, "{}").expect("a file");
+    for (args, expected) in [
+        (["--preset", "large"], "paper-mlp"),
+        (["--shape", "8,16"], "three numbers"),
+        (["--threads", "0"], "1..=1024"),
+        (["--compare", text(&foreign)], "preset"),
+        (["--compare", "/nowhere/old.json"], "cannot read"),
+    ] {
+        let said = run(2, &[&["bench"][..], &args].concat());
+        assert!(
+            said.err.contains(expected) && said.out.is_empty(),
+            "{args:?}: {}",
+            said.err
+        );
+    }
+}
