@@ -18,6 +18,16 @@ pub(super) fn panel<'a>(
     &packed.data[start..start + count.next_multiple_of(width) * kc]
 }
 
+/// The operand's own axis and the summed one.
+#[inline(always)]
+fn sizes(x: MatRef<'_>, k_is_rows: bool) -> (usize, usize) {
+    if k_is_rows {
+        (x.cols(), x.rows())
+    } else {
+        (x.rows(), x.cols())
+    }
+}
+
 /// Packs a whole operand: overwrites `dst`, block after block of `KC` along the summed axis.
 #[inline(always)]
 pub(super) fn pack_all<I: Isa>(
@@ -27,11 +37,7 @@ pub(super) fn pack_all<I: Isa>(
     width: usize,
     k_is_rows: bool,
 ) {
-    let (outer, k) = if k_is_rows {
-        (x.cols(), x.rows())
-    } else {
-        (x.rows(), x.cols())
-    };
+    let (outer, k) = sizes(x, k_is_rows);
     assert_eq!(
         dst.len(),
         packed_len(outer, k, width),
@@ -65,11 +71,7 @@ pub(super) fn pack_panels<I: Isa>(
     stride: usize,
     k_is_rows: bool,
 ) {
-    let (outer, k) = if k_is_rows {
-        (x.cols(), x.rows())
-    } else {
-        (x.rows(), x.cols())
-    };
+    let (outer, k) = sizes(x, k_is_rows);
     if !outer.is_multiple_of(width) {
         let last = outer / width * stride;
         packed[last..last + width * k].fill(0.0);
