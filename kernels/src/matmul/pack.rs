@@ -1,7 +1,8 @@
 //! Packing: a block of a matrix, rearranged into the order in which the register tile reads it.
 //!
 //! A panel of width w (MR rows of A, or NR columns of B) holds, for each step p of the summed axis, its
-//! w values side by side: `panel[p * w + i]`. Panels follow each other; the last one is filled with zeros.
+//! w values side by side: `panel[p * w + i]`. Panels follow each other, those in
+//! scratch with a gap between them; the last one is filled with zeros.
 
 use super::{KC, Packed, packed_len};
 use crate::simd::Isa;
