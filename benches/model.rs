@@ -76,6 +76,7 @@ fn steps(c: &mut Criterion) {
         let options = SolveOptions {
             steps: 1,
             halt: Halt::Never,
+            attempt: 0,
         };
         let (net, params, micro_batch) =
             (&trainer.net, &trainer.params, trainer.config.micro_batch);

@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = SolveOptions {
         steps: args.supervision_steps as usize,
         halt: args.halt.into(),
+        attempt: 0,
     };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads(args.threads))

@@ -381,6 +381,7 @@ impl Run {
         let options = SolveOptions {
             steps: self.config.model.halt_max_steps,
             halt: Halt::Never,
+            attempt: 0,
         };
         let micro_batch = self.config.train.micro_batch;
         let score = score(net, &params, held_out, micro_batch, options, |_| ());

@@ -7,7 +7,7 @@
 use crate::matmul::{self, Lhs, Rhs, Write, packed_len};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
-use crate::{elementwise, peak, rms_norm, rope, softmax, swiglu};
+use crate::{elementwise, gather, peak, rms_norm, rope, softmax, swiglu};
 use std::sync::OnceLock;
 
 /// Declares the kernels once: the struct of function pointers, its methods, and the table of any ISA.
@@ -98,6 +98,11 @@ kernels! { $;
     fn rope_forward(x: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>) = rope::forward;
     /// Gradient of [`Kernels::rope_forward`]: turns `d` back, in place.
     fn rope_backward(d: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>) = rope::backward;
+
+    /// `y[i,:] = sum_g t[index[i,g],:]`, or adds that to y: see [`crate::gather`].
+    fn gather(y: MatMut<'_>, t: MatRef<'_>, index: &[u32], write: Write) = gather::gather;
+    /// `t[index[i,g],:] += y[i,:]` for every i and g, the gradient of [`Kernels::gather`].
+    fn scatter_acc(t: MatMut<'_>, y: MatRef<'_>, index: &[u32]) = gather::scatter;
 
     /// y = a + b.
     fn add(y: &mut [f32], a: &[f32], b: &[f32]) = elementwise::add;

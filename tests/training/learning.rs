@@ -49,6 +49,7 @@ fn both_networks_learn_more_than_to_copy() {
         let options = SolveOptions {
             steps: 3,
             halt: Halt::Never,
+            attempt: 0,
         };
         let averaged = trainer.averaged();
         let answers = solve_all(&trainer.net, &averaged, &inputs, 7, options, |_| ());

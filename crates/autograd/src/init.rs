@@ -15,10 +15,16 @@ const ERF_SQRT_2: f64 = 0.954_499_736_103_641_6;
 ///
 /// phi is the normal density. `std` = 0 gives zeros.
 pub fn truncated_normal(out: &mut [f32], std: f64, rng: &mut impl Rng) {
+    out.fill(0.0);
+    add_truncated_normal(out, std, rng);
+}
+
+/// Adds draws of that distribution to `out`.
+pub fn add_truncated_normal(out: &mut [f32], std: f64, rng: &mut impl Rng) {
     let density_at_2 = (-2.0_f64).exp() / (2.0 * PI).sqrt();
     let c = std / (1.0 - 4.0 * density_at_2 / ERF_SQRT_2).sqrt();
     for x in out {
-        *x = (c * normal_within_two(rng)) as f32;
+        *x += (c * normal_within_two(rng)) as f32;
     }
 }
 

@@ -154,6 +154,11 @@ impl Layout {
         &self.specs
     }
 
+    /// All matrices, in the order of the flat buffer.
+    pub fn matrices(&self) -> &[Linear] {
+        &self.matrices
+    }
+
     /// Draws all starting values: overwrites `values`. One random stream a parameter.
     pub fn initialise(&self, values: &mut [f32], seed: u64) {
         for (i, spec) in self.specs.iter().enumerate() {

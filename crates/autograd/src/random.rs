@@ -23,6 +23,8 @@ pub enum Purpose {
     Generate = 5,
     /// Splitting a list in two.
     Split = 6,
+    /// Noise on the first state of a puzzle.
+    Noise = 7,
 }
 
 /// The generator of one draw or group of draws.

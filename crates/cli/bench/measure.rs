@@ -86,7 +86,7 @@ pub struct Product {
 
 /// Every product of a block, forwards and backwards, for `puzzles` at a time.
 pub fn products(c: &ModelConfig, puzzles: usize) -> Vec<Product> {
-    let (s, d, f) = (c.positions(), c.width, c.channel_inner());
+    let (s, d, f) = (c.rows(), c.width, c.channel_inner());
     // y = x·Wᵀ with W (out, in), its two gradients, and the same for y = W·x
     let layer = |role, rows, out, input| match role {
         Role::WeightLeft => [
@@ -104,13 +104,15 @@ pub fn products(c: &ModelConfig, puzzles: usize) -> Vec<Product> {
         Mixer::Mlp => {
             let p = c.position_inner();
             let of = |out, input| layer(Role::WeightLeft, d, out, input);
-            [of(2 * p, s), of(s, p)]
+            vec![of(2 * p, s), of(s, p)]
         }
         Mixer::Attention => {
             let inner = c.heads * c.head_width();
             let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);
-            [of(3 * inner, d), of(d, inner)]
+            vec![of(3 * inner, d), of(d, inner)]
         }
+        // A product for every partition of the candidates, with as many groups as there are cells.
+        Mixer::Groups => vec![layer(Role::WeightRight, c.cells, d, d)],
     };
     let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);
     let all = [of(2 * f, d), of(d, f)].into_iter().chain(mixer).flatten();
@@ -270,6 +272,7 @@ pub fn solving(
     let options = |steps| SolveOptions {
         steps,
         halt: Halt::Never,
+        attempt: 0,
     };
     let many = budget.seconds(|| {
         let options = options(STEPS);
@@ -326,7 +329,7 @@ mod tests {
             let levels = (model.l_cycles + 1) as f64;
             let scores = match mixer {
                 Mixer::Mlp => 0.0,
-                Mixer::Attention => 12.0 * s * s * inner,
+                _ => 12.0 * s * s * inner,
             };
             let all = products(&model, 1);
             let flops: f64 = all.iter().map(|p| 2.0 * (p.m * p.n * p.k) as f64).sum();

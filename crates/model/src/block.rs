@@ -1,7 +1,7 @@
 //! One block, and the level that chains the blocks (TRM_SPEC 3.3).
 //!
 //! ```text
-//! y1 = norm(h + mixer(h))        over positions for the MLP, over channels for attention
+//! y1 = norm(h + mixer(h))        over positions for the MLP, over channels for attention and groups
 //! y2 = norm(y1 + swiglu(y1))     over channels
 //! ```
 //!
@@ -12,6 +12,7 @@
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::attention::{self, Attention};
+use trm_autograd::op::group_mixer::{self, GroupMixer};
 use trm_autograd::op::swiglu::{self, SwiGlu};
 use trm_autograd::op::{Scratch, rms_norm};
 use trm_autograd::params::{Axis, Weights};
@@ -24,6 +25,8 @@ pub enum TokenMixer {
     Mlp(SwiGlu),
     /// Self-attention.
     Attention(Attention),
+    /// Sums over groups of rows.
+    Groups(GroupMixer),
 }
 
 /// One post-norm block.
@@ -47,9 +50,9 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Rows of an activation: puzzles · S.
+    /// Rows of an activation: puzzles · S, S the rows of a puzzle's state.
     pub fn rows(&self) -> usize {
-        self.puzzles * self.net.config.positions()
+        self.puzzles * self.net.config.rows()
     }
 
     /// Channels D.
@@ -71,6 +74,7 @@ impl Pass<'_> {
 enum MixerSaved<'a> {
     Mlp(swiglu::Saved<'a>),
     Attention(attention::Saved<'a>),
+    Groups(group_mixer::Saved<'a>),
 }
 
 /// The memory of one block.
@@ -79,7 +83,7 @@ struct Saved<'a> {
     mixer: MixerSaved<'a>,
     /// (N, D)
     y1: &'a mut [f32],
-    /// (puzzles, D) for the MLP, (N) for attention
+    /// (puzzles, D) for the MLP, (N) for attention and groups
     norm1: rms_norm::Saved<'a>,
     /// (N, 2F)
     ffn: swiglu::Saved<'a>,
@@ -94,7 +98,7 @@ impl Block {
     fn axis(&self) -> Axis {
         match self.mixer {
             TokenMixer::Mlp(_) => Axis::Positions,
-            TokenMixer::Attention(_) => Axis::Channels,
+            TokenMixer::Attention(_) | TokenMixer::Groups(_) => Axis::Channels,
         }
     }
 
@@ -111,6 +115,7 @@ impl Block {
                 TokenMixer::Attention(attention) => {
                     MixerSaved::Attention(attention.saved(arena, puzzles))
                 }
+                TokenMixer::Groups(groups) => MixerSaved::Groups(groups.saved(arena, puzzles, d)),
             },
             y1: arena.floats(puzzles * s * d),
             norm1: rms_norm::Saved {
@@ -129,6 +134,7 @@ impl Block {
         let mixer = match &self.mixer {
             TokenMixer::Mlp(mlp) => mlp.inner_len(puzzles, s, d),
             TokenMixer::Attention(attention) => puzzles * s * attention.width(),
+            TokenMixer::Groups(groups) => groups.inner_len(d),
         };
         mixer.max(self.ffn.inner_len(puzzles, s, d)).max(d)
     }
@@ -138,6 +144,7 @@ impl Block {
         let mixer = match &self.mixer {
             TokenMixer::Mlp(mlp) => 2 * mlp.inner_len(puzzles, s, d),
             TokenMixer::Attention(attention) => 3 * puzzles * s * attention.width(),
+            TokenMixer::Groups(_) => 0,
         };
         mixer.max(2 * self.ffn.inner_len(puzzles, s, d))
     }
@@ -152,7 +159,7 @@ fn forward(
     scratch: &mut Scratch<'_>,
 ) {
     let (w, k, c) = (pass.weights, pass.net.kernels, &pass.net.config);
-    let s = c.positions();
+    let s = c.rows();
     let mut y1 = pass.matrix_mut(saved.y1);
     match (&block.mixer, &mut saved.mixer) {
         (TokenMixer::Mlp(mlp), MixerSaved::Mlp(saved)) => {
@@ -160,6 +167,9 @@ fn forward(
         }
         (TokenMixer::Attention(attention), MixerSaved::Attention(saved)) => {
             attention::forward(w, attention, y1.reborrow(), saved, h, scratch);
+        }
+        (TokenMixer::Groups(groups), MixerSaved::Groups(saved)) => {
+            group_mixer::forward(w, groups, y1.reborrow(), saved, h, scratch);
         }
         _ => unreachable!("saved by the same block"),
     }
@@ -203,7 +213,7 @@ fn backward(
     h: MatRef<'_>,
     scratch: &mut Scratch<'_>,
 ) {
-    let (w, k, s) = (pass.weights, pass.net.kernels, pass.net.config.positions());
+    let (w, k, s) = (pass.weights, pass.net.kernels, pass.net.config.rows());
     let mut d = pass.matrix_mut(d);
     let (y1, y2) = (pass.matrix(saved.y1), pass.matrix(saved.y2));
     // y2 = norm(y1 + swiglu(y1))
@@ -234,6 +244,9 @@ fn backward(
         (TokenMixer::Attention(attention), MixerSaved::Attention(saved)) => {
             attention::backward(w, attention, d, grads, saved, h, scratch);
         }
+        (TokenMixer::Groups(groups), MixerSaved::Groups(saved)) => {
+            group_mixer::backward(w, groups, d, grads, saved, scratch);
+        }
         _ => unreachable!("saved by the same block"),
     }
 }
@@ -244,7 +257,7 @@ pub mod level {
 
     /// Floats of memory that one block needs for `puzzles`.
     pub fn block_len(net: &Network, puzzles: usize) -> usize {
-        let (s, d) = (net.config.positions(), net.config.width);
+        let (s, d) = (net.config.rows(), net.config.width);
         let mut count = Count::default();
         net.blocks[0].saved(&mut count, puzzles, s, d);
         count.total()
@@ -256,7 +269,7 @@ pub mod level {
     }
 
     fn carve<'a>(pass: Pass<'_>, block: &Block, memory: &'a mut [f32]) -> Saved<'a> {
-        let s = pass.net.config.positions();
+        let s = pass.net.config.rows();
         block.saved(&mut Carve::new(memory), pass.puzzles, s, pass.width())
     }
 

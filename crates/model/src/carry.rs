@@ -65,7 +65,7 @@ pub struct Slot<'a> {
 impl Carry {
     /// All rows halted, so that the first step fills them.
     pub fn new(c: &ModelConfig, batch: usize) -> Self {
-        let state = batch * c.positions() * c.width;
+        let state = batch * c.rows() * c.width;
         Carry {
             batch,
             z_h: AlignedVec::zeros(state),
@@ -81,7 +81,7 @@ impl Carry {
 
     /// Bytes that one more puzzle in the batch costs.
     pub fn row_bytes(c: &ModelConfig) -> usize {
-        let floats = 2 * c.positions() * c.width + c.puzzle_emb_ndim;
+        let floats = 2 * c.rows() * c.width + c.puzzle_emb_ndim;
         4 * floats + 2 * c.cells + size_of::<u32>() * 2 + size_of::<bool>()
     }
 

@@ -14,6 +14,8 @@ pub enum Mixer {
     Mlp,
     /// Self-attention: TRM-Att.
     Attention,
+    /// Sums over the groups of a Sudoku's candidates: by cell, row, column, and box. Needs `symbols`.
+    Groups,
 }
 
 /// How the network knows where a cell is.
@@ -36,6 +38,9 @@ pub struct ModelConfig {
     pub cells: usize,
     /// Different tokens \[V\].
     pub vocab_size: usize,
+    /// Symbols of a symbol-equivariant network \[K\]: the last tokens of the vocabulary, with a row of the
+    /// state for every cell and symbol, and no way to tell one symbol from another; 0: one row a cell.
+    pub symbols: usize,
     /// Puzzle identifiers, each with an embedding of its own.
     pub puzzle_identifiers: usize,
     /// What mixes positions.
@@ -66,6 +71,9 @@ pub struct ModelConfig {
     pub l_cycles: usize,
     /// Supervision steps after which a puzzle always halts.
     pub halt_max_steps: usize,
+    /// Standard deviation of the noise on every value of the first z_L, drawn anew for every puzzle in
+    /// training and for every attempt at one in use; 0: none.
+    pub init_noise: f64,
     /// Added to the mean square before the root.
     pub norm_eps: f32,
     /// Base of the rotary angles.
@@ -78,6 +86,7 @@ impl Default for ModelConfig {
         ModelConfig {
             cells: 81,
             vocab_size: 11,
+            symbols: 0,
             puzzle_identifiers: 1,
             mixer: Mixer::Mlp,
             position_encoding: PositionEncoding::None,
@@ -92,6 +101,7 @@ impl Default for ModelConfig {
             h_cycles: 3,
             l_cycles: 6,
             halt_max_steps: 16,
+            init_noise: 0.0,
             norm_eps: 1e-5,
             rope_theta: 10_000.0,
         }
@@ -116,6 +126,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Loss of a token.
     pub loss: LossName,
+    /// Part of the loss's target that is spread evenly over all tokens (label smoothing); 0: none.
+    pub label_smoothing: f64,
     /// Weight of the halting loss.
     pub halt_loss_weight: f64,
     /// Probability that a puzzle must go on for a random number of steps.
@@ -124,6 +136,12 @@ pub struct TrainConfig {
     pub optimizer: OptimizerName,
     /// Learning rate after warm-up.
     pub lr: f64,
+    /// Learning rate of Muon's matrices.
+    pub muon_lr: f64,
+    /// Weight decay of Muon's matrices.
+    pub muon_weight_decay: f64,
+    /// Decay of Muon's mean of the gradients.
+    pub muon_momentum: f64,
     /// Fraction of `lr` at the end of the cosine; 1 keeps it constant.
     pub lr_min_ratio: f64,
     /// Steps of linear warm-up.
@@ -153,10 +171,14 @@ impl Default for TrainConfig {
             steps: 65_000,
             seed: 0,
             loss: LossName::Stablemax,
+            label_smoothing: 0.0,
             halt_loss_weight: 0.5,
             halt_exploration: 0.1,
             optimizer: OptimizerName::AdamAtan2,
             lr: 1e-4,
+            muon_lr: 0.02,
+            muon_weight_decay: 0.005,
+            muon_momentum: 0.95,
             lr_min_ratio: 1.0,
             warmup_steps: 2000,
             beta1: 0.9,
@@ -196,12 +218,15 @@ pub enum OptimizerName {
     Adamw,
     /// AdamATan2, the reference's.
     AdamAtan2,
+    /// Muon for the matrices of the blocks, AdamW for everything else.
+    Muon,
 }
 
 impl From<OptimizerName> for OptimizerKind {
+    /// The one that updates element by element.
     fn from(name: OptimizerName) -> OptimizerKind {
         match name {
-            OptimizerName::Adamw => OptimizerKind::AdamW,
+            OptimizerName::Adamw | OptimizerName::Muon => OptimizerKind::AdamW,
             OptimizerName::AdamAtan2 => OptimizerKind::AdamAtan2,
         }
     }
@@ -249,6 +274,25 @@ impl ModelConfig {
     /// Positions, prefix and cells \[S\].
     pub fn positions(&self) -> usize {
         self.prefix_len + self.cells
+    }
+
+    /// Rows of a puzzle's state: a row for every position, or for every candidate of every cell.
+    pub fn rows(&self) -> usize {
+        self.positions() * self.symbols.max(1)
+    }
+
+    /// Logits of a cell: one for each token, or for each symbol.
+    pub fn outputs(&self) -> usize {
+        if self.symbols > 0 {
+            self.symbols
+        } else {
+            self.vocab_size
+        }
+    }
+
+    /// The token of the first logit.
+    pub fn first_output(&self) -> u8 {
+        (self.vocab_size - self.outputs()) as u8
     }
 
     /// Inner width of the channel SwiGLU \[F\].
@@ -329,6 +373,12 @@ impl ModelConfig {
             "expected more than 0, at most 64",
         )?;
         check(
+            (0.0..=10.0).contains(&self.init_noise),
+            "model.init_noise",
+            self.init_noise,
+            "expected 0 to 10",
+        )?;
+        check(
             self.norm_eps > 0.0 && self.norm_eps < 1.0,
             "model.norm_eps",
             self.norm_eps,
@@ -341,7 +391,28 @@ impl ModelConfig {
             "expected more than 1",
         )?;
         self.validate_prefix()?;
+        self.validate_symbols()?;
         self.validate_positions()
+    }
+
+    fn validate_symbols(&self) -> Result<(), ConfigError> {
+        let (k, grouped) = (self.symbols, self.mixer == Mixer::Groups);
+        let fits = k == 0 || (grouped && k < self.vocab_size && k * k == self.cells);
+        let needs = format!(
+            "expected 0, or the symbols of a square board of {} cells and mixer = \"groups\"",
+            self.cells
+        );
+        check(fits, "model.symbols", k, &needs)?;
+        if grouped {
+            let needs = "mixer = \"groups\" needs the symbols of the board";
+            check(k > 0, "model.symbols", k, needs)?;
+            let needs = "expected 0 with mixer = \"groups\": a symbol's rows have no place for it";
+            check(self.prefix_len == 0, "model.prefix_len", self.prefix_len, needs)?;
+            let none = self.position_encoding == PositionEncoding::None;
+            let needs = "expected none with mixer = \"groups\": a row is known by its groups";
+            check(none, "model.position_encoding", "learned or rope", needs)?;
+        }
+        Ok(())
     }
 
     fn validate_prefix(&self) -> Result<(), ConfigError> {
@@ -367,7 +438,7 @@ impl ModelConfig {
     }
 
     fn validate_positions(&self) -> Result<(), ConfigError> {
-        if self.mixer == Mixer::Mlp {
+        if self.mixer != Mixer::Attention {
             return check(
                 self.position_encoding != PositionEncoding::Rope,
                 "model.position_encoding",
@@ -431,10 +502,12 @@ impl TrainConfig {
         let fraction =
             |key, value: f64| check((0.0..=1.0).contains(&value), key, value, "expected 0 to 1");
         fraction("train.halt_exploration", self.halt_exploration)?;
+        fraction("train.label_smoothing", self.label_smoothing)?;
         fraction("train.lr_min_ratio", self.lr_min_ratio)?;
         for (key, value) in [
             ("train.beta1", self.beta1),
             ("train.beta2", self.beta2),
+            ("train.muon_momentum", self.muon_momentum),
             ("train.ema_rate", self.ema_rate),
         ] {
             check(
@@ -446,6 +519,8 @@ impl TrainConfig {
         }
         for (key, value) in [
             ("train.lr", self.lr),
+            ("train.muon_lr", self.muon_lr),
+            ("train.muon_weight_decay", self.muon_weight_decay),
             ("train.puzzle_emb_lr", self.puzzle_emb_lr),
             ("train.weight_decay", self.weight_decay),
             (

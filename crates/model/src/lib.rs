@@ -17,6 +17,7 @@ pub mod block;
 pub mod carry;
 pub mod checkpoint;
 pub mod config;
+pub mod groups;
 pub mod halting;
 pub mod heads;
 pub mod network;

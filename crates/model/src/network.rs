@@ -2,11 +2,13 @@
 
 use crate::block::{Block, TokenMixer};
 use crate::config::{ConfigError, Mixer, ModelConfig, PositionEncoding};
+use crate::groups;
 use std::ops::Range;
 use std::sync::Arc;
 use trm_autograd::init::truncated_normal;
 use trm_autograd::op::attention::{Attention, Rope};
-use trm_autograd::op::embedding::Embedding;
+use trm_autograd::op::embedding::{Embedding, ROLES};
+use trm_autograd::op::group_mixer::GroupMixer;
 use trm_autograd::op::swiglu::SwiGlu;
 use trm_autograd::params::{Axis, Init, Layout, Linear, Weights};
 use trm_autograd::random::{Purpose, stream};
@@ -22,7 +24,7 @@ pub struct Network {
     pub(crate) embedding: Embedding,
     /// The blocks of the one level network, in order.
     pub(crate) blocks: Vec<Block>,
-    /// (V, D)
+    /// (V, D), or (1, D) with symbols: a logit for each row of a cell.
     pub(crate) lm_head: Linear,
     /// (2, D): halt, continue
     pub(crate) q_head: Linear,
@@ -103,11 +105,17 @@ impl Network {
         let (v, d, s) = (c.vocab_size, c.width, c.positions());
         let embed = Init::TruncatedNormal((d as f64).powf(-0.5));
         let mut layout = Layout::new(kernels);
-        let tokens = layout.add("embed_tokens.embedding_weight", Shape::from([v, d]), embed);
+        let entries = if c.symbols > 0 { ROLES } else { v };
+        let tokens = layout.add(
+            "embed_tokens.embedding_weight",
+            Shape::from([entries, d]),
+            embed,
+        );
         let positions = (c.position_encoding == PositionEncoding::Learned)
             .then(|| layout.add("embed_pos.embedding_weight", Shape::from([s, d]), embed));
         let rotary = c.mixer == Mixer::Attention && c.position_encoding == PositionEncoding::Rope;
         let rope = rotary.then(|| Arc::new(Rope::new(s, c.head_width(), c.rope_theta)));
+        let groups = (c.mixer == Mixer::Groups).then(|| Arc::new(groups::sudoku(c.symbols)));
         let mut blocks = Vec::with_capacity(c.layers);
         for i in 0..c.layers {
             let name = format!("L_level.layers.{i}");
@@ -128,6 +136,17 @@ impl Network {
                     c,
                     rope.clone(),
                 )),
+                Mixer::Groups => {
+                    let groups = Arc::clone(groups.as_ref().expect("made for this mixer"));
+                    let map = |g: usize| {
+                        let name = format!("{name}.groups.{g}.weight");
+                        layout.linear(name, d, d, Axis::Channels, lecun(d))
+                    };
+                    TokenMixer::Groups(GroupMixer {
+                        maps: (0..groups.counts.len()).map(map).collect(),
+                        groups,
+                    })
+                }
             };
             let ffn = swiglu(
                 &mut layout,
@@ -138,7 +157,8 @@ impl Network {
             );
             blocks.push(Block { mixer, ffn });
         }
-        let lm_head = layout.linear("lm_head.weight", v, d, Axis::Channels, embed);
+        let logits = if c.symbols > 0 { 1 } else { v };
+        let lm_head = layout.linear("lm_head.weight", logits, d, Axis::Channels, embed);
         let q_head = layout.linear("q_head.weight", 2, d, Axis::Channels, Init::Constant(0.0));
         let q_bias = layout.add("q_head.bias", Shape::from([2]), Init::Constant(-5.0));
         let embedding = Embedding {
@@ -146,6 +166,8 @@ impl Network {
             positions,
             prefix_len: c.prefix_len,
             width: d,
+            symbols: c.symbols,
+            first_symbol: c.first_output(),
         };
         Ok(Network {
             kernels,
@@ -215,13 +237,14 @@ impl Network {
     /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward.
     pub fn flops(&self) -> (f64, f64) {
         let c = &self.config;
-        let (s, d) = (c.positions() as f64, c.width as f64);
+        let (s, d) = (c.rows() as f64, c.width as f64);
         let mixer = match c.mixer {
             Mixer::Mlp => 6.0 * s * c.position_inner() as f64 * d,
             Mixer::Attention => {
                 let inner = (c.heads * c.head_width()) as f64;
                 8.0 * s * d * inner + 4.0 * s * s * inner
             }
+            Mixer::Groups => 2.0 * groups::sudoku(c.symbols).total() as f64 * d * d,
         };
         let level = c.layers as f64 * (mixer + 6.0 * s * d * c.channel_inner() as f64);
         let levels = (c.l_cycles + 1) as f64;

@@ -14,6 +14,7 @@ use crate::{heads, recursion};
 use rayon::prelude::*;
 use trm_autograd::op::loss::argmax;
 use trm_autograd::params::Weights;
+use trm_autograd::random::{Purpose, stream};
 use trm_tensor::AlignedVec;
 
 /// When a puzzle stops.
@@ -34,6 +35,9 @@ pub struct SolveOptions {
     pub steps: usize,
     /// Early exit.
     pub halt: Halt,
+    /// Seed of the noise on the first state, for networks that start from noise: another attempt, another
+    /// seed.
+    pub attempt: u64,
 }
 
 /// What the network says about one puzzle after a step.
@@ -66,6 +70,8 @@ pub struct Rollout<'a> {
     threads: usize,
     /// Puzzles at the moment.
     puzzles: usize,
+    /// Seed of the first states.
+    attempt: u64,
     /// (room, S, D)
     z_h: AlignedVec,
     /// (room, S, D)
@@ -97,7 +103,7 @@ impl<'a> Rollout<'a> {
         room: usize,
         threads: usize,
     ) -> Self {
-        let state = room * net.config.positions() * net.config.width;
+        let state = room * net.config.rows() * net.config.width;
         Rollout {
             net,
             params,
@@ -105,6 +111,7 @@ impl<'a> Rollout<'a> {
             room,
             threads,
             puzzles: 0,
+            attempt: 0,
             z_h: AlignedVec::zeros(state),
             z_l: AlignedVec::zeros(state),
             inputs: vec![0; room * net.config.cells],
@@ -131,7 +138,9 @@ impl<'a> Rollout<'a> {
         self.inputs[b * cells..][..cells].copy_from_slice(inputs);
         self.ids[b] = id;
         let at = b * state..(b + 1) * state;
-        start(self.params, &mut self.z_h[at.clone()], &mut self.z_l[at]);
+        let (z_h, z_l) = (&mut self.z_h[at.clone()], &mut self.z_l[at]);
+        let noise = stream(self.attempt, Purpose::Noise, 0);
+        start(self.net, self.params, z_h, z_l, noise);
     }
 
     /// Takes puzzle `b` out; the last one moves into its place.
@@ -162,7 +171,7 @@ impl<'a> Rollout<'a> {
 
     /// Floats of z_H, and of z_L, of one puzzle: S·D.
     fn state_len(&self) -> usize {
-        self.net.config.positions() * self.net.config.width
+        self.net.config.rows() * self.net.config.width
     }
 
     fn pass(&self) -> Pass<'a> {
@@ -202,12 +211,13 @@ impl<'a> Rollout<'a> {
 
     /// What the network says now about puzzle `b` after `steps` steps.
     pub fn answer(&mut self, b: usize, steps: usize) -> Answer {
-        let (cells, v) = (self.net.config.cells, self.net.config.vocab_size);
+        let (cells, v) = (self.net.config.cells, self.net.config.outputs());
+        let first = self.net.config.first_output();
         let ws = self.outputs();
         let logits = &ws.logits[b * cells * v..(b + 1) * cells * v];
         let tokens = logits
             .chunks_exact(v)
-            .map(|row| argmax(row) as u8)
+            .map(|row| first + argmax(row) as u8)
             .collect();
         Answer {
             tokens,
@@ -231,7 +241,7 @@ impl<'a> Rollout<'a> {
         let mut queue = 0..if options.steps > 0 { ids.len() } else { 0 };
         let mut places: Vec<Place> = Vec::with_capacity(self.room);
         let mut answers = vec![None; ids.len()];
-        self.puzzles = 0;
+        (self.puzzles, self.attempt) = (0, options.attempt);
         loop {
             for puzzle in queue.by_ref().take(self.room - places.len()) {
                 self.add(&inputs[puzzle * cells..][..cells], ids[puzzle]);

@@ -12,8 +12,11 @@ use crate::network::{Network, Parameters};
 use crate::recursion::State;
 use crate::workspace::Workspace;
 use crate::{heads, recursion};
+use rand::Rng;
+use trm_autograd::init::add_truncated_normal;
 use trm_autograd::op::embedding;
-use trm_autograd::op::loss::{self, RowLoss};
+use trm_autograd::op::loss::{self, RowLoss, TokenLoss};
+use trm_autograd::random::{Purpose, stream};
 
 /// What all micro-batches of a step share.
 #[derive(Clone, Copy, Debug)]
@@ -120,24 +123,40 @@ fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
     let c = &ctx.net.config;
     let states = rows
         .z_h
-        .chunks_exact_mut(c.positions() * c.width)
-        .zip(rows.z_l.chunks_exact_mut(c.positions() * c.width));
-    for ((z_h, z_l), (halted, steps)) in
-        states.zip(rows.halted.iter_mut().zip(rows.steps.iter_mut()))
-    {
+        .chunks_exact_mut(c.rows() * c.width)
+        .zip(rows.z_l.chunks_exact_mut(c.rows() * c.width));
+    let flags = rows.halted.iter_mut().zip(rows.steps.iter_mut());
+    for (b, ((z_h, z_l), (halted, steps))) in states.zip(flags).enumerate() {
         if *halted {
-            start(ctx.params, z_h, z_l);
+            let draw = draw_of(ctx, rows.first + b);
+            let noise = stream(ctx.config.seed, Purpose::Noise, draw);
+            start(ctx.net, ctx.params, z_h, z_l, noise);
             (*halted, *steps) = (false, 0);
         }
     }
 }
 
-/// Writes the initial state of one puzzle: the same vector at every position.
-pub(crate) fn start(params: &Parameters, z_h: &mut [f32], z_l: &mut [f32]) {
-    for (z, init) in [(z_h, &params.h_init), (z_l, &params.l_init)] {
+/// The number of the random draws of a row of the batch in a step.
+fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
+    ctx.step * ctx.config.batch as u64 + row as u64
+}
+
+/// Writes the initial state of one puzzle: the same vector at every position, and on z_L the noise that the
+/// config asks for (EqR, arXiv 2605.21488, trains with a random start and gains from restarts).
+pub(crate) fn start(
+    net: &Network,
+    params: &Parameters,
+    z_h: &mut [f32],
+    z_l: &mut [f32],
+    mut noise: impl Rng,
+) {
+    for (z, init) in [(&mut *z_h, &params.h_init), (&mut *z_l, &params.l_init)] {
         for row in z.chunks_exact_mut(init.len()) {
             row.copy_from_slice(init);
         }
+    }
+    if net.config.init_noise > 0.0 {
+        add_truncated_normal(z_l, net.config.init_noise, &mut noise);
     }
 }
 
@@ -151,7 +170,7 @@ pub(crate) fn embed(
 ) {
     let c = &pass.net.config;
     let boards = x
-        .chunks_exact_mut(c.positions() * c.width)
+        .chunks_exact_mut(c.rows() * c.width)
         .zip(inputs.chunks_exact(c.cells));
     for ((x, inputs), &id) in boards.zip(puzzles) {
         embedding::forward(
@@ -169,7 +188,7 @@ fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut
     let c = &pass.net.config;
     let p = c.puzzle_emb_ndim;
     let boards = d_x
-        .chunks_exact_mut(c.positions() * c.width)
+        .chunks_exact_mut(c.rows() * c.width)
         .zip(rows.inputs.chunks_exact(c.cells));
     for (b, (d_x, inputs)) in boards.enumerate() {
         let d_puzzle = &mut rows.d_puzzle[b * p..(b + 1) * p];
@@ -195,12 +214,17 @@ fn losses(
         seed: t.seed,
     };
     let share = 1.0 / t.batch as f64;
-    let len = c.cells * c.vocab_size;
+    let len = c.cells * c.outputs();
+    let loss = TokenLoss {
+        kind: t.loss.into(),
+        smoothing: t.label_smoothing,
+        first: c.first_output(),
+    };
     for b in 0..rows.len() {
         let logits = &ws.logits[b * len..(b + 1) * len];
         let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];
         let labels = &rows.labels[b * c.cells..(b + 1) * c.cells];
-        let row = loss::token_cross_entropy(t.loss.into(), d_logits, logits, labels, share);
+        let row = loss::token_cross_entropy(loss, d_logits, logits, labels, share);
         let q_halt = ws.q[2 * b];
         let (q_halt_loss, d_q_halt) =
             loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.all_right())));
@@ -208,7 +232,7 @@ fn losses(
         ws.d_q[2 * b + 1] = 0.0; // q_continue is never used: its gradient exists and is zero
 
         rows.steps[b] += 1;
-        let draw = ctx.step * t.batch as u64 + (rows.first + b) as u64;
+        let draw = draw_of(ctx, rows.first + b);
         rows.halted[b] = rule.halts(rows.steps[b], q_halt, draw);
         metrics.count_puzzle(&row, q_halt, q_halt_loss, rows.steps[b], rows.halted[b]);
     }

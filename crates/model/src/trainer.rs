@@ -5,13 +5,15 @@
 //! the same config and seed give the same bits on any number of threads. Nothing is allocated in a step.
 
 use crate::carry::{Carry, Rows, Slot};
-use crate::config::{ConfigError, TrainConfig};
+use crate::config::{ConfigError, OptimizerName, TrainConfig};
 use crate::network::{Network, Parameters};
 use crate::train_step::{Metrics, StepContext, micro_batch};
 use crate::workspace::Memory;
 use rayon::prelude::*;
 use std::sync::Mutex;
-use trm_autograd::optim::{self, Hyper, State, ema, schedule, sign_sgd};
+use std::ops::Range;
+use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
+use trm_autograd::params::Linear;
 use trm_tensor::AlignedVec;
 
 /// Values that one task of the update takes.
@@ -44,8 +46,44 @@ pub struct Trainer {
     /// Optimiser steps done.
     pub step: u64,
     shards: Vec<Shard>,
+    split: Split,
     /// One for each thread of the pool; a thread only ever locks its own.
     memories: Vec<Mutex<Memory>>,
+}
+
+/// Which parameters are whose.
+#[derive(Debug)]
+struct Split {
+    /// Muon's matrices.
+    matrices: Vec<Linear>,
+    /// Everything else, in the order of the flat buffer.
+    others: Vec<Range<usize>>,
+    /// Muon's scratch.
+    scratch: AlignedVec,
+}
+
+impl Split {
+    fn new(net: &Network, optimizer: OptimizerName) -> Self {
+        let mut matrices = Vec::new();
+        if optimizer == OptimizerName::Muon {
+            let heads = [&net.lm_head.at, &net.q_head.at];
+            let in_blocks = |m: &&Linear| !heads.contains(&&m.at);
+            matrices.extend(net.layout.matrices().iter().filter(in_blocks).cloned());
+        }
+        let (mut others, mut at) = (Vec::new(), 0);
+        for end in matrices.iter().map(|m| m.at.clone()).chain([net.layout.len()..0]) {
+            if at < end.start {
+                others.push(at..end.start);
+            }
+            at = end.end;
+        }
+        let scratch = matrices.iter().map(|m| muon::scratch_len(m.out, m.input));
+        Split {
+            others,
+            scratch: AlignedVec::zeros(scratch.max().unwrap_or(0)),
+            matrices,
+        }
+    }
 }
 
 impl Trainer {
@@ -87,6 +125,7 @@ impl Trainer {
             carry: Carry::new(&net.config, config.batch),
             step: 0,
             shards: shards.collect(),
+            split: Split::new(&net, config.optimizer),
             memories: (0..threads.max(1)).map(|_| memory()).collect(),
             params,
             config,
@@ -168,7 +207,7 @@ impl Trainer {
             });
     }
 
-    /// The main optimiser and the moving average, chunk by chunk.
+    /// The main optimiser and the moving average, chunk by chunk; Muon matrix by matrix.
     fn update(&mut self) {
         let c = &self.config;
         let hyper = Hyper {
@@ -178,15 +217,32 @@ impl Trainer {
             weight_decay: c.weight_decay,
         };
         let (lr, kind, step, mu) = (self.lr(c.lr), c.optimizer.into(), self.step, c.ema_rate);
-        let moments = self
-            .m
-            .par_chunks_mut(UPDATE_CHUNK)
-            .zip(self.v.par_chunks_mut(UPDATE_CHUNK));
-        let grads = self.shards[0].grads.par_chunks(UPDATE_CHUNK);
-        let values = self.params.values.par_chunks_mut(UPDATE_CHUNK);
-        values.zip(moments).zip(grads).for_each(|((p, (m, v)), g)| {
-            optim::update(kind, State { p, m, v }, g, lr, step, &hyper)
-        });
+        for range in &self.split.others {
+            let moments = self.m[range.clone()]
+                .par_chunks_mut(UPDATE_CHUNK)
+                .zip(self.v[range.clone()].par_chunks_mut(UPDATE_CHUNK));
+            let grads = self.shards[0].grads[range.clone()].par_chunks(UPDATE_CHUNK);
+            let values = self.params.values[range.clone()].par_chunks_mut(UPDATE_CHUNK);
+            values.zip(moments).zip(grads).for_each(|((p, (m, v)), g)| {
+                optim::update(kind, State { p, m, v }, g, lr, step, &hyper)
+            });
+        }
+        let (lr, muon_hyper) = (
+            self.lr(c.muon_lr),
+            muon::Hyper {
+                momentum: c.muon_momentum,
+                weight_decay: c.muon_weight_decay,
+            },
+        );
+        for matrix in &self.split.matrices {
+            let state = muon::State {
+                w: &mut self.params.values[matrix.at.clone()],
+                m: &mut self.m[matrix.at.clone()],
+            };
+            let (g, shape) = (&self.shards[0].grads[matrix.at.clone()], (matrix.out, matrix.input));
+            let (k, scratch) = (self.net.kernels, &mut self.split.scratch);
+            muon::update(k, state, g, shape, lr, &muon_hyper, scratch);
+        }
         if !self.ema.is_empty() {
             let values = self.params.values.par_chunks(UPDATE_CHUNK);
             self.ema

@@ -32,8 +32,10 @@ pub struct Workspace<'a> {
     pub inputs: &'a mut [f32],
     /// Activations: of all levels of a cycle, of one level ([`Mode::Recompute`]), or of one block.
     pub levels: &'a mut [f32],
-    /// Logits of the cells, (puzzles, cells, V).
+    /// Logits of the cells, (puzzles, cells, V), or K for V with symbols.
     pub logits: &'a mut [f32],
+    /// What the halting head reads where that is no row of the state, (puzzles, D); its gradient later.
+    pub pooled: &'a mut [f32],
     /// Halting logits, (puzzles, 2): halt, continue.
     pub q: &'a mut [f32],
     /// Gradient on its way down, (N, D).
@@ -57,8 +59,8 @@ fn layout<'a>(
     threads: usize,
 ) -> Workspace<'a> {
     let c = &net.config;
-    let (s, d) = (c.positions(), c.width);
-    let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.vocab_size);
+    let (s, d) = (c.rows(), c.width);
+    let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.outputs());
     let cycle = c.l_cycles + 1;
     let (inputs, levels) = match mode {
         Mode::Train => (cycle, cycle * level::saved_len(net, puzzles)),
@@ -79,6 +81,7 @@ fn layout<'a>(
         inputs: arena.floats(inputs * n_d),
         levels: arena.floats(levels),
         logits: arena.floats(logits),
+        pooled: arena.floats(if c.symbols > 0 { puzzles * d } else { 0 }),
         q: arena.floats(puzzles * 2),
         d: arena.floats(trained(n_d)),
         d_x: arena.floats(trained(n_d)),
@@ -87,7 +90,7 @@ fn layout<'a>(
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
-            kernel: arena.floats(attention::scratch_len(s).max(threads * SCRATCH)),
+            kernel: arena.floats(attention::scratch_len(c.positions()).max(threads * SCRATCH)),
         },
     }
 }

@@ -21,6 +21,8 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
         positions: positions.clone(),
         prefix_len: PREFIX,
         width: D,
+        symbols: 0,
+        first_symbol: 0,
     };
     let (values, start) = (random.floats(len), random.floats(len));
     let (puzzle, d_y) = (random.floats(PUZZLE), random.floats(ROWS * D));

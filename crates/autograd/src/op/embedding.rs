@@ -5,6 +5,13 @@
 //! x[prefix_len + i,:] = sqrt(D) c (token[input_i,:]  + pos[prefix_len + i,:])  i < cells
 //! ```
 //!
+//! With K symbols, the tokens from `vocabulary - K` on, a cell has K rows, and row k shows only how the cell
+//! stands to symbol k, so that no symbol is told from another:
+//!
+//! ```text
+//! x[i·K + k,:] = sqrt(D) token[role,:]     role: 0 nothing known, 1 the cell holds symbol k, 2 it holds another
+//! ```
+//!
 //! `prefix` is the puzzle's embedding (P values, zeros behind them up to prefix_len·D). With learned
 //! positions c = 1/sqrt(2); without, pos is absent and c = 1. Nothing is saved but the tokens.
 
@@ -13,7 +20,7 @@ use std::ops::Range;
 /// Where the tables lie in the flat buffers, and the sizes.
 #[derive(Clone, Debug)]
 pub struct Embedding {
-    /// (V, D)
+    /// (V, D), or (3, D) with symbols.
     pub tokens: Range<usize>,
     /// (S, D), if positions are learned.
     pub positions: Option<Range<usize>>,
@@ -21,7 +28,14 @@ pub struct Embedding {
     pub prefix_len: usize,
     /// D.
     pub width: usize,
+    /// Symbols K, or 0 for one row a cell.
+    pub symbols: usize,
+    /// The token of the first symbol.
+    pub first_symbol: u8,
 }
+
+/// Rows of the table with symbols.
+pub const ROLES: usize = 3;
 
 impl Embedding {
     /// sqrt(D), times 1/sqrt(2) with learned positions.
@@ -32,6 +46,19 @@ impl Embedding {
             1.0
         };
         (c * (self.width as f64).sqrt()) as f32
+    }
+
+    /// The row of the table for every row of x that belongs to a cell, in order.
+    fn table_rows(&self, inputs: &[u8]) -> impl Iterator<Item = usize> {
+        let (symbols, first) = (self.symbols, self.first_symbol);
+        inputs.iter().flat_map(move |&token| {
+            (0..symbols.max(1)).map(move |k| match token.checked_sub(first) {
+                _ if symbols == 0 => token.into(),
+                None => 0,
+                Some(held) if usize::from(held) == k => 1,
+                Some(_) => 2,
+            })
+        })
     }
 }
 
@@ -44,8 +71,8 @@ pub fn forward(e: &Embedding, x: &mut [f32], values: &[f32], puzzle: &[f32], inp
     prefix[..puzzle.len()].copy_from_slice(puzzle);
     prefix[puzzle.len()..].fill(0.0);
     let table = &values[e.tokens.clone()];
-    for (row, &token) in cells.chunks_exact_mut(d).zip(inputs) {
-        row.copy_from_slice(&table[token as usize * d..][..d]);
+    for (row, entry) in cells.chunks_exact_mut(d).zip(e.table_rows(inputs)) {
+        row.copy_from_slice(&table[entry * d..][..d]);
     }
     if let Some(positions) = &e.positions {
         for (x, position) in x.iter_mut().zip(&values[positions.clone()]) {
@@ -74,8 +101,8 @@ pub fn backward(
     }
     let (d_prefix, d_cells) = d_x.split_at(e.prefix_len * d);
     let table = &mut grads[e.tokens.clone()];
-    for (d_row, &token) in d_cells.chunks_exact(d).zip(inputs) {
-        for (grad, d_x) in table[token as usize * d..][..d].iter_mut().zip(d_row) {
+    for (d_row, entry) in d_cells.chunks_exact(d).zip(e.table_rows(inputs)) {
+        for (grad, d_x) in table[entry * d..][..d].iter_mut().zip(d_row) {
             *grad += d_x;
         }
     }

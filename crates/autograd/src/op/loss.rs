@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! s(x) = x + 1 for x >= 0, 1 / (1 - x) below        p[k] = s(x[k]) / sum_j s(x[j])
-//! loss = -ln p[label]
-//! d_x[k] = s'(x[k]) (1 / sum_j s(x[j]) - [k = label] / s(x[k]))
+//! loss = -sum_k t[k] ln p[k]                              t[k] = (1 - smoothing) [k = label] + smoothing / V
+//! d_x[k] = s'(x[k]) (1 / sum_j s(x[j]) - t[k] / s(x[k]))
 //! ```
 //!
 //! It grows as x does, not as e^x, so logits that are already right stop growing when they need not grow.
@@ -23,6 +23,28 @@ pub enum LossKind {
     Stablemax,
     /// Softmax cross-entropy.
     Softmax,
+}
+
+/// How the tokens of an answer are judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenLoss {
+    /// From logits to probabilities.
+    pub kind: LossKind,
+    /// Part of the target that is spread evenly over the vocabulary (label smoothing, Szegedy et al. 2016).
+    pub smoothing: f64,
+    /// The token of the first logit, where the network does not give one for every token.
+    pub first: u8,
+}
+
+impl From<LossKind> for TokenLoss {
+    /// No smoothing, a logit for every token.
+    fn from(kind: LossKind) -> TokenLoss {
+        TokenLoss {
+            kind,
+            smoothing: 0.0,
+            first: 0,
+        }
+    }
 }
 
 /// What one puzzle's answer is worth.
@@ -50,12 +72,13 @@ impl RowLoss {
 /// Panics when `logits` is not (cells, V) for as many cells as there are `labels`, or a label is outside
 /// the vocabulary.
 pub fn token_cross_entropy(
-    kind: LossKind,
+    loss: impl Into<TokenLoss>,
     d_logits: &mut [f32],
     logits: &[f32],
     labels: &[u8],
     scale: f64,
 ) -> RowLoss {
+    let loss = loss.into();
     assert!(
         logits.len().is_multiple_of(labels.len()) && d_logits.len() == logits.len(),
         "{} logits for {} cells",
@@ -78,40 +101,49 @@ pub fn token_cross_entropy(
             d_x.fill(0.0);
             continue;
         }
-        let label = usize::from(label);
+        let label = usize::from(label - loss.first);
         row.correct += usize::from(argmax(x) == label);
         row.loss += share
-            * match kind {
-                LossKind::Stablemax => stablemax(d_x, x, label, scale * share),
-                LossKind::Softmax => softmax(d_x, x, label, scale * share),
+            * match loss.kind {
+                LossKind::Stablemax => stablemax(d_x, x, label, loss.smoothing, scale * share),
+                LossKind::Softmax => softmax(d_x, x, label, loss.smoothing, scale * share),
             };
     }
     row
 }
 
-/// `-ln p[label]` of one cell; overwrites `d_x` with `scale` times its gradient.
-fn stablemax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
+/// The target of token k of `vocabulary`: 1 - smoothing for the label, and an even share of the smoothing.
+fn target(k: usize, label: usize, smoothing: f64, vocabulary: usize) -> f64 {
+    let own = if k == label { 1.0 - smoothing } else { 0.0 };
+    own + smoothing / vocabulary as f64
+}
+
+/// `-sum_k target[k] ln p[k]` of one cell; overwrites `d_x` with `scale` times its gradient.
+fn stablemax(d_x: &mut [f32], x: &[f32], label: usize, smoothing: f64, scale: f64) -> f64 {
     let s = |x: f64| if x < 0.0 { 1.0 / (1.0 - x) } else { x + 1.0 };
     let s_prime = |x: f64| if x < 0.0 { s(x) * s(x) } else { 1.0 };
     let sum: f64 = x.iter().map(|&x| s(x.into())).sum();
-    for (k, (d, &x)) in d_x.iter_mut().zip(x).enumerate() {
-        let x = f64::from(x);
-        let own = if k == label { 1.0 / s(x) } else { 0.0 };
-        *d = (scale * s_prime(x) * (1.0 / sum - own)) as f32;
+    let mut loss = sum.ln();
+    for (k, (d, &logit)) in d_x.iter_mut().zip(x).enumerate() {
+        let (x, t) = (f64::from(logit), target(k, label, smoothing, x.len()));
+        loss -= t * s(x).ln();
+        *d = (scale * s_prime(x) * (1.0 / sum - t / s(x))) as f32;
     }
-    sum.ln() - s(x[label].into()).ln()
+    loss
 }
 
 /// The same with s(x) = e^x, shifted by the largest logit.
-fn softmax(d_x: &mut [f32], x: &[f32], label: usize, scale: f64) -> f64 {
+fn softmax(d_x: &mut [f32], x: &[f32], label: usize, smoothing: f64, scale: f64) -> f64 {
     let largest = f64::from(x[argmax(x)]);
     let sum: f64 = x.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
-    for (k, (d, &x)) in d_x.iter_mut().zip(x).enumerate() {
-        let p = (f64::from(x) - largest).exp() / sum;
-        let own = if k == label { 1.0 } else { 0.0 };
-        *d = (scale * (p - own)) as f32;
+    let mut loss = sum.ln() + largest;
+    for (k, (d, &logit)) in d_x.iter_mut().zip(x).enumerate() {
+        let t = target(k, label, smoothing, x.len());
+        loss -= t * f64::from(logit);
+        let p = (f64::from(logit) - largest).exp() / sum;
+        *d = (scale * (p - t)) as f32;
     }
-    sum.ln() + largest - f64::from(x[label])
+    loss
 }
 
 /// Binary cross-entropy of a logit and its derivative, which is sigmoid(x) - target:
@@ -152,6 +184,32 @@ mod tests {
         let row = token_cross_entropy(LossKind::Softmax, &mut d, &x, &[1], 1.0);
         assert!((row.loss - 4f64.ln()).abs() < 1e-7 && !row.all_right());
         assert!((d[0] - 0.75).abs() < 1e-7 && (d[1] + 0.75).abs() < 1e-7);
+    }
+
+    #[test]
+    fn smoothing_asks_for_a_little_of_everything() {
+        // Equal logits are what smoothing 1 asks for: the loss is ln V, the gradient zero.
+        for kind in [LossKind::Stablemax, LossKind::Softmax] {
+            let loss = TokenLoss {
+                kind,
+                smoothing: 1.0,
+                first: 2,
+            };
+            let mut d = [f32::NAN; 3];
+            let row = token_cross_entropy(loss, &mut d, &[0.5; 3], &[4], 1.0);
+            assert!((row.loss - 3f64.ln()).abs() < 1e-12, "{kind:?}");
+            assert!(d.iter().all(|d| d.abs() < 1e-7), "{kind:?}: {d:?}");
+        }
+        let loss = TokenLoss {
+            kind: LossKind::Softmax,
+            smoothing: 0.2,
+            first: 1,
+        };
+        let (x, mut d) = ([3f32.ln(), 0.0], [0.0; 2]);
+        let row = token_cross_entropy(loss, &mut d, &x, &[2], 1.0);
+        // p = 3/4, 1/4; t = 0.1, 0.9
+        assert!((row.loss - (0.1 * (4.0 / 3.0_f64).ln() + 0.9 * 4f64.ln())).abs() < 1e-7);
+        assert!((d[0] - 0.65).abs() < 1e-6 && (d[1] + 0.65).abs() < 1e-6);
     }
 
     #[test]

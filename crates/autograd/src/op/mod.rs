@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod embedding;
+pub mod group_mixer;
 pub mod linear;
 pub mod loss;
 pub mod rms_norm;
@@ -13,7 +14,7 @@ pub mod swiglu;
 /// Buffers of one worker that the ops use up within a call.
 #[derive(Debug)]
 pub struct Scratch<'a> {
-    /// Results of one layer's width: a and d_a of SwiGLU, d_o of attention, the means of the norm.
+    /// Results of one layer's width: a and d_a of SwiGLU, d_o of attention, what groups say, the means of the norm.
     pub inner: &'a mut [f32],
     /// Gradients of the wide product before it: d_u, d_qkv. Empty where nothing is trained.
     pub d_wide: &'a mut [f32],

@@ -15,6 +15,7 @@
 //! (TRM_SPEC 6).
 
 pub mod ema;
+pub mod muon;
 pub mod schedule;
 pub mod sign_sgd;
 
