@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use trm_kernels::Kernels;
 use trm_model::carry::{Carry, Slot};
-use trm_model::config::{Mixer, PositionEncoding};
+use trm_model::config::{Mixer, OptimizerName, PositionEncoding};
 use trm_model::solve::Rollout;
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
@@ -58,20 +58,23 @@ const MICRO_BATCH: usize = 2;
 const CELLS: usize = 16;
 
 fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
+    let grouped = mixer == Mixer::Groups;
     ModelConfig {
         cells: CELLS,
         vocab_size: 6,
         mixer,
         position_encoding: match mixer {
             Mixer::Mlp => PositionEncoding::Learned,
+            Mixer::Groups => PositionEncoding::None,
             Mixer::Attention => PositionEncoding::Rope,
         },
+        symbols: if grouped { 4 } else { 0 },
         width: 16,
         heads: 2,
         inner: 24,
         inner_positions: 12,
-        prefix_len: 1,
-        puzzle_emb_ndim: 16,
+        prefix_len: if grouped { 0 } else { 1 },
+        puzzle_emb_ndim: if grouped { 0 } else { 16 },
         h_cycles,
         l_cycles: 2,
         halt_max_steps,
@@ -103,6 +106,10 @@ fn measure(model: &ModelConfig, batch: usize, steps: usize) -> Measured {
     let config = TrainConfig {
         batch,
         micro_batch: MICRO_BATCH,
+        optimizer: match model.mixer {
+            Mixer::Groups => OptimizerName::Muon,
+            _ => OptimizerName::AdamAtan2,
+        },
         ..TrainConfig::default()
     };
     measure_run(model, config, steps)
@@ -142,7 +149,7 @@ fn memory_is_flat() {
     pool.install(|| {
         // What the process makes once: the tables of kernels, the threads' own memory.
         measure(&model(Mixer::Attention, 1, 1), 32, 1);
-        for mixer in [Mixer::Mlp, Mixer::Attention] {
+        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
             only_the_carry_grows_with_the_batch(mixer);
             cycles_and_supervision_steps_cost_nothing(mixer);
             solving_longer_needs_no_more(mixer);
@@ -224,7 +231,7 @@ fn recomputing_keeps_inputs_alone(mixer: Mixer) {
         measured.live
     };
     let model = model(mixer, 2, 4);
-    let input = 4 * model.positions() * model.width;
+    let input = 4 * model.rows() * model.width;
     let costs = [2, 3, 7].map(|l_cycles| live(true, l_cycles));
     for (more, cost) in [(1, costs[1]), (5, costs[2])] {
         assert_eq!(

@@ -24,7 +24,13 @@ fn groups_of(rows: usize, index: &[u32]) -> usize {
 
 /// Overwrites `y` with the sums (or adds them, as `write` says).
 #[inline(always)]
-pub(crate) fn gather<I: Isa>(isa: I, mut y: MatMut<'_>, t: MatRef<'_>, index: &[u32], write: Write) {
+pub(crate) fn gather<I: Isa>(
+    isa: I,
+    mut y: MatMut<'_>,
+    t: MatRef<'_>,
+    index: &[u32],
+    write: Write,
+) {
     assert!(y.cols() == t.cols(), "rows of equal length");
     let groups = groups_of(y.rows(), index);
     for (i, of) in index.chunks_exact(groups).enumerate() {

@@ -210,6 +210,8 @@ impl Case {
         ModelConfig {
             cells: size("seq_len"),
             vocab_size: size("vocab_size"),
+            symbols: 0,
+            init_noise: 0.0,
             puzzle_identifiers: size("num_puzzle_identifiers"),
             mixer: if self.json["config"]["mlp_t"] == true {
                 Mixer::Mlp

@@ -7,6 +7,7 @@
 
 mod attention;
 mod elementwise;
+mod gather;
 mod gradients;
 mod guarded;
 mod matmul;
@@ -28,6 +29,8 @@ macro_rules! suite {
                 elementwise::row_dots
                 elementwise::chains_of_multiply_adds
                 elementwise::shapes_that_disagree_panic
+                gather::sums_and_their_gradient
+                gather::tables_that_do_not_fit_panic
                 matmul::every_form_at_the_edges_of_tiles
                 matmul::every_form_across_blocks
                 matmul::any_size

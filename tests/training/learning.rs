@@ -1,32 +1,11 @@
 //! Training makes the loss fall, and what was learned survives a trip through a file.
 
-use super::{CELLS, Puzzles, run_to, trainer, training};
+use super::{Puzzles, drawn, run_to, trainer, training};
 use std::collections::BTreeMap;
 use trm_kernels::Kernels;
-use trm_model::carry::Slot;
 use trm_model::config::Mixer;
 use trm_model::solve::{Halt, SolveOptions, solve_all};
 use trm_model::weights;
-
-/// Inputs and labels of `count` draws from `first` on.
-fn drawn(puzzles: &Puzzles, first: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
-    let (mut inputs, mut labels) = (vec![0; count * CELLS], vec![0; count * CELLS]);
-    for (i, (inputs, labels)) in inputs
-        .chunks_exact_mut(CELLS)
-        .zip(labels.chunks_exact_mut(CELLS))
-        .enumerate()
-    {
-        puzzles.draw(
-            first + i as u64,
-            Slot {
-                inputs,
-                labels,
-                puzzle: &mut 0,
-            },
-        );
-    }
-    (inputs, labels)
-}
 
 #[test]
 fn both_networks_learn_more_than_to_copy() {
@@ -102,7 +81,11 @@ fn halting_early_saves_steps_and_never_halting_takes_all() {
             &run.params,
             &inputs,
             4,
-            SolveOptions { steps: 5, halt },
+            SolveOptions {
+                steps: 5,
+                halt,
+                attempt: 0,
+            },
             |_| (),
         );
         assert!(
@@ -135,7 +118,11 @@ fn answers_do_not_depend_on_the_room() {
         .at
         .start;
     let answers = |run: &trm_model::Trainer, room, halt| {
-        let options = SolveOptions { steps: 6, halt };
+        let options = SolveOptions {
+            steps: 6,
+            halt,
+            attempt: 0,
+        };
         solve_all(&run.net, &run.params, &inputs, room, options, |_| ())
     };
     let mut logits: Vec<_> = answers(&run, 5, Halt::Never)

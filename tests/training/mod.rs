@@ -1,5 +1,6 @@
 //! Whole runs of training: the same bits on any number of threads and after any stop, and learning.
 
+mod gradients;
 mod learning;
 mod resume;
 mod threads;
@@ -16,23 +17,26 @@ use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 /// Cells of the board that these tests play on, 4x4.
 const CELLS: usize = 16;
 
-/// A small network with everything in it: a prefix, two puzzle embeddings, odd widths.
+/// A small network with everything in it: a prefix, two puzzle embeddings, odd widths; or the symbols of
+/// the board.
 fn model(mixer: Mixer) -> ModelConfig {
+    let grouped = mixer == Mixer::Groups;
     ModelConfig {
         cells: CELLS,
         vocab_size: 6,
         puzzle_identifiers: 2,
         mixer,
         position_encoding: match mixer {
-            Mixer::Mlp => PositionEncoding::None,
+            Mixer::Mlp | Mixer::Groups => PositionEncoding::None,
             Mixer::Attention => PositionEncoding::Rope,
         },
+        symbols: if grouped { 4 } else { 0 },
         width: 24,
         heads: 3,
         inner: 40,
         inner_positions: 20,
-        prefix_len: 1,
-        puzzle_emb_ndim: 20,
+        prefix_len: if grouped { 0 } else { 1 },
+        puzzle_emb_ndim: if grouped { 0 } else { 20 },
         h_cycles: 2,
         l_cycles: 2,
         halt_max_steps: 3,
@@ -144,4 +148,24 @@ fn assert_same_bits(what: &str, a: &Trainer, b: &Trainer) {
             a.len()
         );
     }
+}
+
+/// Inputs and labels of `count` draws from `first` on.
+fn drawn(puzzles: &Puzzles, first: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
+    let (mut inputs, mut labels) = (vec![0; count * CELLS], vec![0; count * CELLS]);
+    for (i, (inputs, labels)) in inputs
+        .chunks_exact_mut(CELLS)
+        .zip(labels.chunks_exact_mut(CELLS))
+        .enumerate()
+    {
+        puzzles.draw(
+            first + i as u64,
+            Slot {
+                inputs,
+                labels,
+                puzzle: &mut 0,
+            },
+        );
+    }
+    (inputs, labels)
 }

@@ -8,7 +8,7 @@ use trm_model::config::Mixer;
 fn one_two_and_four_threads_give_the_same_bits() {
     let puzzles = Puzzles::new(40);
     for kernels in Kernels::available() {
-        for mixer in [Mixer::Mlp, Mixer::Attention] {
+        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
             let runs = [1, 2, 4].map(|threads| {
                 let mut trainer = trainer(mixer, training(50), kernels, threads);
                 run_to(&mut trainer, 50, &puzzles, threads);
@@ -26,7 +26,7 @@ fn one_two_and_four_threads_give_the_same_bits() {
 fn recomputing_gives_the_same_bits() {
     let puzzles = Puzzles::new(40);
     for kernels in Kernels::available() {
-        for mixer in [Mixer::Mlp, Mixer::Attention] {
+        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
             let [kept, rebuilt] = [false, true].map(|recompute| {
                 let mut config = training(20);
                 config.recompute = recompute;

@@ -23,7 +23,7 @@ use crate::params::Axis;
 use crate::random::{Purpose, stream};
 use attention::{Heads, attention_cases};
 use ends::{bce_cases, cross_entropy_cases, embedding_cases};
-use layers::{linear_cases, rms_norm_cases, swiglu_cases};
+use layers::{group_mixer_cases, linear_cases, rms_norm_cases, swiglu_cases};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rounding::{Bounded, Matrix};
@@ -88,8 +88,10 @@ fn cases(kernels: &'static Kernels, seed: u64) -> Vec<Case> {
         attention_cases(kernels, random(6), short, None),
         attention_cases(kernels, random(7), short, Some(THETA)),
         attention_cases(kernels, random(8), long, Some(THETA)),
-        embedding_cases(random(9), true),
-        embedding_cases(random(10), false),
+        embedding_cases(random(9), true, 0),
+        embedding_cases(random(10), false, 0),
+        embedding_cases(random(14), false, 3),
+        group_mixer_cases(kernels, random(15)),
         cross_entropy_cases(random(11), LossKind::Stablemax),
         cross_entropy_cases(random(12), LossKind::Softmax),
         bce_cases(random(13)),

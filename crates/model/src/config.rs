@@ -407,7 +407,12 @@ impl ModelConfig {
             let needs = "mixer = \"groups\" needs the symbols of the board";
             check(k > 0, "model.symbols", k, needs)?;
             let needs = "expected 0 with mixer = \"groups\": a symbol's rows have no place for it";
-            check(self.prefix_len == 0, "model.prefix_len", self.prefix_len, needs)?;
+            check(
+                self.prefix_len == 0,
+                "model.prefix_len",
+                self.prefix_len,
+                needs,
+            )?;
             let none = self.position_encoding == PositionEncoding::None;
             let needs = "expected none with mixer = \"groups\": a row is known by its groups";
             check(none, "model.position_encoding", "learned or rope", needs)?;

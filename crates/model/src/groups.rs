@@ -45,7 +45,10 @@ mod tests {
     fn every_group_has_as_many_candidates_as_there_are_symbols() {
         for side in [4, 6, 9] {
             let groups = sudoku(side);
-            assert_eq!((groups.rows(), groups.total()), (side.pow(3), 4 * side * side));
+            assert_eq!(
+                (groups.rows(), groups.total()),
+                (side.pow(3), 4 * side * side)
+            );
             let mut members = vec![0; groups.total()];
             for &k in &groups.index {
                 members[k as usize] += 1;

@@ -60,7 +60,11 @@ pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, z_h: &[f32]) {
     let (net, w, c) = (pass.net, pass.weights, &pass.net.config);
     let kernel = &mut *ws.scratch.kernel;
     let rows = c.rows() - c.prefix_len;
-    for (b, logits) in ws.logits.chunks_exact_mut(c.cells * c.outputs()).enumerate() {
+    for (b, logits) in ws
+        .logits
+        .chunks_exact_mut(c.cells * c.outputs())
+        .enumerate()
+    {
         let z = MatRef::new(&z_h[cells(pass, b)], rows, c.width);
         let logits = MatMut::new(logits, rows, net.lm_head.out);
         linear::forward(w, &net.lm_head, logits, z, Write::Overwrite, kernel);

@@ -10,8 +10,8 @@ use crate::network::{Network, Parameters};
 use crate::train_step::{Metrics, StepContext, micro_batch};
 use crate::workspace::Memory;
 use rayon::prelude::*;
-use std::sync::Mutex;
 use std::ops::Range;
+use std::sync::Mutex;
 use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
 use trm_autograd::params::Linear;
 use trm_tensor::AlignedVec;
@@ -71,7 +71,11 @@ impl Split {
             matrices.extend(net.layout.matrices().iter().filter(in_blocks).cloned());
         }
         let (mut others, mut at) = (Vec::new(), 0);
-        for end in matrices.iter().map(|m| m.at.clone()).chain([net.layout.len()..0]) {
+        for end in matrices
+            .iter()
+            .map(|m| m.at.clone())
+            .chain([net.layout.len()..0])
+        {
             if at < end.start {
                 others.push(at..end.start);
             }
@@ -239,7 +243,10 @@ impl Trainer {
                 w: &mut self.params.values[matrix.at.clone()],
                 m: &mut self.m[matrix.at.clone()],
             };
-            let (g, shape) = (&self.shards[0].grads[matrix.at.clone()], (matrix.out, matrix.input));
+            let (g, shape) = (
+                &self.shards[0].grads[matrix.at.clone()],
+                (matrix.out, matrix.input),
+            );
             let (k, scratch) = (self.net.kernels, &mut self.split.scratch);
             muon::update(k, state, g, shape, lr, &muon_hyper, scratch);
         }

@@ -2,30 +2,46 @@
 
 use super::rounding::{Bounded, Matrix, U};
 use super::{Case, D, Parameter, Random, cases_of, differences};
-use crate::op::embedding::{self, Embedding};
+use crate::op::embedding::{self, Embedding, ROLES};
 use crate::op::loss::{IGNORE, LossKind, bce_with_logits, token_cross_entropy};
 use std::ops::Range;
 
 /// The embedding of one puzzle, in which tokens repeat and one is absent.
-pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
+///
+/// With `symbols`, a token has that many rows, which show 0 (not a symbol), 1 (this symbol) or 2 (another).
+pub(super) fn embedding_cases(mut random: Random, learned: bool, symbols: usize) -> Vec<Case> {
     const TOKENS: [u8; 7] = [2, 0, 2, 3, 5, 2, 0];
     const VOCABULARY: usize = 6;
+    let first_symbol = VOCABULARY - symbols;
+    let entries: Vec<usize> = match symbols {
+        0 => TOKENS.map(usize::from).to_vec(),
+        _ => TOKENS
+            .iter()
+            .flat_map(|&token| (first_symbol..VOCABULARY).map(move |k| (usize::from(token), k)))
+            .map(|(token, k)| match token {
+                _ if token < first_symbol => 0,
+                _ if token == k => 1,
+                _ => 2,
+            })
+            .collect(),
+    };
+    let table = if symbols > 0 { ROLES } else { VOCABULARY };
     const PREFIX: usize = 2;
     const PUZZLE: usize = D + 3; // fills one row of the prefix and a part of the next
-    const ROWS: usize = PREFIX + TOKENS.len();
-    let tokens = 0..VOCABULARY * D;
-    let positions = learned.then_some(tokens.end..tokens.end + ROWS * D);
+    let rows = PREFIX + entries.len();
+    let tokens = 0..table * D;
+    let positions = learned.then_some(tokens.end..tokens.end + rows * D);
     let len = positions.as_ref().unwrap_or(&tokens).end;
     let e = Embedding {
         tokens: tokens.clone(),
         positions: positions.clone(),
         prefix_len: PREFIX,
         width: D,
-        symbols: 0,
-        first_symbol: 0,
+        symbols,
+        first_symbol: first_symbol as u8,
     };
     let (values, start) = (random.floats(len), random.floats(len));
-    let (puzzle, d_y) = (random.floats(PUZZLE), random.floats(ROWS * D));
+    let (puzzle, d_y) = (random.floats(PUZZLE), random.floats(rows * D));
 
     let (mut grads, mut d, mut d_puzzle) = (start.clone(), d_y.clone(), vec![f32::NAN; PUZZLE]);
     embedding::backward(&e, &mut d, &mut grads, &mut d_puzzle, &TOKENS);
@@ -34,20 +50,16 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
     let scaled = Matrix::exact(&d_y, D);
     let scaled = scaled.zip(&scaled, |d, _| d * Bounded::constant(factor, 1.0));
     let mut d_tokens = Matrix::exact(&start[tokens.clone()], D);
-    for (i, &token) in TOKENS.iter().enumerate() {
+    for (i, entry) in entries.iter().enumerate() {
         for c in 0..D {
-            let at = usize::from(token) * D + c;
+            let at = entry * D + c;
             d_tokens.data[at] = d_tokens.data[at] + scaled.at(PREFIX + i, c);
         }
     }
     let forward = |p: &[&[f64]]| {
         let mut x = p[1].to_vec();
         x.resize(PREFIX * D, 0.0);
-        x.extend(
-            TOKENS
-                .iter()
-                .flat_map(|&token| &p[0][usize::from(token) * D..][..D]),
-        );
+        x.extend(entries.iter().flat_map(|entry| &p[0][entry * D..][..D]));
         let position = |i: usize| p.get(2).map_or(0.0, |positions| positions[i]);
         x.iter()
             .enumerate()
@@ -80,10 +92,10 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool) -> Vec<Case> {
         let d_positions = Matrix::exact(&start[at.clone()], D).zip(&scaled, |start, d| start + d);
         parameters.push(table("positions", at, d_positions));
     }
-    let op = if learned {
-        "embedding with positions"
-    } else {
-        "embedding"
+    let op = match (learned, symbols) {
+        (true, _) => "embedding with positions",
+        (false, 0) => "embedding",
+        (false, _) => "embedding of symbols",
     };
     cases_of(op, forward, &d_y, &parameters)
 }

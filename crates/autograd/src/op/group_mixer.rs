@@ -141,10 +141,7 @@ pub fn backward(
         d_t.fill(0.0);
         k.scatter_acc(MatMut::new(d_t, total, width), d.as_ref(), &groups.index);
         // t_g = m_g·W_gᵀ
-        let (d_t, m) = (
-            MatRef::new(d_t, total, width),
-            MatRef::new(m, total, width),
-        );
+        let (d_t, m) = (MatRef::new(d_t, total, width), MatRef::new(m, total, width));
         let mut d_m_view = MatMut::new(d_m, total, width);
         for (map, (part, _)) in layer.maps.iter().zip(groups.partitions()) {
             let (d_t, m) = (d_t.row_range(part.clone()), m.row_range(part.clone()));

@@ -178,7 +178,10 @@ mod tests {
                 (input, reference::matmul(&t, &u, input, input, out))
             };
             let trace: f64 = (0..n).map(|i| gram[i * n + i]).sum();
-            assert!((0.5..1.5).contains(&(trace / n as f64)), "{out} x {input}: {trace}");
+            assert!(
+                (0.5..1.5).contains(&(trace / n as f64)),
+                "{out} x {input}: {trace}"
+            );
             if out != input {
                 let off = |i: usize| i / n != i % n;
                 assert!((0..n * n).filter(|&i| off(i)).all(|i| gram[i].abs() < 0.5));

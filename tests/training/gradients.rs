@@ -1,0 +1,101 @@
+//! The gradient of a whole supervision step, network and losses, against differences of the loss.
+
+use super::{Puzzles, model, run_to, training};
+use trm_kernels::Kernels;
+use trm_model::config::{LossName, Mixer};
+use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
+
+/// One step from `change` times `direction` beside the first values, without an update: the loss and its
+/// gradient.
+fn step(
+    model: &ModelConfig,
+    config: &TrainConfig,
+    puzzles: &Puzzles,
+    (direction, change): (&[f32], f32),
+) -> (f64, Vec<f32>) {
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(model.clone(), kernels).expect("a network that works");
+    let mut params = net.init(3);
+    // The halting head starts at zero, where little can be seen.
+    for (i, value) in params.values.iter_mut().enumerate() {
+        *value += 0.05 * (i as f32).sin();
+    }
+    for (value, d) in params.values.iter_mut().zip(direction) {
+        *value += change * d;
+    }
+    net.pack(&mut params);
+    let threads = rayon::current_num_threads();
+    let mut trainer =
+        Trainer::new(net, params, config.clone(), threads).expect("a config that works");
+    let batch = config.batch as u64;
+    let metrics = trainer.step(|row, slot| puzzles.draw(batch + row as u64, slot));
+    let loss = metrics.lm_loss + config.halt_loss_weight * metrics.q_halt_loss;
+    (loss / config.batch as f64, trainer.grads().to_vec())
+}
+
+#[test]
+fn every_parameter_pulls_as_hard_as_the_loss_falls() {
+    let puzzles = Puzzles::new(10);
+    for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
+        let mut model = model(mixer);
+        // The gradient of the loss goes through one cycle: here that is all there is.
+        model.h_cycles = 1;
+        let mut config = training(1);
+        (config.batch, config.micro_batch) = (4, 3);
+        (config.loss, config.label_smoothing) = (LossName::Softmax, 0.1);
+        let layout = Network::new(model.clone(), Kernels::best().expect("an instruction set"));
+        let layout = layout.expect("a network that works").layout().clone();
+        let (_, gradient) = step(&model, &config, &puzzles, (&[], 0.0));
+        for spec in layout.specs() {
+            let part = &gradient[spec.at.clone()];
+            let length = part
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            assert!(length > 1e-4, "{mixer:?}, {}: no gradient", spec.name);
+            let mut direction = vec![0.0; layout.len()];
+            for (d, g) in direction[spec.at.clone()].iter_mut().zip(part) {
+                *d = (f64::from(*g) / length) as f32;
+            }
+            let change = 2e-3;
+            let loss = |change| step(&model, &config, &puzzles, (&direction, change)).0;
+            let slope = (loss(change) - loss(-change)) / (2.0 * f64::from(change));
+            assert!(
+                (slope - length).abs() < 0.01 * length + 2e-4,
+                "{mixer:?}, {}: the loss falls by {slope}, the gradient says {length}",
+                spec.name
+            );
+        }
+    }
+}
+
+/// A network with symbols answers a relabelled board with the relabelled answer.
+#[test]
+fn symbols_are_all_alike() {
+    use trm_model::solve::{Halt, SolveOptions, solve_all};
+    let kernels = Kernels::best().expect("an instruction set");
+    let puzzles = Puzzles::new(40);
+    let mut run = super::trainer(Mixer::Groups, training(30), kernels, 2);
+    run_to(&mut run, 30, &puzzles, 2);
+    let (inputs, _) = super::drawn(&puzzles, 0, 20);
+    let relabel = |token: &u8| {
+        if *token < 2 {
+            *token
+        } else {
+            2 + (*token - 2 + 1) % 4
+        }
+    };
+    let relabelled: Vec<u8> = inputs.iter().map(relabel).collect();
+    let options = SolveOptions {
+        steps: 3,
+        halt: Halt::Never,
+        attempt: 0,
+    };
+    let answers = solve_all(&run.net, &run.params, &inputs, 3, options, |_| ());
+    let others = solve_all(&run.net, &run.params, &relabelled, 3, options, |_| ());
+    for (answer, other) in answers.iter().zip(&others) {
+        let tokens: Vec<u8> = answer.tokens.iter().map(relabel).collect();
+        assert_eq!(tokens, other.tokens);
+    }
+}
