@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use trm_kernels::Kernels;
 use trm_model::carry::Slot;
 use trm_model::config::{Mixer, PositionEncoding};
-use trm_model::solve::{Halt, SolveOptions, solve_all};
+use trm_model::solve::{SolveOptions, solve_all};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// The shipped networks, and the paper's (at a smaller batch, which changes nothing for one puzzle).
@@ -73,11 +73,7 @@ fn steps(c: &mut Criterion) {
         group.finish();
 
         let inputs = vec![1; batch * model.cells];
-        let options = SolveOptions {
-            steps: 1,
-            halt: Halt::Never,
-            attempt: 0,
-        };
+        let options = SolveOptions::new(1);
         let (net, params, micro_batch) =
             (&trainer.net, &trainer.params, trainer.config.micro_batch);
         let mut group = c.benchmark_group("solve");

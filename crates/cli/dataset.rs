@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use rand::RngExt;
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::{Board, Geometry, Puzzle, Symmetry, read, split};
@@ -16,13 +17,16 @@ use trm_model::carry::Slot;
 #[derive(Debug)]
 pub struct Dataset {
     geometry: Geometry,
-    boards: Vec<(Board, Board)>,
+    questions: Vec<Board>,
+    answers: Vec<Board>,
+    /// Where each puzzle comes from.
+    sources: Vec<Arc<str>>,
 }
 
 impl Dataset {
     /// Takes puzzles that all have answers and the given geometry.
     fn new(puzzles: &[Puzzle], geometry: Geometry, from: &str) -> anyhow::Result<Self> {
-        let mut boards = Vec::with_capacity(puzzles.len());
+        let mut answers = Vec::with_capacity(puzzles.len());
         for (i, puzzle) in puzzles.iter().enumerate() {
             let side = puzzle.question.geometry().side();
             ensure!(
@@ -37,18 +41,38 @@ impl Dataset {
                     i + 1
                 )
             })?;
-            boards.push((puzzle.question, answer));
+            answers.push(answer);
         }
         ensure!(
-            !boards.is_empty(),
+            !answers.is_empty(),
             "{from}: no puzzles left; give a larger file or a smaller data.validation_puzzles"
         );
-        Ok(Dataset { geometry, boards })
+        Ok(Dataset {
+            geometry,
+            questions: puzzles.iter().map(|puzzle| puzzle.question).collect(),
+            answers,
+            sources: puzzles.iter().map(|p| Arc::clone(&p.source)).collect(),
+        })
     }
 
     /// Number of puzzles.
     pub fn len(&self) -> usize {
-        self.boards.len()
+        self.questions.len()
+    }
+
+    /// All questions.
+    pub fn questions(&self) -> &[Board] {
+        &self.questions
+    }
+
+    /// Their answers.
+    pub fn answers(&self) -> &[Board] {
+        &self.answers
+    }
+
+    /// Where each puzzle comes from.
+    pub fn sources(&self) -> &[Arc<str>] {
+        &self.sources
     }
 
     /// Tokens of all questions and of all answers, (puzzles, cells) each.
@@ -56,7 +80,8 @@ impl Dataset {
         let cells = self.geometry.cells();
         let mut questions = vec![0; self.len() * cells];
         let mut answers = vec![0; self.len() * cells];
-        for (i, (question, answer)) in self.boards.iter().enumerate() {
+        let boards = self.questions.iter().zip(&self.answers);
+        for (i, (question, answer)) in boards.enumerate() {
             question.tokens_into(&mut questions[i * cells..][..cells]);
             answer.tokens_into(&mut answers[i * cells..][..cells]);
         }
@@ -67,7 +92,7 @@ impl Dataset {
     /// always give the same draw, so neither threads nor restarts matter.
     pub fn draw(&self, draw: u64, seed: u64, augment: bool, slot: Slot<'_>) {
         let index = stream(seed, Purpose::Shuffle, draw).random_range(0..self.len());
-        let (question, answer) = &self.boards[index];
+        let (question, answer) = (&self.questions[index], &self.answers[index]);
         let symmetry = if augment {
             Symmetry::random(self.geometry, &mut stream(seed, Purpose::Augment, draw))
         } else {
@@ -118,7 +143,8 @@ impl Split {
 }
 
 /// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
-/// they are split off, none looking like one that is learned from.
+/// they are split off, none looking like one that is learned from: from behind the first
+/// `data.train_puzzles`, which are then exactly those learned from, or at random.
 ///
 /// # Errors
 /// When a file is faulty or holds too few puzzles.
@@ -136,23 +162,30 @@ pub fn load(
             "generated puzzles".to_owned(),
         ),
     };
-    if data.train_puzzles > 0 {
-        let held_out = if validation.is_some() {
-            0
-        } else {
-            data.validation_puzzles
-        };
-        puzzles.truncate(data.train_puzzles + held_out);
-    }
+    let all_count = puzzles.len();
     if let Some(path) = validation {
+        if data.train_puzzles > 0 {
+            puzzles.truncate(data.train_puzzles);
+        }
         let validation = read_labelled(path, geometry, data.validation_puzzles)?;
         return Ok(Split {
             train: Dataset::new(&puzzles, geometry, &from)?,
             validation,
         });
     }
-    let mut rng = stream(config.train.seed, Purpose::Split, 0);
-    let parts = split::split(puzzles, data.validation_puzzles, &mut rng);
+    let held_out = data.validation_puzzles;
+    let parts = if data.train_puzzles > 0 {
+        split::split_in_order(puzzles, data.train_puzzles, held_out)
+    } else {
+        let mut rng = stream(config.train.seed, Purpose::Split, 0);
+        split::split(puzzles, held_out, &mut rng)
+    };
+    ensure!(
+        data.train_puzzles == 0 || parts.test.len() == held_out,
+        "{from}: {all_count} puzzles, and data.train_puzzles = {} and data.validation_puzzles = {held_out} ask \
+         for more; lower one of them, or give --validate FILE",
+        data.train_puzzles
+    );
     Ok(Split {
         train: Dataset::new(&parts.train, geometry, &from)?,
         validation: Dataset::new(&parts.test, geometry, &from)?,

@@ -1,9 +1,10 @@
 //! `trm eval`.
 
+use crate::attempts::Attempts;
 use crate::dataset;
 use crate::output::{print, table};
 use crate::progress::Progress;
-use crate::score::score;
+use crate::score::{Score, score};
 use crate::train::threads;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -45,9 +46,11 @@ impl From<HaltArg> for Halt {
 #[command(after_help = "\
 Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
+  trm eval --weights weights/sudoku9.safetensors --data test.csv --attempts 32 --verify
 
 The weights are the moving average of training; every puzzle gets exactly the given number of
-supervision steps unless --halt says otherwise. A board counts as exact when every cell is right.")]
+supervision steps unless --halt says otherwise. A board counts as exact when every cell is right.
+What --attempts, --noise and --verify bring is reported apart, after the single plain pass.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
@@ -64,6 +67,8 @@ pub struct Args {
     /// When a puzzle stops
     #[arg(long, value_enum, default_value = "never")]
     pub halt: HaltArg,
+    #[command(flatten)]
+    pub attempts: Attempts,
     /// Puzzles that a worker takes at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub micro_batch: u16,
@@ -78,6 +83,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = weights::load(&args.weights, Kernels::best()?)?;
+    args.attempts.check()?;
     let cells = loaded.net.config().cells;
     let geometry = Geometry::from_cells(cells).with_context(|| {
         format!(
@@ -87,48 +93,84 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     let data = dataset::read_labelled(&args.data, geometry, args.limit.unwrap_or(0) as usize)?;
     let options = SolveOptions {
-        steps: args.supervision_steps as usize,
         halt: args.halt.into(),
-        attempt: 0,
+        ..SolveOptions::new(args.supervision_steps as usize)
     };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads(args.threads))
         .build()?;
-    let progress = Progress::new(data.len() as u64, "solving");
-    let (net, params, micro_batch) = (&loaded.net, &loaded.params, usize::from(args.micro_batch));
-    let start = Instant::now();
-    let score = pool.install(|| {
-        score(net, params, &data, micro_batch, options, |n| {
-            progress.add(n as u64)
-        })
-    });
-    progress.finish();
-    let seconds = start.elapsed().as_secs_f64();
-    let report = json!({
-        "puzzles": data.len(),
+    let (net, micro_batch) = ((&loaded.net, &loaded.params), usize::from(args.micro_batch));
+    let measure = |what: &'static str, attempts: &Attempts| {
+        let progress = Progress::new(data.len() as u64, what);
+        let start = Instant::now();
+        let done = |n: usize| progress.add(n as u64);
+        let score = pool.install(|| score(net, &data, micro_batch, options, attempts, done));
+        progress.finish();
+        (score, start.elapsed().as_secs_f64())
+    };
+    let (single, seconds) = measure("solving", &Attempts::ONE);
+    let more = args
+        .attempts
+        .any()
+        .then(|| measure("attempts", &args.attempts));
+    let mut report = report(&single, seconds, data.len());
+    let mut rows = vec![["puzzles".to_owned(), data.len().to_string()]];
+    rows.extend(lines(&single, seconds, data.len()));
+    if let Some((score, seconds)) = &more {
+        let choice = &args.attempts;
+        let mut more = self::report(score, *seconds, data.len());
+        more["attempts"] = json!(choice.attempts);
+        more["choose"] = json!(format!("{:?}", choice.choose).to_lowercase());
+        more["noise"] = json!(choice.noise);
+        more["verify"] = json!(choice.verify);
+        more["mean_attempts"] = json!(score.attempts);
+        report["with_attempts"] = more;
+        let rules = if choice.verify {
+            ", checked by the rules"
+        } else {
+            ""
+        };
+        let title = format!("with up to {} attempts{rules}", choice.attempts);
+        rows.push([title, String::new()]);
+        rows.extend(lines(score, *seconds, data.len()));
+        rows.push(["mean attempts".into(), format!("{:.2}", score.attempts)]);
+    }
+    print(|out| match args.json {
+        true => writeln!(out, "{report}"),
+        false => write!(out, "{}", table(&rows)),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The figures of one way to solve, for programs.
+fn report(score: &Score, seconds: f64, puzzles: usize) -> serde_json::Value {
+    json!({
+        "puzzles": puzzles,
         "exact_accuracy": score.exact,
         "cell_accuracy": score.cells,
         "mean_steps": score.steps,
         "seconds": seconds,
-        "puzzles_per_second": data.len() as f64 / seconds,
-    });
+        "puzzles_per_second": puzzles as f64 / seconds,
+        "by_source": score.by_source(),
+    })
+}
+
+/// The figures of one way to solve, for people.
+fn lines(score: &Score, seconds: f64, puzzles: usize) -> Vec<[String; 2]> {
     let percent = |part: f64| format!("{:.2} %", 100.0 * part);
-    let rows = [
-        ["puzzles", &data.len().to_string()],
-        ["exact accuracy", &percent(score.exact)],
-        ["cell accuracy", &percent(score.cells)],
-        ["mean steps", &format!("{:.2}", score.steps)],
-        [
-            "seconds",
-            &format!(
-                "{seconds:.1} ({:.1} puzzles/s)",
-                data.len() as f64 / seconds
-            ),
-        ],
-    ];
-    print(|out| match args.json {
-        true => writeln!(out, "{report}"),
-        false => write!(out, "{}", table(&rows.map(|row| row.map(String::from)))),
-    })?;
-    Ok(ExitCode::SUCCESS)
+    let mut rows = vec![["exact accuracy".to_owned(), percent(score.exact)]];
+    if score.sources.len() > 1 {
+        rows.extend(score.sources.iter().map(|(source, (puzzles, exact))| {
+            let share = percent(*exact as f64 / *puzzles as f64);
+            [format!("  {source}"), format!("{share} of {puzzles}")]
+        }));
+    }
+    rows.push(["cell accuracy".into(), percent(score.cells)]);
+    rows.push(["mean steps".into(), format!("{:.2}", score.steps)]);
+    let rate = puzzles as f64 / seconds;
+    rows.push([
+        "seconds".into(),
+        format!("{seconds:.1} ({rate:.1} puzzles/s)"),
+    ]);
+    rows
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod bench;
 mod config;
 mod data;

@@ -1,7 +1,12 @@
-//! How many puzzles a network solves.
+//! How many puzzles a network solves, in all and by source.
 
+use crate::attempts::{Attempts, Outcome};
 use crate::dataset::Dataset;
-use trm_model::solve::{SolveOptions, solve_all};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trm_data::Board;
+use trm_model::solve::SolveOptions;
 use trm_model::{Network, Parameters};
 
 /// Shares of right boards and right cells.
@@ -13,36 +18,63 @@ pub struct Score {
     pub cells: f64,
     /// Mean supervision steps.
     pub steps: f64,
+    /// Mean attempts.
+    pub attempts: f64,
+    /// Puzzles of each source, and boards with every cell right among them.
+    pub sources: BTreeMap<Arc<str>, (usize, usize)>,
 }
 
 /// Solves all puzzles on the current pool and compares with their answers; `done(n)` hears of every n
 /// that are solved.
 pub fn score(
-    net: &Network,
-    params: &Parameters,
+    net: (&Network, &Parameters),
     data: &Dataset,
     micro_batch: usize,
     options: SolveOptions,
+    attempts: &Attempts,
     done: impl Fn(usize) + Sync,
 ) -> Score {
-    let (questions, labels) = data.tokens();
-    let answers = solve_all(net, params, &questions, micro_batch, options, done);
-    let (mut exact, mut right, mut steps) = (0, 0, 0);
-    for (answer, labels) in answers.iter().zip(labels.chunks_exact(net.config().cells)) {
-        let agreeing = answer
-            .tokens
-            .iter()
-            .zip(labels)
-            .filter(|(a, b)| a == b)
-            .count();
-        exact += usize::from(agreeing == labels.len());
-        right += agreeing;
-        steps += answer.steps;
+    let outcomes = attempts.solve(net, data.questions(), micro_batch, options, done);
+    Score::of(data, &outcomes)
+}
+
+impl Score {
+    fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
+        let (mut exact, mut right, mut cells) = (0, 0, 0);
+        let mut sources = BTreeMap::new();
+        for ((outcome, answer), source) in outcomes.iter().zip(data.answers()).zip(data.sources()) {
+            let agreeing = agreeing(&outcome.board, answer);
+            let all = usize::from(agreeing == answer.digits().len());
+            let of_source = sources.entry(Arc::clone(source)).or_insert((0, 0));
+            *of_source = (of_source.0 + 1, of_source.1 + all);
+            exact += all;
+            right += agreeing;
+            cells += answer.digits().len();
+        }
+        let n = outcomes.len() as f64;
+        let mean = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>() as f64 / n;
+        Score {
+            exact: exact as f64 / n,
+            cells: right as f64 / cells as f64,
+            steps: mean(|outcome| outcome.steps),
+            attempts: mean(|outcome| outcome.attempts),
+            sources,
+        }
     }
-    let n = answers.len() as f64;
-    Score {
-        exact: exact as f64 / n,
-        cells: right as f64 / labels.len() as f64,
-        steps: steps as f64 / n,
+
+    /// For each source, its puzzles and exact accuracy.
+    pub fn by_source(&self) -> Value {
+        let entry = |(source, (puzzles, exact)): (&Arc<str>, &(usize, usize))| {
+            let accuracy = *exact as f64 / *puzzles as f64;
+            let value = json!({ "puzzles": puzzles, "exact_accuracy": accuracy });
+            (source.to_string(), value)
+        };
+        Value::Object(self.sources.iter().map(entry).collect::<Map<_, _>>())
     }
+}
+
+/// Cells that hold the same digit.
+fn agreeing(a: &Board, b: &Board) -> usize {
+    let pairs = a.digits().iter().zip(b.digits());
+    pairs.filter(|(a, b)| a == b).count()
 }

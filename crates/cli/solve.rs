@@ -1,5 +1,6 @@
 //! `trm solve`.
 
+use crate::attempts::{Attempts, Outcome};
 use crate::eval::HaltArg;
 use crate::output::print;
 use crate::progress::Progress;
@@ -11,7 +12,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_data::{Board, Geometry, Puzzle, read};
-use trm_model::solve::{Answer, Rollout, SolveOptions, solve_all};
+use trm_model::solve::{Answer, Rollout, SolveOptions};
 use trm_model::weights::Loaded;
 
 /// A puzzle of the project's own making: 9x9, singles solve it.
@@ -28,6 +29,7 @@ Examples:
   trm solve --trace                         watch the network think, step by step
   trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, '.' or '0' for a blank
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
+  trm solve hard.csv --attempts 100 --verify   again from another start until the rules are kept
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
 Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input.")]
@@ -46,24 +48,26 @@ pub struct Args {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Print one JSON object a puzzle: question, answer, valid, steps, halt_probability
+    /// Print one JSON object a puzzle: question, answer, valid, steps, attempts, halt_probability
     #[arg(long, conflicts_with = "trace")]
     pub json: bool,
     /// Show the board after every supervision step
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["attempts", "choose", "noise", "verify"])]
     pub trace: bool,
+    #[command(flatten)]
+    pub attempts: Attempts,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.attempts.check()?;
     let puzzles = read_puzzles(args.puzzle.as_deref())?;
     let geometry = puzzles[0].question.geometry();
     let (path, loaded) = find(args.weights.as_deref(), geometry)?;
     eprintln!("weights: {}", path.display());
     let options = SolveOptions {
-        steps: args.supervision_steps as usize,
         halt: args.halt.into(),
-        attempt: 0,
+        ..SolveOptions::new(args.supervision_steps as usize)
     };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads(args.threads))
@@ -75,9 +79,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(())
         })?;
     } else {
-        let answers = solve(&loaded, &puzzles, options);
+        let outcomes = solve(&loaded, &puzzles, options, &args.attempts);
         print(|out| {
-            all_valid = show_all(out, &puzzles, &answers, args.json)?;
+            all_valid = show_all(out, &puzzles, &outcomes, args.json)?;
             Ok(())
         })?;
     }
@@ -121,32 +125,31 @@ fn tokens(puzzles: &[Puzzle], cells: usize) -> Vec<u8> {
     tokens
 }
 
-fn solve(loaded: &Loaded, puzzles: &[Puzzle], options: SolveOptions) -> Vec<Answer> {
+fn solve(
+    loaded: &Loaded,
+    puzzles: &[Puzzle],
+    options: SolveOptions,
+    attempts: &Attempts,
+) -> Vec<Outcome> {
     let progress = Progress::new(puzzles.len() as u64, "solving");
-    let inputs = tokens(puzzles, loaded.net.config().cells);
-    let answers = solve_all(
-        &loaded.net,
-        &loaded.params,
-        &inputs,
-        MICRO_BATCH,
-        options,
-        |n| progress.add(n as u64),
-    );
+    let questions: Vec<Board> = puzzles.iter().map(|puzzle| puzzle.question).collect();
+    let net = (&loaded.net, &loaded.params);
+    let done = |n: usize| progress.add(n as u64);
+    let outcomes = attempts.solve(net, &questions, MICRO_BATCH, options, done);
     progress.finish();
-    answers
+    outcomes
 }
 
 /// Shows every answer; true when all are valid.
 fn show_all(
     out: &mut dyn Write,
     puzzles: &[Puzzle],
-    answers: &[Answer],
+    outcomes: &[Outcome],
     json: bool,
 ) -> std::io::Result<bool> {
     let mut all_valid = true;
-    for (puzzle, answer) in puzzles.iter().zip(answers) {
-        let question = &puzzle.question;
-        let board = Board::from_tokens(question.geometry(), &answer.tokens);
+    for (puzzle, outcome) in puzzles.iter().zip(outcomes) {
+        let (question, board, answer) = (&puzzle.question, &outcome.board, &outcome.answer);
         let valid = board.is_valid_solution_of(question);
         all_valid &= valid;
         if json {
@@ -155,12 +158,13 @@ fn show_all(
                 "answer": board.to_string(),
                 "valid": valid,
                 "steps": answer.steps,
+                "attempts": outcome.attempts,
                 "halt_probability": answer.halt_probability(),
             });
             writeln!(out, "{line}")?;
         } else if puzzles.len() == 1 {
             writeln!(out, "{}\n{}", question.render(), board.render())?;
-            writeln!(out, "{}", verdict(&board, question, answer))?;
+            writeln!(out, "{}", verdict(board, question, answer))?;
         } else {
             writeln!(out, "{board}{}", if valid { "" } else { "  (not valid)" })?;
         }

@@ -1,5 +1,6 @@
 //! `trm train`.
 
+use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
 use crate::dataset::{self, Split};
 use crate::dry_run::dry_run;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use trm_kernels::Kernels;
-use trm_model::solve::{Halt, SolveOptions};
+use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
 use trm_model::{Network, Parameters, Trainer, checkpoint, weights};
 
@@ -378,13 +379,10 @@ impl Run {
     fn validate(&mut self, progress: &Progress) -> anyhow::Result<()> {
         let params = self.trainer.averaged();
         let (net, held_out) = (&self.trainer.net, &self.data.validation);
-        let options = SolveOptions {
-            steps: self.config.model.halt_max_steps,
-            halt: Halt::Never,
-            attempt: 0,
-        };
+        let options = SolveOptions::new(self.config.model.halt_max_steps);
         let micro_batch = self.config.train.micro_batch;
-        let score = score(net, &params, held_out, micro_batch, options, |_| ());
+        let once = &Attempts::ONE;
+        let score = score((net, &params), held_out, micro_batch, options, once, |_| ());
         let (step, seconds) = (self.trainer.step, self.seconds());
         self.write_metrics(&json!({
             "step": step,

@@ -73,7 +73,7 @@ fn every_parameter_pulls_as_hard_as_the_loss_falls() {
 /// A network with symbols answers a relabelled board with the relabelled answer.
 #[test]
 fn symbols_are_all_alike() {
-    use trm_model::solve::{Halt, SolveOptions, solve_all};
+    use trm_model::solve::{SolveOptions, solve_all};
     let kernels = Kernels::best().expect("an instruction set");
     let puzzles = Puzzles::new(40);
     let mut run = super::trainer(Mixer::Groups, training(30), kernels, 2);
@@ -87,11 +87,7 @@ fn symbols_are_all_alike() {
         }
     };
     let relabelled: Vec<u8> = inputs.iter().map(relabel).collect();
-    let options = SolveOptions {
-        steps: 3,
-        halt: Halt::Never,
-        attempt: 0,
-    };
+    let options = SolveOptions::new(3);
     let answers = solve_all(&run.net, &run.params, &inputs, 3, options, |_| ());
     let others = solve_all(&run.net, &run.params, &relabelled, 3, options, |_| ());
     for (answer, other) in answers.iter().zip(&others) {

@@ -25,11 +25,7 @@ fn both_networks_learn_more_than_to_copy() {
         (config.lr, config.warmup_steps) = (8e-3, 20);
         let mut trainer = trainer(mixer, config, kernels, 2);
         run_to(&mut trainer, 300, &puzzles, 2);
-        let options = SolveOptions {
-            steps: 3,
-            halt: Halt::Never,
-            attempt: 0,
-        };
+        let options = SolveOptions::new(3);
         let averaged = trainer.averaged();
         let answers = solve_all(&trainer.net, &averaged, &inputs, 7, options, |_| ());
         let tokens = answers.iter().flat_map(|answer| &answer.tokens);
@@ -82,9 +78,8 @@ fn halting_early_saves_steps_and_never_halting_takes_all() {
             &inputs,
             4,
             SolveOptions {
-                steps: 5,
                 halt,
-                attempt: 0,
+                ..SolveOptions::new(5)
             },
             |_| (),
         );
@@ -119,9 +114,8 @@ fn answers_do_not_depend_on_the_room() {
         .start;
     let answers = |run: &trm_model::Trainer, room, halt| {
         let options = SolveOptions {
-            steps: 6,
             halt,
-            attempt: 0,
+            ..SolveOptions::new(6)
         };
         solve_all(&run.net, &run.params, &inputs, room, options, |_| ())
     };

@@ -27,7 +27,14 @@ fn shipped_weights_solve_what_they_learned() {
     let keys: Vec<_> = line.as_object().expect("an object").keys().collect();
     assert_eq!(
         keys,
-        ["question", "answer", "valid", "steps", "halt_probability"]
+        [
+            "question",
+            "answer",
+            "valid",
+            "steps",
+            "attempts",
+            "halt_probability"
+        ]
     );
     assert_eq!(
         (&line["question"], &line["valid"], &line["steps"]),
@@ -90,6 +97,72 @@ fn files_and_standard_input_give_one_line_a_puzzle_in_order() {
     drop(stdin);
     let output = child.wait_with_output().expect("the program ends");
     assert_eq!(String::from_utf8(output.stdout).expect("text"), of_file);
+}
+
+/// After a single supervision step the shipped network is often wrong, and otherwise under other symmetries.
+#[test]
+fn more_attempts_and_the_rules_solve_more_and_are_reported_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("puzzles.csv");
+    generate(&path, "--side 6 --count 40 --difficulty minimal");
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/sudoku6.safetensors");
+    let base = [
+        "eval",
+        "--weights",
+        weights,
+        "--data",
+        text(&path),
+        "--json",
+    ];
+    let eval = |more: &str| {
+        let more: Vec<_> = more.split(' ').collect();
+        run(0, &[&base[..], &more].concat()).json()
+    };
+    let exact = |report: &serde_json::Value| report["exact_accuracy"].as_f64().expect("a number");
+    let plain = eval("--supervision-steps 1");
+    assert!(plain.get("with_attempts").is_none());
+    for (options, most) in [
+        ("--verify", 8.0),
+        ("--choose vote", 8.0),
+        ("--choose halt", 8.0),
+    ] {
+        let one = eval(&format!(
+            "--supervision-steps 1 --attempts 8 {options} --threads 1"
+        ));
+        let two = eval(&format!(
+            "--supervision-steps 1 --attempts 8 {options} --threads 2"
+        ));
+        assert_eq!(
+            one["exact_accuracy"], plain["exact_accuracy"],
+            "the single pass stays"
+        );
+        let more = &one["with_attempts"];
+        for key in ["exact_accuracy", "mean_attempts", "mean_steps"] {
+            assert_eq!(
+                more[key], two["with_attempts"][key],
+                "{options}: threads change nothing"
+            );
+        }
+        let attempts = more["mean_attempts"].as_f64().expect("a number");
+        if options == "--verify" {
+            assert!(exact(more) > exact(&plain), "{more}");
+            assert!((1.0..most).contains(&attempts), "{attempts}");
+        } else {
+            assert_eq!(attempts, most, "{options}");
+        }
+    }
+    // A board that the rules accepted is not tried again.
+    let said = run(
+        0,
+        &["solve", PUZZLE, "--attempts", "9", "--verify", "--json"],
+    )
+    .json();
+    assert_eq!(
+        (&said["valid"], &said["attempts"]),
+        (&true.into(), &1.into())
+    );
+    run(2, &["solve", PUZZLE, "--noise", "-1"]);
+    run(2, &["solve", PUZZLE, "--trace", "--verify"]);
 }
 
 #[test]

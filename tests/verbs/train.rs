@@ -148,7 +148,8 @@ fn a_run_leaves_everything_that_the_other_verbs_need() {
             "cell_accuracy",
             "mean_steps",
             "seconds",
-            "puzzles_per_second"
+            "puzzles_per_second",
+            "by_source"
         ]
     );
     assert_eq!(

@@ -8,7 +8,7 @@ use trm_autograd::random::{Purpose, stream};
 use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, peak};
 use trm_model::carry::Slot;
 use trm_model::config::{ConfigError, Mixer};
-use trm_model::solve::{Halt, SolveOptions, solve_all};
+use trm_model::solve::{SolveOptions, solve_all};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// How long one thing may take, and how often it must be repeated at least.
@@ -269,11 +269,7 @@ pub fn solving(
     let puzzles = train.batch.min(MOST);
     let tokens = puzzles * model.cells;
     let inputs: Vec<u8> = (0..tokens).map(|i| (i % model.vocab_size) as u8).collect();
-    let options = |steps| SolveOptions {
-        steps,
-        halt: Halt::Never,
-        attempt: 0,
-    };
+    let options = |steps| SolveOptions::new(steps);
     let many = budget.seconds(|| {
         let options = options(STEPS);
         let micro_batch = train.micro_batch;

@@ -69,6 +69,20 @@ pub fn split(puzzles: Vec<Puzzle>, test_count: usize, rng: &mut (impl Rng + ?Siz
     split
 }
 
+/// Takes the first `train_count` puzzles for training, exactly those, and for testing the first `test_count` of
+/// the others that look like none of them.
+pub fn split_in_order(mut puzzles: Vec<Puzzle>, train_count: usize, test_count: usize) -> Split {
+    let others = puzzles.split_off(train_count.min(puzzles.len()));
+    let seen: HashSet<u64> = puzzles.iter().map(|p| fingerprint(&p.question)).collect();
+    let unseen = others
+        .into_iter()
+        .filter(|p| !seen.contains(&fingerprint(&p.question)));
+    Split {
+        test: unseen.take(test_count).collect(),
+        train: puzzles,
+    }
+}
+
 /// Keeps the first puzzle of every question.
 pub fn without_repeats(mut puzzles: Vec<Puzzle>) -> Vec<Puzzle> {
     let mut seen = HashSet::new();
@@ -190,6 +204,20 @@ mod tests {
         );
         assert_eq!(split(puzzles.clone(), 22, &mut stream(8, 0)).test, test);
         assert_ne!(split(puzzles, 22, &mut stream(8, 1)).test, test);
+    }
+
+    #[test]
+    fn the_first_are_learned_from_and_none_of_the_tests_looks_like_them() {
+        let puzzles = minimal(Geometry::Four, 60);
+        let split = split_in_order(puzzles.clone(), 20, 5);
+        assert_eq!(split.train, puzzles[..20]);
+        assert_eq!(split.test.len(), 5);
+        let print = |p: &Puzzle| fingerprint(&p.question);
+        let seen: HashSet<u64> = split.train.iter().map(print).collect();
+        let unseen = puzzles[20..].iter().filter(|p| !seen.contains(&print(p)));
+        assert!(split.test.iter().eq(unseen.take(5)));
+        // More than there are.
+        assert_eq!(split_in_order(puzzles, 100, 5).test, []);
     }
 
     #[test]

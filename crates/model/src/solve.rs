@@ -38,6 +38,24 @@ pub struct SolveOptions {
     /// Seed of the noise on the first state, for networks that start from noise: another attempt, another
     /// seed.
     pub attempt: u64,
+    /// Standard deviation of that noise, instead of the config's `init_noise`.
+    pub noise: Option<f64>,
+    /// Says of a question and an answer, as tokens, whether to stop at once: with the rules of the task at
+    /// hand, a right answer need not be overwritten by a later step.
+    pub accept: Option<fn(&[u8], &[u8]) -> bool>,
+}
+
+impl SolveOptions {
+    /// Exactly `steps` steps from the first attempt's state: how accuracies are reported.
+    pub fn new(steps: usize) -> Self {
+        SolveOptions {
+            steps,
+            halt: Halt::Never,
+            attempt: 0,
+            noise: None,
+            accept: None,
+        }
+    }
 }
 
 /// What the network says about one puzzle after a step.
@@ -70,8 +88,8 @@ pub struct Rollout<'a> {
     threads: usize,
     /// Puzzles at the moment.
     puzzles: usize,
-    /// Seed of the first states.
-    attempt: u64,
+    /// Seed of the noise on the first states, and its standard deviation.
+    noise: (u64, f64),
     /// (room, S, D)
     z_h: AlignedVec,
     /// (room, S, D)
@@ -88,6 +106,8 @@ struct Place {
     answer: Option<Answer>,
     /// Steps since the answer last changed.
     unchanged: usize,
+    /// Whether the last answer was accepted.
+    accepted: bool,
 }
 
 impl<'a> Rollout<'a> {
@@ -111,7 +131,7 @@ impl<'a> Rollout<'a> {
             room,
             threads,
             puzzles: 0,
-            attempt: 0,
+            noise: (0, net.config.init_noise),
             z_h: AlignedVec::zeros(state),
             z_l: AlignedVec::zeros(state),
             inputs: vec![0; room * net.config.cells],
@@ -139,8 +159,9 @@ impl<'a> Rollout<'a> {
         self.ids[b] = id;
         let at = b * state..(b + 1) * state;
         let (z_h, z_l) = (&mut self.z_h[at.clone()], &mut self.z_l[at]);
-        let noise = stream(self.attempt, Purpose::Noise, 0);
-        start(self.net, self.params, z_h, z_l, noise);
+        let (attempt, sigma) = self.noise;
+        let draws = stream(attempt, Purpose::Noise, 0);
+        start(self.params, z_h, z_l, sigma, draws);
     }
 
     /// Takes puzzle `b` out; the last one moves into its place.
@@ -241,7 +262,9 @@ impl<'a> Rollout<'a> {
         let mut queue = 0..if options.steps > 0 { ids.len() } else { 0 };
         let mut places: Vec<Place> = Vec::with_capacity(self.room);
         let mut answers = vec![None; ids.len()];
-        (self.puzzles, self.attempt) = (0, options.attempt);
+        self.puzzles = 0;
+        let sigma = options.noise.unwrap_or(self.net.config.init_noise);
+        self.noise = (options.attempt, sigma);
         loop {
             for puzzle in queue.by_ref().take(self.room - places.len()) {
                 self.add(&inputs[puzzle * cells..][..cells], ids[puzzle]);
@@ -249,6 +272,7 @@ impl<'a> Rollout<'a> {
                     puzzle,
                     answer: None,
                     unchanged: 0,
+                    accepted: false,
                 });
             }
             if places.is_empty() {
@@ -260,6 +284,10 @@ impl<'a> Rollout<'a> {
                 let steps = place.answer.as_ref().map_or(0, |answer| answer.steps) + 1;
                 let answer = self.answer(b, steps);
                 watch(place.puzzle, &answer);
+                let question = &inputs[place.puzzle * cells..][..cells];
+                place.accepted = options
+                    .accept
+                    .is_some_and(|accept| accept(question, &answer.tokens));
                 place.note(answer);
             }
             // From the back, so that the one that moves into a free place has had its turn.
@@ -287,7 +315,8 @@ impl Place {
         let Some(answer) = &self.answer else {
             return false;
         };
-        answer.steps >= options.steps
+        self.accepted
+            || answer.steps >= options.steps
             || match options.halt {
                 Halt::Never => false,
                 Halt::WhenSure => answer.q_halt > 0.0,

@@ -130,7 +130,7 @@ fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
         if *halted {
             let draw = draw_of(ctx, rows.first + b);
             let noise = stream(ctx.config.seed, Purpose::Noise, draw);
-            start(ctx.net, ctx.params, z_h, z_l, noise);
+            start(ctx.params, z_h, z_l, c.init_noise, noise);
             (*halted, *steps) = (false, 0);
         }
     }
@@ -141,22 +141,22 @@ fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
     ctx.step * ctx.config.batch as u64 + row as u64
 }
 
-/// Writes the initial state of one puzzle: the same vector at every position, and on z_L the noise that the
-/// config asks for (EqR, arXiv 2605.21488, trains with a random start and gains from restarts).
+/// Writes the initial state of one puzzle: the same vector at every position, and on z_L noise of standard
+/// deviation `sigma` (EqR, arXiv 2605.21488, trains with a random start and gains from restarts).
 pub(crate) fn start(
-    net: &Network,
     params: &Parameters,
     z_h: &mut [f32],
     z_l: &mut [f32],
-    mut noise: impl Rng,
+    sigma: f64,
+    mut draws: impl Rng,
 ) {
     for (z, init) in [(&mut *z_h, &params.h_init), (&mut *z_l, &params.l_init)] {
         for row in z.chunks_exact_mut(init.len()) {
             row.copy_from_slice(init);
         }
     }
-    if net.config.init_noise > 0.0 {
-        add_truncated_normal(z_l, net.config.init_noise, &mut noise);
+    if sigma > 0.0 {
+        add_truncated_normal(z_l, sigma, &mut draws);
     }
 }
 

@@ -1,0 +1,322 @@
+//! More than one attempt at a puzzle: what the same weights do with more time.
+//!
+//! Most of what a recursive network gets wrong is bad luck of one trajectory, not lack of knowledge: from
+//! another start it often gets there. An attempt differs from the others in the noise on its first state
+//! and in the symmetry under which it sees the board. Which attempt counts is decided by the halting head,
+//! by a vote, or by Sudoku's rules, which accept or reject a full board and never fill a cell.
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use rayon::prelude::*;
+use trm_autograd::random::{Purpose, stream};
+use trm_data::{Board, Geometry, Symmetry};
+use trm_model::solve::{Answer, Rollout, SolveOptions, solve_all};
+use trm_model::{Network, Parameters};
+
+/// Which attempt counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Choose {
+    /// The one of which the halting head is surest
+    Halt,
+    /// The board that most attempts agree on
+    Vote,
+}
+
+/// Options of verbs that solve.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Attempts {
+    /// Attempts at each puzzle, each with other noise on the first state and another symmetry of the board
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub attempts: u32,
+    /// Which attempt counts
+    #[arg(long, value_enum, default_value = "halt")]
+    pub choose: Choose,
+    /// Standard deviation of the noise on the first state [default: the network's own]
+    #[arg(long, value_name = "SIGMA")]
+    pub noise: Option<f64>,
+    /// Check every step's board against the rules: stop at the first that is right, try again while none is
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// What came of a puzzle.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The attempt that counts.
+    pub answer: Answer,
+    /// Its board, as the puzzle was given.
+    pub board: Board,
+    /// Attempts made.
+    pub attempts: usize,
+    /// Supervision steps of all of them.
+    pub steps: usize,
+}
+
+/// Whether `answer` is a solution of `question`, both as tokens.
+fn is_solution(question: &[u8], answer: &[u8]) -> bool {
+    let Some(geometry) = Geometry::from_cells(question.len()) else {
+        return false;
+    };
+    let [question, answer] = [question, answer].map(|tokens| Board::from_tokens(geometry, tokens));
+    answer.is_valid_solution_of(&question)
+}
+
+impl Attempts {
+    /// One plain attempt.
+    pub const ONE: Attempts = Attempts {
+        attempts: 1,
+        choose: Choose::Halt,
+        noise: None,
+        verify: false,
+    };
+
+    /// Whether this asks for more than one plain pass.
+    pub fn any(&self) -> bool {
+        self.attempts > 1 || self.verify || self.noise.is_some()
+    }
+
+    /// Fails unless the values can work.
+    ///
+    /// # Errors
+    /// Names the option, its value and the range.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if let Some(noise) = self.noise {
+            let ok = (0.0..=10.0).contains(&noise);
+            ensure!(ok, "--noise {noise}: expected 0 to 10");
+        }
+        Ok(())
+    }
+
+    /// The options of one attempt.
+    fn attempt(&self, number: usize, options: SolveOptions) -> SolveOptions {
+        SolveOptions {
+            attempt: number as u64,
+            noise: self.noise,
+            accept: self.verify.then_some(is_solution),
+            ..options
+        }
+    }
+
+    /// The symmetry under which an attempt sees every board; the first sees them as they are.
+    fn symmetry(geometry: Geometry, number: usize) -> Symmetry {
+        match number {
+            0 => Symmetry::identity(geometry),
+            _ => Symmetry::random(geometry, &mut stream(0, Purpose::Augment, number as u64)),
+        }
+    }
+
+    /// Solves `questions`, all of one size, on the current rayon pool, at most `micro_batch` at a time on
+    /// each thread; `done(n)` hears of every n that are finished. The outcomes do not depend on either.
+    pub fn solve(
+        &self,
+        (net, params): (&Network, &Parameters),
+        questions: &[Board],
+        micro_batch: usize,
+        options: SolveOptions,
+        done: impl Fn(usize) + Sync,
+    ) -> Vec<Outcome> {
+        let mut tallies = vec![Tally::default(); questions.len()];
+        let mut open: Vec<usize> = (0..questions.len()).collect();
+        let (all, threads) = (self.attempts as usize, rayon::current_num_threads());
+        let mut number = 0;
+        while number < all && !open.is_empty() {
+            let boards: Vec<&Board> = open.iter().map(|&i| &questions[i]).collect();
+            // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
+            let many = all == 1 || boards.len() >= 2 * threads * micro_batch;
+            let wave = if many { 1 } else { threads.min(all - number) };
+            let answers: Vec<Vec<(Answer, Board)>> = if many {
+                vec![self.all_at_once((net, params), &boards, micro_batch, number, options)]
+            } else {
+                let attempts = (number..number + wave).into_par_iter();
+                attempts
+                    .map(|n| self.one_by_one((net, params), &boards, micro_batch, n, options))
+                    .collect()
+            };
+            number += wave;
+            let before = open.len();
+            for answers in answers {
+                for (&i, (answer, board)) in open.iter().zip(answers) {
+                    let solved = self.verify && board.is_valid_solution_of(&questions[i]);
+                    tallies[i].note(answer, board, solved);
+                }
+            }
+            open.retain(|&i| !tallies[i].solved);
+            done(before - open.len());
+        }
+        done(open.len());
+        tallies.into_iter().map(|t| t.decide(self.choose)).collect()
+    }
+
+    /// One attempt at all boards, shared by the threads.
+    fn all_at_once(
+        &self,
+        (net, params): (&Network, &Parameters),
+        boards: &[&Board],
+        micro_batch: usize,
+        number: usize,
+        options: SolveOptions,
+    ) -> Vec<(Answer, Board)> {
+        let (inputs, symmetry) = Self::seen(boards, number);
+        let options = self.attempt(number, options);
+        let answers = solve_all(net, params, &inputs, micro_batch, options, |_| ());
+        Self::back(boards, &symmetry, answers)
+    }
+
+    /// One attempt at all boards on this thread.
+    fn one_by_one(
+        &self,
+        (net, params): (&Network, &Parameters),
+        boards: &[&Board],
+        micro_batch: usize,
+        number: usize,
+        options: SolveOptions,
+    ) -> Vec<(Answer, Board)> {
+        let (inputs, symmetry) = Self::seen(boards, number);
+        let options = self.attempt(number, options);
+        let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
+        let answers = rollout.solve(&inputs, &vec![0; boards.len()], options, |_, _| ());
+        Self::back(boards, &symmetry, answers)
+    }
+
+    /// Tokens of the boards as an attempt sees them.
+    fn seen(boards: &[&Board], number: usize) -> (Vec<u8>, Symmetry) {
+        let geometry = boards[0].geometry();
+        let symmetry = Self::symmetry(geometry, number);
+        let mut inputs = vec![0; boards.len() * geometry.cells()];
+        for (board, tokens) in boards.iter().zip(inputs.chunks_exact_mut(geometry.cells())) {
+            symmetry.apply(board).tokens_into(tokens);
+        }
+        (inputs, symmetry)
+    }
+
+    /// Answers as boards under no symmetry.
+    fn back(boards: &[&Board], symmetry: &Symmetry, answers: Vec<Answer>) -> Vec<(Answer, Board)> {
+        let (geometry, inverse) = (boards[0].geometry(), symmetry.inverse());
+        let boards = answers.into_iter().map(|answer| {
+            let board = inverse.apply(&Board::from_tokens(geometry, &answer.tokens));
+            (answer, board)
+        });
+        boards.collect()
+    }
+}
+
+/// The attempts at one puzzle so far.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    /// Different boards, each with the surest answer that gave it and how many gave it.
+    boards: Vec<(Board, Answer, usize)>,
+    attempts: usize,
+    steps: usize,
+    /// The rules accepted the last of `boards`.
+    solved: bool,
+}
+
+impl Tally {
+    /// Takes the next attempt; those after one that the rules accepted were not asked for.
+    fn note(&mut self, answer: Answer, board: Board, solved: bool) {
+        if self.solved {
+            return;
+        }
+        self.attempts += 1;
+        self.steps += answer.steps;
+        self.solved = solved;
+        match self.boards.iter_mut().find(|(other, ..)| *other == board) {
+            Some((_, surest, count)) => {
+                *count += 1;
+                if answer.q_halt > surest.q_halt {
+                    *surest = answer;
+                }
+            }
+            None => self.boards.push((board, answer, 1)),
+        }
+    }
+
+    fn decide(mut self, choose: Choose) -> Outcome {
+        let better = |a: &(Board, Answer, usize), b: &(Board, Answer, usize)| match choose {
+            Choose::Halt => a.1.q_halt > b.1.q_halt,
+            Choose::Vote => (a.2, a.1.q_halt) > (b.2, b.1.q_halt),
+        };
+        let mut best = if self.solved {
+            self.boards.len() - 1
+        } else {
+            0
+        };
+        for i in 0..self.boards.len() {
+            if !self.solved && better(&self.boards[i], &self.boards[best]) {
+                best = i;
+            }
+        }
+        let (board, answer, _) = self.boards.swap_remove(best);
+        Outcome {
+            answer,
+            board,
+            attempts: self.attempts,
+            steps: self.steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(q_halt: f32) -> Answer {
+        Answer {
+            tokens: Vec::new(),
+            steps: 16,
+            q_halt,
+        }
+    }
+
+    fn board(digit: u8) -> Board {
+        let mut board = Board::blank(Geometry::Four);
+        board.set(0, digit);
+        board
+    }
+
+    fn decided(attempts: &[(u8, f32, bool)], choose: Choose) -> (u8, usize, usize) {
+        let mut tally = Tally::default();
+        for &(digit, q_halt, solved) in attempts {
+            tally.note(answer(q_halt), board(digit), solved);
+        }
+        let outcome = tally.decide(choose);
+        (outcome.board.get(0), outcome.attempts, outcome.steps)
+    }
+
+    #[test]
+    fn the_surest_the_commonest_or_the_right_one() {
+        let attempts = [
+            (1, 0.5, false),
+            (2, 2.0, false),
+            (1, 1.0, false),
+            (3, -1.0, false),
+        ];
+        assert_eq!(decided(&attempts, Choose::Halt), (2, 4, 64));
+        assert_eq!(decided(&attempts, Choose::Vote), (1, 4, 64));
+        // What the rules accept counts, whatever the others say, and later attempts do not.
+        let attempts = [
+            (1, 5.0, false),
+            (1, 6.0, false),
+            (4, -3.0, true),
+            (2, 9.0, false),
+        ];
+        for choose in [Choose::Halt, Choose::Vote] {
+            assert_eq!(decided(&attempts, choose), (4, 3, 48));
+        }
+    }
+
+    #[test]
+    fn a_solution_is_full_right_and_keeps_the_givens() {
+        let tokens = |text: &str| {
+            text.bytes()
+                .map(|b| if b == b'.' { 1 } else { b - b'0' + 1 })
+                .collect::<Vec<u8>>()
+        };
+        let question = tokens("1...34...4..2..3");
+        let solution = tokens("1234341221434321");
+        assert!(is_solution(&tokens("1234............"), &solution));
+        assert!(!is_solution(&tokens("2..............."), &solution));
+        assert!(!is_solution(&question, &question));
+        assert!(!is_solution(&question[..15], &question));
+    }
+}
