@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use trm_kernels::Kernels;
+use trm_model::checkpoint::{self, Contents, Resumed};
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
-use trm_model::{Network, Parameters, Trainer, checkpoint, weights};
+use trm_model::{Network, Parameters, Trainer, weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -28,10 +29,11 @@ Examples:
   trm train sudoku4                                   minutes; generates its own puzzles
   trm train sudoku6 --data train.csv --out runs/six   learn from a file of your own
   trm train sudoku6 --out runs/six --resume           go on after a stop, to the same bits
+  trm train sudoku6 --out runs/six --export six.ckpt  a small file to go on with elsewhere
   trm train paper-mlp --dry-run                       size, memory and time before you start
 
-OUT receives config.toml, metrics.jsonl, checkpoint.safetensors, weights.safetensors (the newest)
-and best.safetensors (the best on the puzzles held out).")]
+OUT receives config.toml, metrics.jsonl, checkpoint.safetensors and the one before it, weights.safetensors
+(the newest) and best.safetensors (the best on the puzzles held out).")]
 pub struct Args {
     /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, paper-mlp, paper-att
     pub config: String,
@@ -62,6 +64,12 @@ pub struct Args {
     /// Start from these weights instead of random ones
     #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
+    /// Write the checkpoint in OUT to FILE without its batch, small enough to be carried away, and stop
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from"])]
+    pub export: Option<PathBuf>,
+    /// Begin OUT with such a file: the run goes on from its step, with a batch of new puzzles
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from", "export"])]
+    pub import: Option<PathBuf>,
     /// Print parameters, memory and estimated time, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -96,6 +104,9 @@ pub fn threads(asked: Option<u16>) -> usize {
 /// Exit code of a run that was interrupted, as the shell gives it.
 const INTERRUPTED: u8 = 130;
 
+/// The checkpoints in the folder of a run: the newest, and the one before it.
+const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint-previous.safetensors"];
+
 /// A prepared run.
 struct Run {
     config: RunConfig,
@@ -119,9 +130,16 @@ enum End {
 fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     let default_out = || Path::new("runs").join(&config.name);
     let out = args.out.clone().unwrap_or_else(default_out);
-    let mut run = match args.resume {
-        true => resume(args, config, out, threads)?,
-        false => begin(args, config, out, threads)?,
+    if let Some(file) = &args.export {
+        let run = resume(args, config, out, threads)?;
+        checkpoint::save(file, &run.trainer, Contents::WithoutCarry, &run.metadata()?)?;
+        print(|out| writeln!(out, "{}", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut run = match (args.resume, &args.import) {
+        (true, _) => resume(args, config, out, threads)?,
+        (false, Some(file)) => import(args, file, config, out, threads)?,
+        (false, None) => begin(args, config, out, threads)?,
     };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -147,11 +165,7 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitC
 
 /// A new run; refuses to overwrite an old one.
 fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow::Result<Run> {
-    ensure!(
-        !out.join("checkpoint.safetensors").exists(),
-        "{} holds a run already: go on with --resume, or choose another folder with --out",
-        out.display()
-    );
+    refuse_to_overwrite(&out)?;
     let net = Network::new(config.model.clone(), Kernels::best()?)?;
     let params = match &args.init_from {
         Some(path) => values_of(path, &net)?,
@@ -159,14 +173,7 @@ fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow
     };
     let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
     let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    for (name, text) in [
-        ("config.toml", toml::to_string(&config)?),
-        ("metrics.jsonl", String::new()),
-    ] {
-        let path = out.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    prepare(&out, &config)?;
     let start = Instant::now();
     Ok(Run {
         config,
@@ -177,6 +184,28 @@ fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow
         start,
         best: -1.0,
     })
+}
+
+fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
+    ensure!(
+        CHECKPOINTS.iter().all(|name| !out.join(name).exists()),
+        "{} holds a run already: go on with --resume, or choose another folder with --out",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Makes the folder of a new run.
+fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    for (name, text) in [
+        ("config.toml", toml::to_string(config)?),
+        ("metrics.jsonl", String::new()),
+    ] {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The values in a weights file, for a network of the same sizes.
@@ -200,25 +229,93 @@ fn values_of(path: &Path, net: &Network) -> anyhow::Result<Parameters> {
     Ok(loaded.params)
 }
 
-/// The run in `out`, as its checkpoint left it.
+/// The run in `out`, as its newest checkpoint that can be read left it.
 fn resume(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow::Result<Run> {
-    let path = out.join("checkpoint.safetensors");
-    let resumed = checkpoint::load(&path, Kernels::best()?, threads)?;
+    let [newest, previous] = CHECKPOINTS.map(|name| out.join(name));
+    let kernels = Kernels::best()?;
+    let (path, resumed) = match checkpoint::load(&newest, kernels, threads) {
+        Ok(resumed) => (newest, resumed),
+        Err(error) if previous.exists() => {
+            eprintln!("{error}; going back to {}", previous.display());
+            let resumed = checkpoint::load(&previous, kernels, threads)?;
+            if newest.exists() {
+                // Out of the way, or the next checkpoint would push it over the good one.
+                let aside = out.join("checkpoint-damaged.safetensors");
+                std::fs::rename(&newest, &aside)
+                    .with_context(|| format!("cannot rename {}", newest.display()))?;
+            }
+            (previous, resumed)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let run = go_on(args, &path, resumed, config, out)?;
+    remove_unfinished(&run.out);
+    keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
+    eprintln!(
+        "resuming {} at step {}",
+        run.out.display(),
+        run.trainer.step
+    );
+    Ok(run)
+}
+
+/// Removes what a kill in the middle of writing left behind; it is in nobody's way if it cannot.
+fn remove_unfinished(out: &Path) {
+    let Ok(entries) = std::fs::read_dir(out) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".trm-") && name.ends_with(".tmp") {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+/// A run in a new folder that goes on where an exported checkpoint stands.
+fn import(
+    args: &Args,
+    file: &Path,
+    config: RunConfig,
+    out: PathBuf,
+    threads: usize,
+) -> anyhow::Result<Run> {
+    refuse_to_overwrite(&out)?;
+    let imported = checkpoint::load(file, Kernels::best()?, threads)?;
+    let run = go_on(args, file, imported, config, out)?;
+    prepare(&run.out, &run.config)?;
+    eprintln!(
+        "going on from {} at step {}",
+        file.display(),
+        run.trainer.step
+    );
+    Ok(run)
+}
+
+/// The run of a checkpoint, if config and puzzles are those that it was started with.
+fn go_on(
+    args: &Args,
+    path: &Path,
+    resumed: Resumed,
+    config: RunConfig,
+    out: PathBuf,
+) -> anyhow::Result<Run> {
     let text = |key: &str| resumed.metadata.get(key).map_or("", String::as_str);
     let stored: RunConfig = serde_json::from_str(text("run"))
         .with_context(|| format!("{}: its run config does not parse", path.display()))?;
     ensure!(
         stored == config,
-        "{} was started with another config than {} gives now; resume with its own, {}, and the same --steps and --seed",
-        out.display(),
+        "the run of {} was started with another config than {} gives now; resume with its own, {}, and the same --steps and --seed",
+        path.display(),
         args.config,
-        out.join("config.toml").display()
+        path.with_file_name("config.toml").display()
     );
     let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
     ensure!(
         text("data") == data.digest(),
-        "{} was started with other puzzles; resume with the same --data and --validate",
-        out.display()
+        "the run of {} was started with other puzzles; resume with the same --data and --validate",
+        path.display()
     );
     let number = |key: &str| {
         text(key).parse::<f64>().with_context(|| {
@@ -230,12 +327,6 @@ fn resume(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyho
         })
     };
     let (seconds_before, best) = (number("seconds")?, number("best")?);
-    keep_metrics_until(&out.join("metrics.jsonl"), resumed.trainer.step)?;
-    eprintln!(
-        "resuming {} at step {}",
-        out.display(),
-        resumed.trainer.step
-    );
     let (trainer, start) = (resumed.trainer, Instant::now());
     Ok(Run {
         config,
@@ -438,10 +529,10 @@ impl Run {
 
     /// Where a run that cannot go on can go back to.
     fn last_good(&self) -> String {
-        let path = self.out.join("checkpoint.safetensors");
-        match path.exists() {
-            true => format!("the last checkpoint, {}, is as it was", path.display()),
-            false => "no checkpoint was written yet".to_owned(),
+        let paths = CHECKPOINTS.map(|name| self.out.join(name));
+        match paths.iter().find(|path| path.exists()) {
+            Some(path) => format!("the last checkpoint, {}, is as it was", path.display()),
+            None => "no checkpoint was written yet".to_owned(),
         }
     }
 
@@ -454,8 +545,15 @@ impl Run {
             self.config.train.lr,
             self.last_good()
         );
-        let path = self.out.join("checkpoint.safetensors");
-        Ok(checkpoint::save(&path, &self.trainer, &self.metadata()?)?)
+        let [newest, previous] = CHECKPOINTS.map(|name| self.out.join(name));
+        // Killed at any moment, at least one of the two is whole: both files only ever change by renaming.
+        if newest.exists() {
+            std::fs::rename(&newest, &previous)
+                .with_context(|| format!("cannot rename {}", newest.display()))?;
+        }
+        let (trainer, metadata) = (&self.trainer, self.metadata()?);
+        checkpoint::save(&newest, trainer, Contents::Everything, &metadata)?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Puzzles, assert_same_bits, run_to, trainer, training};
 use std::collections::BTreeMap;
 use trm_kernels::Kernels;
-use trm_model::checkpoint;
+use trm_model::checkpoint::{self, Contents};
 use trm_model::config::Mixer;
 
 const STEPS: u64 = 12;
@@ -18,7 +18,8 @@ fn a_stop_at_any_step_changes_no_bit() {
     for stop in 0..=STEPS {
         let mut first = trainer(Mixer::Mlp, training(STEPS), kernels, 2);
         run_to(&mut first, stop, &puzzles, 2);
-        checkpoint::save(&path, &first, &BTreeMap::new()).expect("a checkpoint");
+        checkpoint::save(&path, &first, Contents::Everything, &BTreeMap::new())
+            .expect("a checkpoint");
         // Going on with another number of threads changes nothing either.
         let mut second = checkpoint::load(&path, kernels, 1)
             .expect("the checkpoint")
@@ -36,7 +37,7 @@ fn damaged_checkpoints_are_refused() {
     let path = folder.path().join("checkpoint.safetensors");
     let kernels = &Kernels::available()[0];
     let run = trainer(Mixer::Mlp, training(STEPS), kernels, 1);
-    checkpoint::save(&path, &run, &BTreeMap::new()).expect("a checkpoint");
+    checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
     let bytes = std::fs::read(&path).expect("the file");
     for len in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..len]).expect("a file");
@@ -49,14 +50,14 @@ fn damaged_checkpoints_are_refused() {
     // A token outside the vocabulary would index beyond the embedding.
     let mut run = run;
     run.carry.inputs[5] = 6;
-    checkpoint::save(&path, &run, &BTreeMap::new()).expect("a checkpoint");
+    checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
     let error = checkpoint::load(&path, kernels, 1)
         .expect_err("a foreign token")
         .to_string();
     assert!(error.contains("token 6 of a vocabulary of 6"), "{error}");
     run.carry.inputs[5] = 5;
     run.m[3] = f32::NAN;
-    checkpoint::save(&path, &run, &BTreeMap::new()).expect("a checkpoint");
+    checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
     let error = checkpoint::load(&path, kernels, 1)
         .expect_err("a moment that is no number")
         .to_string();

@@ -245,6 +245,117 @@ fn an_interrupted_run_leaves_a_checkpoint() {
     assert!(said.err.contains("resuming"), "{}", said.err);
 }
 
+/// Killed at ten random moments, between the steps and in the middle of writing a checkpoint.
+#[test]
+#[cfg(unix)]
+fn killed_ten_times_and_resumed_it_is_the_same_run() {
+    use rand::RngExt;
+    use trm_autograd::random::{Purpose, stream};
+    let place = Place::new();
+    let patient = CONFIG
+        .replace("steps = 9", "steps = 800")
+        .replace("every = ", "every = 40");
+    let hasty = format!("{patient}checkpoint_minutes = 0.00001\n");
+    std::fs::write(place.path("patient.toml"), patient).expect("a file");
+    std::fs::write(place.path("hasty.toml"), hasty).expect("a file");
+    let [straight, killed] = ["straight", "killed"].map(|run| place.text(run));
+    run(
+        0,
+        &["train", &place.text("patient.toml"), "--out", &straight],
+    );
+
+    let written = || {
+        std::fs::metadata(place.path("killed/checkpoint.safetensors")).and_then(|m| m.modified())
+    };
+    let mut rng = stream(5, Purpose::Generate, 0);
+    let hasty = place.text("hasty.toml");
+    let mut kills = 0;
+    while kills < 10 {
+        let mut command = trm();
+        command.args(["train", &hasty, "--out", &killed]);
+        if kills > 0 {
+            command.arg("--resume");
+        }
+        let quiet = std::process::Stdio::null;
+        let mut child = command
+            .stdout(quiet())
+            .stderr(quiet())
+            .spawn()
+            .expect("the program starts");
+        // A kill before the first checkpoint would leave nothing to resume, and later ones are to come after
+        // some progress: not before a checkpoint of this start.
+        let before = written().ok();
+        while written().ok().is_none_or(|now| Some(now) == before) {
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none(), "start {kills} ended by itself: {ended:?}");
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        std::thread::sleep(std::time::Duration::from_micros(
+            rng.random_range(0..10_000),
+        ));
+        child.kill().expect("a child to kill"); // SIGKILL
+        child.wait().expect("the program ends");
+        kills += 1;
+    }
+    let said = run(0, &["train", &hasty, "--out", &killed, "--resume"]);
+    assert!(said.err.contains("resuming"), "{}", said.err);
+    for name in ["weights.safetensors", "best.safetensors"] {
+        let [straight, killed] = [&straight, &killed].map(|run| values(&Path::new(run).join(name)));
+        assert!(straight == killed, "{name}: other bits");
+    }
+    let left = std::fs::read_dir(&killed).expect("the folder").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    let unfinished = left
+        .iter()
+        .any(|name| name.to_string_lossy().ends_with(".tmp"));
+    assert!(!unfinished, "{left:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used() {
+    let place = Place::new();
+    place.train(0, "straight", &[]);
+    for more in [&[][..], &["--resume"], &["--resume"]] {
+        place.train(0, "run", &[&["--minutes", "0"], more].concat());
+    }
+    let newest = place.path("run/checkpoint.safetensors");
+    let bytes = std::fs::read(&newest).expect("a checkpoint");
+    std::fs::write(&newest, &bytes[..bytes.len() / 2]).expect("a file");
+    let said = place.train(0, "run", &["--resume"]);
+    for expected in ["not a whole safetensors file", "going back to", "at step 2"] {
+        assert!(said.err.contains(expected), "{expected}: {}", said.err);
+    }
+    let [straight, run] =
+        ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
+    assert!(straight == run, "other bits");
+    assert!(place.path("run/checkpoint-damaged.safetensors").exists());
+}
+
+#[test]
+fn a_run_can_be_carried_to_another_folder() {
+    let place = Place::new();
+    place.train(0, "here", &["--minutes", "0"]);
+    let file = place.text("small.ckpt");
+    let said = place.train(0, "here", &["--export", &file]);
+    assert_eq!(said.out.trim(), file);
+    let size = |path: &str| std::fs::metadata(place.path(path)).expect("a file").len();
+    assert!(size("small.ckpt") < size("here/checkpoint.safetensors"));
+    let said = place.train(0, "there", &["--import", &file]);
+    assert!(said.err.contains("at step 1"), "{}", said.err);
+    let steps = metrics(&place.path("there/metrics.jsonl"));
+    assert_eq!(steps.last().expect("a line")["step"], 9);
+    // Into a folder that holds a run, with other puzzles, or from what is no checkpoint: no.
+    let said = place.train(2, "here", &["--import", &file]);
+    assert!(said.err.contains("holds a run already"), "{}", said.err);
+    let data = place.text("other.csv");
+    generate(Path::new(&data), "--side 4 --count 60 --seed 9");
+    let said = place.train(2, "elsewhere", &["--import", &file, "--data", &data]);
+    assert!(said.err.contains("other puzzles"), "{}", said.err);
+    let weights = place.text("there/best.safetensors");
+    place.train(2, "elsewhere", &["--import", &weights]);
+    assert!(!place.path("elsewhere").exists());
+}
+
 #[test]
 fn a_dry_run_shows_the_price_and_leaves_nothing() {
     let place = Place::new();

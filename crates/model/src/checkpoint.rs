@@ -3,6 +3,9 @@
 //! Everything that changes is kept: values, moving average, both moments, puzzle embeddings, the carry,
 //! and the step, from which the schedule and all random streams follow. The config of the run lies in
 //! the metadata.
+//!
+//! Without the carry it is a file small enough to be taken to another machine: three or four numbers for
+//! each parameter. The run then goes on from the same step with a batch of new puzzles.
 
 use crate::config::{ModelConfig, TrainConfig};
 use crate::trainer::Trainer;
@@ -16,6 +19,18 @@ use trm_tensor::safetensors::{self, Data, SafeTensorsFile};
 /// Value of the metadata key `format`.
 pub const FORMAT: &str = "trm-checkpoint-1";
 
+/// What a checkpoint holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Everything that changes.
+    Everything,
+    /// All but the carry.
+    WithoutCarry,
+}
+
+/// Names of the carry's tensors begin with it.
+const CARRY: &str = "carry.";
+
 /// Writes the run to `path`, whole or not at all. `extra` joins the metadata.
 ///
 /// # Errors
@@ -23,6 +38,7 @@ pub const FORMAT: &str = "trm-checkpoint-1";
 pub fn save(
     path: &Path,
     trainer: &Trainer,
+    contents: Contents,
     extra: &BTreeMap<String, String>,
 ) -> Result<(), ModelFileError> {
     let carry = &trainer.carry;
@@ -48,11 +64,11 @@ pub fn save(
     metadata.insert("model".into(), json(trainer.net.config()));
     metadata.insert("train".into(), json(&trainer.config));
     metadata.insert("step".into(), trainer.step.to_string());
-    Ok(safetensors::write(
-        path,
-        floats.into_iter().chain(bytes),
-        metadata,
-    )?)
+    let kept = |(name, ..): &(&str, Shape, Data<'_>)| {
+        contents == Contents::Everything || !name.starts_with(CARRY)
+    };
+    let tensors = floats.into_iter().chain(bytes).filter(kept);
+    Ok(safetensors::write(path, tensors, metadata)?)
 }
 
 /// All float state, by name.
@@ -80,7 +96,7 @@ pub struct Resumed {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads a checkpoint and prepares its run for a pool of `threads`.
+/// Reads a checkpoint and prepares its run for a pool of `threads`; without a carry, all its rows are halted.
 ///
 /// # Errors
 /// When the file is no checkpoint, or its parts disagree with its config.
@@ -102,6 +118,7 @@ pub fn load(
             error,
         })?;
     trainer.step = step;
+    let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
     let (params, carry) = (&mut trainer.params, &mut trainer.carry);
     let targets: [(&str, &mut [f32]); 9] = [
         ("values", &mut params.values),
@@ -115,20 +132,21 @@ pub fn load(
         ("carry.z_L", &mut carry.z_l),
     ];
     for (name, target) in targets {
-        read(&file, path, name, Shape::from([target.len()]), target)?;
+        if has_carry || !name.starts_with(CARRY) {
+            read(&file, path, name, Shape::from([target.len()]), target)?;
+        }
     }
-    read_bytes(&file, path, "carry.inputs", &mut carry.inputs)?;
-    read_bytes(&file, path, "carry.labels", &mut carry.labels)?;
-    read_numbers(&file, path, "carry.puzzles", &mut carry.puzzles)?;
-    read_numbers(&file, path, "carry.steps", &mut carry.steps)?;
-    let mut halted = vec![0; carry.halted.len()];
-    read_bytes(&file, path, "carry.halted", &mut halted)?;
-    carry
-        .halted
-        .iter_mut()
-        .zip(halted)
-        .for_each(|(flag, byte)| *flag = byte != 0);
-    check_carry(&trainer, path)?;
+    if has_carry {
+        read_bytes(&file, path, "carry.inputs", &mut carry.inputs)?;
+        read_bytes(&file, path, "carry.labels", &mut carry.labels)?;
+        read_numbers(&file, path, "carry.puzzles", &mut carry.puzzles)?;
+        read_numbers(&file, path, "carry.steps", &mut carry.steps)?;
+        let mut halted = vec![0; carry.halted.len()];
+        read_bytes(&file, path, "carry.halted", &mut halted)?;
+        let flags = carry.halted.iter_mut().zip(halted);
+        flags.for_each(|(flag, byte)| *flag = byte != 0);
+        check_carry(&trainer, path)?;
+    }
     trainer.net.pack(&mut trainer.params);
     Ok(Resumed {
         trainer,
