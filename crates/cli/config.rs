@@ -155,6 +155,7 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
 pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
     config.model.validate()?;
     config.train.validate()?;
+    config.train.validate_for(&config.model)?;
     let minutes = config.run.checkpoint_minutes;
     ensure!(
         minutes > 0.0 && minutes.is_finite(),

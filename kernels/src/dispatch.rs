@@ -7,7 +7,7 @@
 use crate::matmul::{self, Lhs, Rhs, Write, packed_len};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
-use crate::{elementwise, gather, peak, rms_norm, rope, softmax, swiglu};
+use crate::{elementwise, gated_norm, gather, peak, rms_norm, rope, softmax, swiglu};
 use std::sync::OnceLock;
 
 /// Declares the kernels once: the struct of function pointers, its methods, and the table of any ISA.
@@ -86,6 +86,15 @@ kernels! { $;
     fn swiglu_forward(a: MatMut<'_>, u: MatRef<'_>) = swiglu::forward;
     /// Gradient of [`Kernels::swiglu_forward`]: overwrites `d_u` and replaces d_a in `d_a` by a.
     fn swiglu_backward(d_u: MatMut<'_>, d_a: MatMut<'_>, u: MatRef<'_>) = swiglu::backward;
+
+    /// p = gate ⊙ up, the halves of `u`: see [`crate::gated_norm`].
+    fn gated_product_forward(p: MatMut<'_>, u: MatRef<'_>) = gated_norm::product;
+    /// Gradient of [`Kernels::gated_product_forward`]: adds to the gate's half of `d_u`, overwrites up's.
+    fn gated_product_backward(d_u: MatMut<'_>, d_p: MatRef<'_>, u: MatRef<'_>) = gated_norm::product_backward;
+    /// a = sigmoid(gate) ⊙ n, gate the first half of `u`: see [`crate::gated_norm`].
+    fn gated_norm_forward(a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) = gated_norm::forward;
+    /// Gradient of [`Kernels::gated_norm_forward`]: overwrites the gate's half of `d_u`, replaces d_a by d_n.
+    fn gated_norm_backward(d_u: MatMut<'_>, d_a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) = gated_norm::backward;
 
     /// Replaces scores in `p` by softmax(scale · scores) of each row and overwrites `lse`: see [`crate::softmax`].
     fn softmax_forward(p: MatMut<'_>, lse: &mut [f32], scale: f32) = softmax::forward;

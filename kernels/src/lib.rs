@@ -25,7 +25,7 @@
 //! it overwrites its outputs unless its name or first sentence says that it adds or works in place.
 //!
 //! Where to read on: [`simd`] (the registers), [`matmul`] (where nine tenths of the time goes),
-//! [`attention`], [`rms_norm`], [`swiglu`], [`softmax`], [`rope`], [`gather`], [`elementwise`]: in each file the
+//! [`attention`], [`rms_norm`], [`swiglu`], [`gated_norm`], [`softmax`], [`rope`], [`gather`], [`elementwise`]: in each file the
 //! forward kernel comes first and its gradient directly below. [`mod@reference`] says the same in plain f64.
 
 #![deny(unsafe_code)]
@@ -37,6 +37,7 @@ pub mod attention;
 )]
 pub mod dispatch;
 pub mod elementwise;
+pub mod gated_norm;
 pub mod gather;
 mod lanes;
 pub mod matmul;

@@ -75,6 +75,14 @@ pub fn swiglu(gate: &[f64], up: &[f64]) -> Vec<f64> {
         .collect()
 }
 
+/// a = sigmoid(gate) ⊙ norm(gate ⊙ up), normalised over rows of `width`.
+pub fn gated_norm(gate: &[f64], up: &[f64], width: usize, eps: f64) -> Vec<f64> {
+    assert_eq!(gate.len(), up.len(), "a gate for each value");
+    let p: Vec<f64> = gate.iter().zip(up).map(|(g, up)| g * up).collect();
+    let (n, _) = rms_norm_rows(&p, p.len() / width, width, eps);
+    n.iter().zip(gate).map(|(n, g)| sigmoid(*g) * n).collect()
+}
+
 /// `p[i,j] = exp(scale s[i,j] - lse[i])`, `lse[i] = log sum_j exp(scale s[i,j])`; returns p and lse.
 pub fn softmax_rows(s: &[f64], rows: usize, cols: usize, scale: f64) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(s.len(), rows * cols, "s is {rows} x {cols}");

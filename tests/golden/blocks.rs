@@ -83,6 +83,7 @@ fn swiglu_block(case: &mut Case, k: &'static Kernels) {
     );
     let mut layout = Layout::new(k);
     let layer = SwiGlu {
+        norm: None,
         gate_up: layout.linear(
             "swiglu.gate_up_proj.weight",
             2 * f,
@@ -116,7 +117,11 @@ fn swiglu_block(case: &mut Case, k: &'static Kernels) {
         d_wide: &mut d_wide,
         kernel: &mut kernel,
     };
-    let mut saved = swiglu::Saved { u: &mut u };
+    let mut saved = swiglu::Saved {
+        u: &mut u,
+        n: &mut [],
+        r: &mut [],
+    };
     let mut grads = vec![0.0; layout.len()];
     let w = matrices.weights(k);
     let x = MatRef::new(&x, n, width);

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use trm_kernels::Kernels;
-use trm_model::config::{Mixer, PositionEncoding};
+use trm_model::config::{FeedForward, Mixer, PositionEncoding};
 use trm_model::train_step::Metrics;
 use trm_model::{ModelConfig, Network, Parameters};
 use trm_tensor::safetensors::SafeTensorsFile;
@@ -211,6 +211,8 @@ impl Case {
             cells: size("seq_len"),
             vocab_size: size("vocab_size"),
             symbols: 0,
+            feed_forward: FeedForward::Swiglu,
+            registers: false,
             init_noise: 0.0,
             puzzle_identifiers: size("num_puzzle_identifiers"),
             mixer: if self.json["config"]["mlp_t"] == true {

@@ -7,6 +7,7 @@
 
 mod attention;
 mod elementwise;
+mod gated_norm;
 mod gather;
 mod gradients;
 mod guarded;
@@ -48,6 +49,8 @@ macro_rules! suite {
                 swiglu::gates
                 swiglu::gates_far_from_zero
                 swiglu::gradients_of_gates
+                gated_norm::products_and_gates
+                gated_norm::gradients_of_products_and_gates
                 rope::turns
                 rope::gradients_of_turns
                 attention::outputs

@@ -2,7 +2,7 @@
 
 use super::{Puzzles, model, run_to, training};
 use trm_kernels::Kernels;
-use trm_model::config::{LossName, Mixer};
+use trm_model::config::{FeedForward, LossName, Mixer};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// One step from `change` times `direction` beside the first values, without an update: the loss and its
@@ -36,8 +36,16 @@ fn step(
 #[test]
 fn every_parameter_pulls_as_hard_as_the_loss_falls() {
     let puzzles = Puzzles::new(10);
-    for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
+    let networks = [
+        (Mixer::Mlp, FeedForward::Swiglu),
+        (Mixer::Mlp, FeedForward::GatedNorm),
+        (Mixer::Attention, FeedForward::Swiglu),
+        (Mixer::Groups, FeedForward::Swiglu),
+        (Mixer::Groups, FeedForward::GatedNorm),
+    ];
+    for (mixer, feed_forward) in networks {
         let mut model = model(mixer);
+        model.feed_forward = feed_forward;
         // The gradient of the loss goes through one cycle: here that is all there is.
         model.h_cycles = 1;
         let mut config = training(1);

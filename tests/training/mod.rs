@@ -2,6 +2,7 @@
 
 mod gradients;
 mod learning;
+mod recipe;
 mod resume;
 mod threads;
 

@@ -9,6 +9,7 @@
 //! level(h) = block_last(… block_0(h))        h, y1, y2: (N, D), N = puzzles · S
 //! ```
 
+use crate::config::Depth;
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::attention::{self, Attention};
@@ -47,6 +48,8 @@ pub struct Pass<'a> {
     pub weights: Weights<'a>,
     /// Puzzles in the micro-batch.
     pub puzzles: usize,
+    /// Cycles of the supervision step.
+    pub depth: Depth,
 }
 
 impl Pass<'_> {

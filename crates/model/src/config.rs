@@ -18,6 +18,16 @@ pub enum Mixer {
     Groups,
 }
 
+/// What stands between the two products of a feed-forward layer with gate g and value v.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedForward {
+    /// silu(g) v: the paper's.
+    Swiglu,
+    /// sigmoid(g) norm(g v) (arXiv 2601.19085).
+    GatedNorm,
+}
+
 /// How the network knows where a cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +63,8 @@ pub struct ModelConfig {
     pub heads: usize,
     /// Blocks of the network.
     pub layers: usize,
+    /// The gate of the feed-forward layers, over channels and over positions.
+    pub feed_forward: FeedForward,
     /// Inner width \[F\] of the channel SwiGLU; 0: the reference's rounding of `expansion`.
     pub inner: usize,
     /// Inner width of the token mixer; 0: the reference's rounding of `expansion`.
@@ -61,6 +73,9 @@ pub struct ModelConfig {
     pub expansion: f64,
     /// Positions in front of the cells that hold the puzzle embedding.
     pub prefix_len: usize,
+    /// Whether each of those positions has a trained vector of its own: a place to remember, and to be read by
+    /// the halting head.
+    pub registers: bool,
     /// Values of a puzzle embedding; 0: none.
     pub puzzle_emb_ndim: usize,
     /// Cycles of a supervision step; only the last has gradients (the paper's T).
@@ -93,10 +108,12 @@ impl Default for ModelConfig {
             width: 512,
             heads: 8,
             layers: 2,
+            feed_forward: FeedForward::Swiglu,
             inner: 0,
             inner_positions: 0,
             expansion: 4.0,
             prefix_len: 16,
+            registers: false,
             puzzle_emb_ndim: 512,
             h_cycles: 3,
             l_cycles: 6,
@@ -128,6 +145,12 @@ pub struct TrainConfig {
     pub loss: LossName,
     /// Part of the loss's target that is spread evenly over all tokens (label smoothing); 0: none.
     pub label_smoothing: f64,
+    /// Weight of the same loss after each cycle before the last, each with gradients through its own cycle;
+    /// 0: those cycles have no gradients.
+    pub cycle_loss: f64,
+    /// Stages in which the recursion is shallower than the model's, such as the first 30 % of the run with
+    /// one cycle; empty: none.
+    pub curriculum: Vec<Stage>,
     /// Weight of the halting loss.
     pub halt_loss_weight: f64,
     /// Probability that a puzzle must go on for a random number of steps.
@@ -172,6 +195,8 @@ impl Default for TrainConfig {
             seed: 0,
             loss: LossName::Stablemax,
             label_smoothing: 0.0,
+            cycle_loss: 0.0,
+            curriculum: Vec::new(),
             halt_loss_weight: 0.5,
             halt_exploration: 0.1,
             optimizer: OptimizerName::AdamAtan2,
@@ -189,6 +214,29 @@ impl Default for TrainConfig {
             ema_rate: 0.999,
         }
     }
+}
+
+/// A stage of the depth curriculum (CGAR, arXiv 2511.08653): the cycles from some part of the run on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Part of the run's steps after which it begins, 0 to 1.
+    pub from: f64,
+    /// Cycles of a supervision step.
+    #[serde(rename = "H_cycles")]
+    pub h_cycles: usize,
+    /// Updates of z_L in a cycle.
+    #[serde(rename = "L_cycles")]
+    pub l_cycles: usize,
+}
+
+/// How deep a supervision step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// H_cycles.
+    pub h_cycles: usize,
+    /// L_cycles.
+    pub l_cycles: usize,
 }
 
 /// Token losses, as the config names them.
@@ -274,6 +322,14 @@ impl ModelConfig {
     /// Positions, prefix and cells \[S\].
     pub fn positions(&self) -> usize {
         self.prefix_len + self.cells
+    }
+
+    /// The depth of evaluation, and of training without a curriculum.
+    pub fn depth(&self) -> Depth {
+        Depth {
+            h_cycles: self.h_cycles,
+            l_cycles: self.l_cycles,
+        }
     }
 
     /// Rows of a puzzle's state: a row for every position, or for every candidate of every cell.
@@ -433,12 +489,18 @@ impl ModelConfig {
         )?;
         let needs = format!("expected at most prefix_len · width = {room}");
         check(p <= room, "model.puzzle_emb_ndim", p, &needs)?;
-        let idle = p > 0 || self.prefix_len == 0;
+        let idle = p == 0 && !self.registers && self.prefix_len > 0;
         check(
-            idle,
+            !idle,
             "model.prefix_len",
             self.prefix_len,
-            "expected 0 without puzzle embeddings (puzzle_emb_ndim = 0)",
+            "expected 0 without puzzle embeddings (puzzle_emb_ndim = 0) or registers",
+        )?;
+        check(
+            !self.registers || self.prefix_len > 0,
+            "model.registers",
+            self.registers,
+            "needs positions in front: expected prefix_len of at least 1",
         )
     }
 
@@ -468,6 +530,38 @@ impl ModelConfig {
 }
 
 impl TrainConfig {
+    /// The depth of optimiser step `step` = 1, 2, …: that of the last stage that has begun.
+    pub fn depth(&self, model: &ModelConfig, step: u64) -> Depth {
+        let progress = (step - 1) as f64 / self.steps as f64;
+        let begun = self.curriculum.iter().rfind(|stage| stage.from <= progress);
+        begun.map_or(model.depth(), |stage| Depth {
+            h_cycles: stage.h_cycles,
+            l_cycles: stage.l_cycles,
+        })
+    }
+
+    /// Fails when a stage of the curriculum is deeper than the model, for which memory is made.
+    ///
+    /// # Errors
+    /// Names the key, its value and the accepted range.
+    pub fn validate_for(&self, model: &ModelConfig) -> Result<(), ConfigError> {
+        let mut from = 0.0;
+        for stage in &self.curriculum {
+            let expected = format!("expected {from} to 1, ascending");
+            let ok = (from..=1.0).contains(&stage.from);
+            check(ok, "train.curriculum.from", stage.from, &expected)?;
+            from = stage.from;
+            for (key, value, most) in [
+                ("train.curriculum.H_cycles", stage.h_cycles, model.h_cycles),
+                ("train.curriculum.L_cycles", stage.l_cycles, model.l_cycles),
+            ] {
+                let expected = format!("expected 1 to the model's {most}");
+                check((1..=most).contains(&value), key, value, &expected)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the levels of the gradient cycle keep.
     pub fn mode(&self) -> Mode {
         if self.recompute {
@@ -533,6 +627,7 @@ impl TrainConfig {
                 self.puzzle_emb_weight_decay,
             ),
             ("train.halt_loss_weight", self.halt_loss_weight),
+            ("train.cycle_loss", self.cycle_loss),
         ] {
             check(
                 value.is_finite() && (0.0..=1e3).contains(&value),

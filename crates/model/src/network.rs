@@ -1,7 +1,7 @@
 //! The network of TRM_SPEC 3: its parameters, where they lie, and the state that goes with them.
 
 use crate::block::{Block, TokenMixer};
-use crate::config::{ConfigError, Mixer, ModelConfig, PositionEncoding};
+use crate::config::{ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding};
 use crate::groups;
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,9 +52,16 @@ fn lecun(fan_in: usize) -> Init {
     Init::TruncatedNormal((fan_in as f64).powf(-0.5))
 }
 
-/// SwiGLU with inner width F over `width` channels or positions.
-fn swiglu(layout: &mut Layout, name: &str, axis: Axis, width: usize, f: usize) -> SwiGlu {
+/// SwiGLU with inner width F over `width` channels or positions, its gated product normalised with `norm`.
+fn swiglu(
+    layout: &mut Layout,
+    name: &str,
+    axis: Axis,
+    (width, f): (usize, usize),
+    norm: Option<f32>,
+) -> SwiGlu {
     SwiGlu {
+        norm,
         gate_up: layout.linear(
             format!("{name}.gate_up_proj.weight"),
             2 * f,
@@ -111,11 +118,15 @@ impl Network {
             Shape::from([entries, d]),
             embed,
         );
+        let registers = c
+            .registers
+            .then(|| layout.add("registers", Shape::from([c.prefix_len, d]), embed));
         let positions = (c.position_encoding == PositionEncoding::Learned)
             .then(|| layout.add("embed_pos.embedding_weight", Shape::from([s, d]), embed));
         let rotary = c.mixer == Mixer::Attention && c.position_encoding == PositionEncoding::Rope;
         let rope = rotary.then(|| Arc::new(Rope::new(s, c.head_width(), c.rope_theta)));
         let groups = (c.mixer == Mixer::Groups).then(|| Arc::new(groups::sudoku(c.symbols)));
+        let norm = (c.feed_forward == FeedForward::GatedNorm).then_some(c.norm_eps);
         let mut blocks = Vec::with_capacity(c.layers);
         for i in 0..c.layers {
             let name = format!("L_level.layers.{i}");
@@ -126,8 +137,8 @@ impl Network {
                         &mut layout,
                         &name,
                         Axis::Positions,
-                        s,
-                        c.position_inner(),
+                        (s, c.position_inner()),
+                        norm,
                     ))
                 }
                 Mixer::Attention => TokenMixer::Attention(attention(
@@ -152,8 +163,8 @@ impl Network {
                 &mut layout,
                 &format!("{name}.mlp"),
                 Axis::Channels,
-                d,
-                c.channel_inner(),
+                (d, c.channel_inner()),
+                norm,
             );
             blocks.push(Block { mixer, ffn });
         }
@@ -163,6 +174,7 @@ impl Network {
         let q_bias = layout.add("q_head.bias", Shape::from([2]), Init::Constant(-5.0));
         let embedding = Embedding {
             tokens,
+            registers,
             positions,
             prefix_len: c.prefix_len,
             width: d,

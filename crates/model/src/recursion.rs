@@ -5,9 +5,9 @@
 //!                   z_H ← level(z_H + z_L)
 //! ```
 //!
-//! Only the last cycle has gradients: its levels keep their activations, the others overwrite theirs.
-//! The gradient enters at z_H, goes down through all levels of that cycle, and leaves at x; the states
-//! that came from before the cycle are constants.
+//! Only the last cycle has gradients, or each has its own with a loss of its own: the levels of such a cycle
+//! keep their activations, the others overwrite theirs. The gradient enters at z_H, goes down through all
+//! levels of that cycle, and leaves at x; the states that came from before the cycle are constants.
 //!
 //! With [`Mode::Recompute`] a level keeps its input alone; the backward pass runs it once more, which
 //! gives the same bits, and all levels share the memory of one.
@@ -29,15 +29,11 @@ fn part(buffer: &mut [f32], i: usize, len: usize) -> &mut [f32] {
     &mut buffer[i * len..(i + 1) * len]
 }
 
-/// Runs all cycles on `state`, reading x from `ws`.
-pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, mode: Mode) {
-    let c = &pass.net.config;
-    for cycle in 1..=c.h_cycles {
-        let keep = mode != Mode::Evaluate && cycle == c.h_cycles;
-        pass.net.kernels.add(ws.y_x, state.z_h, ws.x);
-        for i in 0..=c.l_cycles {
-            level_forward(pass, ws, state, i, keep.then_some(mode));
-        }
+/// Runs one cycle on `state`, reading x from `ws`; its levels keep what `keep` says, or nothing.
+pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, keep: Option<Mode>) {
+    pass.net.kernels.add(ws.y_x, state.z_h, ws.x);
+    for i in 0..=pass.depth.l_cycles {
+        level_forward(pass, ws, state, i, keep);
     }
 }
 
@@ -51,7 +47,7 @@ fn level_forward(
 ) {
     let (k, rows) = (pass.net.kernels, pass.rows() * pass.width());
     let h = part(ws.inputs, if keep.is_some() { i } else { 0 }, rows);
-    let z = if i < pass.net.config.l_cycles {
+    let z = if i < pass.depth.l_cycles {
         k.add(h, state.z_l, ws.y_x);
         &mut *state.z_l
     } else {
@@ -76,10 +72,9 @@ fn level_memory<'a>(pass: Pass<'_>, levels: &'a mut [f32], i: usize, mode: Mode)
     part(levels, i, level::saved_len(pass.net, pass.puzzles))
 }
 
-/// Gradient of the last cycle of [`forward`]: from d_z_H in `ws.d` to `ws.d_x`; adds to `grads`.
+/// Gradient of [`forward`]: from d_z_H in `ws.d`; adds d_x to `ws.d_x` and the parameters' to `grads`.
 pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode: Mode) {
-    let (k, last) = (pass.net.kernels, pass.net.config.l_cycles);
-    ws.d_x.fill(0.0);
+    let (k, last) = (pass.net.kernels, pass.depth.l_cycles);
     for i in (0..=last).rev() {
         let h = part(ws.inputs, i, pass.rows() * pass.width());
         let memory = level_memory(pass, ws.levels, i, mode);

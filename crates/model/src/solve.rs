@@ -203,6 +203,7 @@ impl<'a> Rollout<'a> {
                 ..self.params.weights(self.net)
             },
             puzzles: self.puzzles,
+            depth: self.net.config.depth(),
         }
     }
 
@@ -215,7 +216,9 @@ impl<'a> Rollout<'a> {
             z_h: &mut self.z_h[..len],
             z_l: &mut self.z_l[..len],
         };
-        recursion::forward(pass, &mut ws, &mut state, Mode::Evaluate);
+        for _ in 0..pass.depth.h_cycles {
+            recursion::forward(pass, &mut ws, &mut state, None);
+        }
         heads::forward(pass, &mut ws, state.z_h);
     }
 

@@ -100,21 +100,33 @@ pub fn micro_batch(
         net: ctx.net,
         weights: ctx.params.weights(ctx.net),
         puzzles: rows.len(),
+        depth: ctx.config.depth(&ctx.net.config, ctx.step),
     };
     start_new_puzzles(ctx, rows);
     embed(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
 
-    let mut state = State {
-        z_h: rows.z_h,
-        z_l: rows.z_l,
-    };
     let mode = ctx.config.mode();
-    recursion::forward(pass, ws, &mut state, mode);
-    heads::forward(pass, ws, state.z_h);
-    losses(ctx, ws, rows, metrics);
-
-    heads::backward(pass, ws, grads, rows.z_h);
-    recursion::backward(pass, ws, grads, mode);
+    ws.d_x.fill(0.0);
+    for cycle in 1..=pass.depth.h_cycles {
+        let last = cycle == pass.depth.h_cycles;
+        let judged = last || ctx.config.cycle_loss > 0.0;
+        let mut state = State {
+            z_h: rows.z_h,
+            z_l: rows.z_l,
+        };
+        recursion::forward(pass, ws, &mut state, judged.then_some(mode));
+        if !judged {
+            continue;
+        }
+        heads::forward(pass, ws, rows.z_h);
+        if last {
+            losses(ctx, ws, rows, metrics);
+        } else {
+            cycle_losses(ctx, ws, rows);
+        }
+        heads::backward(pass, ws, grads, rows.z_h);
+        recursion::backward(pass, ws, grads, mode);
+    }
     embed_backward(pass, ws.d_x, grads, rows);
 }
 
@@ -196,6 +208,29 @@ fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut
     }
 }
 
+/// How the tokens of an answer are judged.
+fn token_loss(ctx: StepContext<'_>) -> TokenLoss {
+    TokenLoss {
+        kind: ctx.config.loss.into(),
+        smoothing: ctx.config.label_smoothing,
+        first: ctx.net.config.first_output(),
+    }
+}
+
+/// Gradients of the token loss after a cycle that is not the last (`ws.d_logits`); nobody halts there.
+fn cycle_losses(ctx: StepContext<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
+    let (c, loss) = (&ctx.net.config, token_loss(ctx));
+    let share = ctx.config.cycle_loss / ctx.config.batch as f64;
+    let len = c.cells * c.outputs();
+    for b in 0..rows.len() {
+        let logits = &ws.logits[b * len..(b + 1) * len];
+        let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];
+        let labels = &rows.labels[b * c.cells..(b + 1) * c.cells];
+        loss::token_cross_entropy(loss, d_logits, logits, labels, share);
+    }
+    ws.d_q.fill(0.0);
+}
+
 /// Losses of every puzzle and their gradients (`ws.d_logits`, `ws.d_q`), and who halts.
 ///
 /// ```text
@@ -215,11 +250,7 @@ fn losses(
     };
     let share = 1.0 / t.batch as f64;
     let len = c.cells * c.outputs();
-    let loss = TokenLoss {
-        kind: t.loss.into(),
-        smoothing: t.label_smoothing,
-        first: c.first_output(),
-    };
+    let loss = token_loss(ctx);
     for b in 0..rows.len() {
         let logits = &ws.logits[b * len..(b + 1) * len];
         let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];

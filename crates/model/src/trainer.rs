@@ -102,6 +102,7 @@ impl Trainer {
         threads: usize,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        config.validate_for(&net.config)?;
         let len = net.layout.len();
         let ema = if config.ema_rate > 0.0 {
             AlignedVec::from_slice(&params.values)

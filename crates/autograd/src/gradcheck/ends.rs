@@ -31,9 +31,13 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool, symbols: usize)
     let rows = PREFIX + entries.len();
     let tokens = 0..table * D;
     let positions = learned.then_some(tokens.end..tokens.end + rows * D);
+    // With learned positions, the rows in front are registers too.
     let len = positions.as_ref().unwrap_or(&tokens).end;
+    let registers = learned.then_some(len..len + PREFIX * D);
+    let len = registers.as_ref().map_or(len, |registers| registers.end);
     let e = Embedding {
         tokens: tokens.clone(),
+        registers: registers.clone(),
         positions: positions.clone(),
         prefix_len: PREFIX,
         width: D,
@@ -59,6 +63,9 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool, symbols: usize)
     let forward = |p: &[&[f64]]| {
         let mut x = p[1].to_vec();
         x.resize(PREFIX * D, 0.0);
+        for (x, register) in x.iter_mut().zip(*p.get(3).unwrap_or(&&[][..])) {
+            *x += register;
+        }
         x.extend(entries.iter().flat_map(|entry| &p[0][entry * D..][..D]));
         let position = |i: usize| p.get(2).map_or(0.0, |positions| positions[i]);
         x.iter()
@@ -91,6 +98,11 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool, symbols: usize)
     if let Some(at) = &positions {
         let d_positions = Matrix::exact(&start[at.clone()], D).zip(&scaled, |start, d| start + d);
         parameters.push(table("positions", at, d_positions));
+    }
+    if let Some(at) = &registers {
+        let first = Matrix::build(PREFIX, D, |i, c| scaled.at(i, c));
+        let d_registers = Matrix::exact(&start[at.clone()], D).zip(&first, |start, d| start + d);
+        parameters.push(table("registers", at, d_registers));
     }
     let op = match (learned, symbols) {
         (true, _) => "embedding with positions",

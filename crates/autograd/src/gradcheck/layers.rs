@@ -13,7 +13,7 @@ use trm_kernels::{Kernels, MatMut, MatRef, Write, reference};
 /// Inner width of SwiGLU \[F\].
 const F: usize = 7;
 /// Added to the mean square of the norm: large enough here for the differences to see it.
-const EPS: f32 = 1e-2;
+pub(super) const EPS: f32 = 1e-2;
 
 /// A matrix that starts as those of the model do (TRM_SPEC 2).
 pub(super) fn matrix(layout: &mut Layout, out: usize, input: usize, axis: Axis) -> Linear {
@@ -245,7 +245,11 @@ pub(super) fn rms_norm_cases(
 
 /// The analysis of the norm over rows: d_x = r (g - y mean(g y)), y = x r.
 fn rms_norm_gradient(g: &Matrix, f: &Matrix, h: &Matrix) -> Matrix {
-    let x = f.zip(h, |f, h| f + h);
+    norm_gradient(g, &f.zip(h, |f, h| f + h)).1
+}
+
+/// y and d_x of the norm of x.
+fn norm_gradient(g: &Matrix, x: &Matrix) -> (Matrix, Matrix) {
     let width = Bounded::exact(x.cols as f32);
     let row_dot = |a: &Matrix, b: &Matrix, i: usize| {
         dot(
@@ -258,24 +262,68 @@ fn rms_norm_gradient(g: &Matrix, f: &Matrix, h: &Matrix) -> Matrix {
         .collect();
     let y = Matrix::build(x.rows, x.cols, |i, j| x.at(i, j) * r[i]);
     let mean: Vec<_> = (0..x.rows).map(|i| row_dot(g, &y, i) / width).collect();
-    Matrix::build(x.rows, x.cols, |i, j| {
+    let d_x = Matrix::build(x.rows, x.cols, |i, j| {
         r[i] * (g.at(i, j) - y.at(i, j) * mean[i])
-    })
+    });
+    (y, d_x)
 }
 
-/// y = W_down (silu(gate) ⊙ up), gate and up = W_gu x.
-pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: Axis) -> Vec<Case> {
+/// [`swiglu_gradient`] with a norm between gate and output.
+fn gated_norm_gradient(
+    (d_y, x): (&Matrix, &Matrix),
+    (gate, up): (&Matrix, &Matrix),
+    (gate_up, down): (&Matrix, &Matrix),
+    (gate_up_start, down_start): (&Matrix, &Matrix),
+    eps: f32,
+) -> (Matrix, Matrix, Matrix) {
+    assert_eq!(eps, EPS, "the norm's analysis adds this");
+    let one = Bounded::exact(1.0);
+    let s = gate.zip(gate, |g, _| g.sigmoid());
+    let p = gate.zip(up, |g, up| g * up);
+    let d_a = d_y.times(down);
+    let d_n = d_a.zip(&s, |d, s| d * s);
+    let (n, d_p) = norm_gradient(&d_n, &p);
+    let d_down = d_y.t().times_onto(&s.zip(&n, |s, n| s * n), down_start);
+    let through_gate = d_n.zip(&n, |d, n| d * n).zip(&s, |d, s| d * (one - s));
+    let through_product = d_p.zip(up, |d, up| d * up);
+    let d_gate = through_gate.zip(&through_product, |a, b| a + b);
+    let d_up = d_p.zip(gate, |d, g| d * g);
+    let d_u = Matrix::build(gate.rows, 2 * F, |i, j| match j.checked_sub(F) {
+        None => d_gate.at(i, j),
+        Some(j) => d_up.at(i, j),
+    });
+    let d_gate_up = d_u.t().times_onto(x, gate_up_start);
+    (d_u.times_onto(gate_up, d_y), d_gate_up, d_down)
+}
+
+/// y = W_down (silu(gate) ⊙ up), gate and up = W_gu x; with `norm`, y = W_down (sigmoid(gate) ⊙ norm(gate ⊙ up)).
+pub(super) fn swiglu_cases(
+    kernels: &'static Kernels,
+    mut random: Random,
+    axis: Axis,
+    norm: Option<f32>,
+) -> Vec<Case> {
     const N: usize = PUZZLES * S;
     let width = if axis == Axis::Channels { D } else { S };
     let mut layout = Layout::new(kernels);
     let gate_up = matrix(&mut layout, 2 * F, width, axis);
     let down = matrix(&mut layout, width, F, axis);
-    let layer = SwiGlu { gate_up, down };
+    let layer = SwiGlu {
+        gate_up,
+        down,
+        norm,
+    };
     let mut w = Matrices::new(kernels, &layout, &mut random);
     let [x, d_y] = [(); 2].map(|()| random.floats(N * D));
 
     let inner_len = layer.inner_len(PUZZLES, S, D);
     let mut u = vec![f32::NAN; 2 * inner_len * if axis == Axis::Channels { 1 } else { PUZZLES }];
+    let norms = match (norm, axis) {
+        (None, _) => 0,
+        (Some(_), Axis::Channels) => N,
+        (Some(_), Axis::Positions) => PUZZLES * D,
+    };
+    let (mut n, mut r) = (vec![f32::NAN; norms * F], vec![f32::NAN; norms]);
     let (mut y, mut d) = (vec![f32::NAN; N * D], d_y.clone());
     let [mut inner, mut d_wide] = [inner_len, 2 * inner_len].map(|len| vec![f32::NAN; len]);
     let mut kernel = kernel_scratch(0);
@@ -284,7 +332,11 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
         d_wide: &mut d_wide,
         kernel: &mut kernel,
     };
-    let mut saved = swiglu::Saved { u: &mut u };
+    let mut saved = swiglu::Saved {
+        u: &mut u,
+        n: &mut n,
+        r: &mut r,
+    };
     let (weights, grads) = w.parts();
     let x_view = MatRef::new(&x, N, D);
     swiglu::forward(
@@ -316,14 +368,21 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
         Axis::Positions => d_x.blocks_transposed(D),
     };
     let forward = |p: &[&[f64]]| match axis {
-        Axis::Channels => swiglu_rows(p[0], p[1], p[2]),
+        Axis::Channels => swiglu_rows(p[0], p[1], p[2], norm),
         Axis::Positions => {
-            let y = swiglu_rows(&blocks_transposed(p[0], S, D), p[1], p[2]);
+            let y = swiglu_rows(&blocks_transposed(p[0], S, D), p[1], p[2], norm);
             blocks_transposed(&y, D, S)
         }
     };
     cases_of(
-        &name_of("swiglu layer", axis),
+        &name_of(
+            if norm.is_some() {
+                "gated norm layer"
+            } else {
+                "swiglu layer"
+            },
+            axis,
+        ),
         forward,
         &d_y,
         &[
@@ -341,7 +400,7 @@ pub(super) fn swiglu_cases(kernels: &'static Kernels, mut random: Random, axis: 
 }
 
 /// The SwiGLU layer over rows, in f64.
-fn swiglu_rows(x: &[f64], w_gate_up: &[f64], w_down: &[f64]) -> Vec<f64> {
+fn swiglu_rows(x: &[f64], w_gate_up: &[f64], w_down: &[f64], norm: Option<f32>) -> Vec<f64> {
     let u = by_rows(x, w_gate_up, 2 * F);
     let half = |part| {
         u.chunks_exact(F)
@@ -351,11 +410,12 @@ fn swiglu_rows(x: &[f64], w_gate_up: &[f64], w_down: &[f64]) -> Vec<f64> {
             .copied()
             .collect::<Vec<_>>()
     };
-    by_rows(
-        &reference::swiglu(&half(0), &half(1)),
-        w_down,
-        w_down.len() / F,
-    )
+    let (gate, up) = (half(0), half(1));
+    let a = match norm {
+        None => reference::swiglu(&gate, &up),
+        Some(eps) => reference::gated_norm(&gate, &up, F, eps.into()),
+    };
+    by_rows(&a, w_down, w_down.len() / F)
 }
 
 /// The analysis of the layer over rows: d_y + d_x, and the gradients of both matrices.
@@ -371,6 +431,15 @@ fn swiglu_gradient(
     let one = Bounded::exact(1.0);
     let u = x.times(&gate_up.t());
     let (gate, up) = (u.columns(0..F), u.columns(F..2 * F));
+    if let Some(eps) = layer.norm {
+        return gated_norm_gradient(
+            (d_y, x),
+            (&gate, &up),
+            (&gate_up, &down),
+            (&gate_up_start, &down_start),
+            eps,
+        );
+    }
     let silu = gate.zip(&gate, |g, _| g * g.sigmoid());
     let silu_prime = gate.zip(&silu, |g, silu| silu * (one - g.sigmoid()) + g.sigmoid());
     let d_a = d_y.times(&down);

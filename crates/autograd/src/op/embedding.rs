@@ -12,7 +12,8 @@
 //! x[i·K + k,:] = sqrt(D) token[role,:]     role: 0 nothing known, 1 the cell holds symbol k, 2 it holds another
 //! ```
 //!
-//! `prefix` is the puzzle's embedding (P values, zeros behind them up to prefix_len·D). With learned
+//! `prefix` is the puzzle's embedding (P values, zeros behind them up to prefix_len·D), plus a trained vector
+//! for each of its rows where there are registers (Darcet et al. 2024, arXiv 2309.16588). With learned
 //! positions c = 1/sqrt(2); without, pos is absent and c = 1. Nothing is saved but the tokens.
 
 use std::ops::Range;
@@ -22,6 +23,8 @@ use std::ops::Range;
 pub struct Embedding {
     /// (V, D), or (3, D) with symbols.
     pub tokens: Range<usize>,
+    /// (prefix_len, D), if the rows in front are registers.
+    pub registers: Option<Range<usize>>,
     /// (S, D), if positions are learned.
     pub positions: Option<Range<usize>>,
     /// Rows in front of the cells.
@@ -70,6 +73,11 @@ pub fn forward(e: &Embedding, x: &mut [f32], values: &[f32], puzzle: &[f32], inp
     let (prefix, cells) = x.split_at_mut(e.prefix_len * d);
     prefix[..puzzle.len()].copy_from_slice(puzzle);
     prefix[puzzle.len()..].fill(0.0);
+    if let Some(registers) = &e.registers {
+        for (x, register) in prefix.iter_mut().zip(&values[registers.clone()]) {
+            *x += register;
+        }
+    }
     let table = &values[e.tokens.clone()];
     for (row, entry) in cells.chunks_exact_mut(d).zip(e.table_rows(inputs)) {
         row.copy_from_slice(&table[entry * d..][..d]);
@@ -100,6 +108,11 @@ pub fn backward(
         }
     }
     let (d_prefix, d_cells) = d_x.split_at(e.prefix_len * d);
+    if let Some(registers) = &e.registers {
+        for (grad, d_x) in grads[registers.clone()].iter_mut().zip(d_prefix) {
+            *grad += d_x;
+        }
+    }
     let table = &mut grads[e.tokens.clone()];
     for (d_row, entry) in d_cells.chunks_exact(d).zip(e.table_rows(inputs)) {
         for (grad, d_x) in table[entry * d..][..d].iter_mut().zip(d_row) {

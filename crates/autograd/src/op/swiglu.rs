@@ -7,11 +7,14 @@
 //!
 //! W_gu is (2F, width): its first F rows give the gate, the others "up". W_down is (width, F).
 //! Saved: u; x is the caller's. a is rebuilt in the backward pass.
+//!
+//! With a norm, a = sigmoid(gate) ⊙ norm(gate ⊙ up) instead, normalised over F ([`trm_kernels::gated_norm`]);
+//! saved is then also n = norm(…) and its factors. The recipe of "Speed is Confidence" (arXiv 2601.19085).
 
 use super::{Scratch, linear};
 use crate::arena::Carver;
 use crate::params::{Axis, Linear, Weights};
-use trm_kernels::{MatMut, MatRef, Write};
+use trm_kernels::{Kernels, MatMut, MatRef, Write};
 
 /// The two matrices of the layer.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct SwiGlu {
     pub gate_up: Linear,
     /// W_down, (width, F).
     pub down: Linear,
+    /// What is added to the mean square where the gated product is normalised; none: SwiGLU.
+    pub norm: Option<f32>,
 }
 
 /// What the backward pass reads besides x.
@@ -27,6 +32,10 @@ pub struct SwiGlu {
 pub struct Saved<'a> {
     /// Gate and up before the gate is applied: (N, 2F), or (puzzles, 2F, D).
     pub u: &'a mut [f32],
+    /// With a norm, the normalised product: (N, F), or (puzzles, F, D).
+    pub n: &'a mut [f32],
+    /// With a norm, its factors: (N), or (puzzles, D).
+    pub r: &'a mut [f32],
 }
 
 impl SwiGlu {
@@ -55,8 +64,11 @@ impl SwiGlu {
             Axis::Channels => puzzles * s,
             Axis::Positions => puzzles * d,
         };
+        let normed = if self.norm.is_some() { rows } else { 0 };
         Saved {
             u: arena.floats(rows * 2 * self.inner()),
+            n: arena.floats(normed * self.inner()),
+            r: arena.floats(normed),
         }
     }
 }
@@ -78,6 +90,8 @@ struct Shapes {
     a: (usize, usize),
     /// Rows and columns of a as the gate sees it: halves of u side by side, so one long row for positions.
     gate: (usize, usize),
+    /// Rows or columns of a that are normalised, each over F.
+    norms: usize,
 }
 
 fn shapes(layer: &SwiGlu, rows: usize, d: usize) -> Shapes {
@@ -87,12 +101,79 @@ fn shapes(layer: &SwiGlu, rows: usize, d: usize) -> Shapes {
             u: (rows, 2 * f),
             a: (rows, f),
             gate: (rows, f),
+            norms: rows,
         },
         Axis::Positions => Shapes {
             u: (2 * f, d),
             a: (f, d),
             gate: (1, f * d),
+            norms: d,
         },
+    }
+}
+
+/// The parts of a slice for one group and the next ones; all of nothing is nothing.
+fn cut(rest: &mut [f32], len: usize) -> (&mut [f32], &mut [f32]) {
+    rest.split_at_mut(len.min(rest.len()))
+}
+
+impl SwiGlu {
+    /// Overwrites `a` with the gated values of `u`, and with a norm `n` and `r`.
+    fn gate(
+        &self,
+        k: &Kernels,
+        a: &mut [f32],
+        u: &[f32],
+        n: &mut [f32],
+        r: &mut [f32],
+        shape: &Shapes,
+    ) {
+        let (rows, cols) = shape.gate;
+        let u = MatRef::new(u, rows, 2 * cols);
+        let Some(eps) = self.norm else {
+            return k.swiglu_forward(MatMut::new(a, rows, cols), u);
+        };
+        k.gated_product_forward(MatMut::new(n, rows, cols), u);
+        let product = MatMut::new(n, shape.a.0, shape.a.1);
+        match self.gate_up.axis {
+            Axis::Channels => k.rms_norm_forward(product, r, None, eps),
+            Axis::Positions => k.rms_norm_columns_forward(product, r, None, eps),
+        }
+        let n = MatRef::new(n, rows, cols);
+        k.gated_norm_forward(MatMut::new(a, rows, cols), u, n);
+    }
+
+    /// Gradient of [`SwiGlu::gate`]: overwrites `d_u`, and replaces d_a in `a` by a.
+    fn gate_backward(
+        &self,
+        k: &Kernels,
+        d_u: &mut [f32],
+        a: &mut [f32],
+        (u, n, r): (&[f32], &[f32], &[f32]),
+        shape: &Shapes,
+        kernel: &mut [f32],
+    ) {
+        let (rows, cols) = shape.gate;
+        let u = MatRef::new(u, rows, 2 * cols);
+        let mut d_u = MatMut::new(d_u, rows, 2 * cols);
+        if self.norm.is_none() {
+            return k.swiglu_backward(d_u, MatMut::new(a, rows, cols), u);
+        }
+        // a = sigmoid(gate) ⊙ n
+        let n_gate = MatRef::new(n, rows, cols);
+        k.gated_norm_backward(d_u.reborrow(), MatMut::new(a, rows, cols), u, n_gate);
+        // n = norm(p)
+        let d_p = MatMut::new(a, shape.a.0, shape.a.1);
+        let n = MatRef::new(n, shape.a.0, shape.a.1);
+        match self.gate_up.axis {
+            Axis::Channels => k.rms_norm_backward(d_p, n, r),
+            Axis::Positions => {
+                k.rms_norm_columns_backward(d_p, &mut kernel[..shape.a.1], n, r);
+            }
+        }
+        // p = gate ⊙ up
+        k.gated_product_backward(d_u, MatRef::new(a, rows, cols), u);
+        k.gated_norm_forward(MatMut::new(a, rows, cols), u, n_gate);
     }
 }
 
@@ -105,11 +186,15 @@ pub fn forward(
     x: MatRef<'_>,
     scratch: &mut Scratch<'_>,
 ) {
-    let mut rest = &mut *saved.u;
+    let (mut rest_u, mut rest_n, mut rest_r) = (&mut *saved.u, &mut *saved.n, &mut *saved.r);
     for rows in groups(layer, x.rows()) {
         let shape = shapes(layer, rows.len(), x.cols());
-        let (u, tail) = rest.split_at_mut(shape.u.0 * shape.u.1);
-        rest = tail;
+        let (u, tail) = cut(rest_u, shape.u.0 * shape.u.1);
+        rest_u = tail;
+        let (n, tail) = cut(rest_n, shape.a.0 * shape.a.1);
+        rest_n = tail;
+        let (r, tail) = cut(rest_r, shape.norms);
+        rest_r = tail;
         let a = &mut scratch.inner[..shape.a.0 * shape.a.1];
         let x = x.row_range(rows.clone());
         linear::forward(
@@ -120,9 +205,7 @@ pub fn forward(
             Write::Overwrite,
             scratch.kernel,
         );
-        let halves = MatRef::new(u, shape.gate.0, 2 * shape.gate.1);
-        w.kernels
-            .swiglu_forward(MatMut::new(a, shape.gate.0, shape.gate.1), halves);
+        layer.gate(w.kernels, a, u, n, r, &shape);
         let a = MatRef::new(a, shape.a.0, shape.a.1);
         linear::forward(
             w,
@@ -146,11 +229,18 @@ pub fn backward(
     x: MatRef<'_>,
     scratch: &mut Scratch<'_>,
 ) {
-    let mut rest = &*saved.u;
-    for rows in groups(layer, x.rows()) {
+    for (i, rows) in groups(layer, x.rows()).enumerate() {
         let shape = shapes(layer, rows.len(), x.cols());
-        let (u, tail) = rest.split_at(shape.u.0 * shape.u.1);
-        rest = tail;
+        let part = |all: &'_ [f32], len: usize| -> std::ops::Range<usize> {
+            if all.is_empty() {
+                0..0
+            } else {
+                i * len..(i + 1) * len
+            }
+        };
+        let u = &saved.u[part(saved.u, shape.u.0 * shape.u.1)];
+        let n = &saved.n[part(saved.n, shape.a.0 * shape.a.1)];
+        let r = &saved.r[part(saved.r, shape.norms)];
         let a = &mut scratch.inner[..shape.a.0 * shape.a.1];
         let d_u = &mut scratch.d_wide[..u.len()];
         let x = x.row_range(rows.clone());
@@ -165,12 +255,7 @@ pub fn backward(
             scratch.kernel,
         );
         // a = silu(gate) ⊙ up; from here on `a` holds a again
-        let (rows, cols) = shape.gate;
-        w.kernels.swiglu_backward(
-            MatMut::new(d_u, rows, 2 * cols),
-            MatMut::new(a, rows, cols),
-            MatRef::new(u, rows, 2 * cols),
-        );
+        layer.gate_backward(w.kernels, d_u, a, (u, n, r), &shape, scratch.kernel);
         let a = MatRef::new(a, shape.a.0, shape.a.1);
         linear::backward_weight(w, &layer.down, grads, d.as_ref(), a, scratch.kernel);
         // u = gate_up(x)

@@ -1,0 +1,137 @@
+//! Options of the training recipe, each against what it must be equal to.
+
+use super::{Puzzles, assert_same_bits, model, run_to, trainer, training};
+use trm_kernels::Kernels;
+use trm_model::config::{Mixer, Stage};
+use trm_model::{Network, TrainConfig, Trainer};
+
+/// A run of the small network with other cycles.
+fn run(cycles: (usize, usize), config: TrainConfig) -> Trainer {
+    let mut model = model(Mixer::Groups);
+    (model.h_cycles, model.l_cycles) = cycles;
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(model, kernels).expect("a network that works");
+    let params = net.init(config.seed);
+    Trainer::new(net, params, config, 2).expect("a config that works")
+}
+
+/// Two cycles with a loss each are two supervision steps of one cycle, the first weighted.
+#[test]
+fn a_loss_on_every_cycle_is_a_sum_of_steps() {
+    let puzzles = Puzzles::new(20);
+    let mut config = training(2);
+    (config.batch, config.lr, config.halt_loss_weight) = (5, 0.0, 0.0);
+    let mut single = run((1, 2), config.clone());
+    let mut each = Vec::new();
+    for step in 1..=2 {
+        run_to(&mut single, step, &puzzles, 2);
+        each.push(single.grads().to_vec());
+    }
+    config.cycle_loss = 0.25;
+    let mut double = run((2, 2), config);
+    run_to(&mut double, 1, &puzzles, 2);
+    let largest = each[1].iter().fold(0.0_f32, |a, g| a.max(g.abs()));
+    for (i, both) in double.grads().iter().enumerate() {
+        let sum = 0.25 * each[0][i] + each[1][i];
+        assert!((both - sum).abs() < 1e-4 * largest, "{i}: {both} and {sum}");
+    }
+    assert_eq!(*double.carry.z_h, *single.carry.z_h, "the same states");
+}
+
+#[test]
+fn a_stage_of_the_curriculum_is_the_shallower_network() {
+    let puzzles = Puzzles::new(20);
+    let stage = |from, h_cycles, l_cycles| Stage {
+        from,
+        h_cycles,
+        l_cycles,
+    };
+    let mut config = training(12);
+    config.curriculum = vec![stage(0.0, 1, 1), stage(0.5, 1, 2), stage(0.9, 2, 2)];
+    let depth = |config: &TrainConfig, step| {
+        let mut model = model(Mixer::Groups);
+        (model.h_cycles, model.l_cycles) = (2, 3);
+        let depth = config.depth(&model, step);
+        (depth.h_cycles, depth.l_cycles)
+    };
+    let depths = [1, 6, 7, 11, 12].map(|step| depth(&config, step));
+    assert_eq!(depths, [(1, 1), (1, 1), (1, 2), (1, 2), (2, 2)]);
+    assert_eq!(depth(&training(12), 1), (2, 3), "none: the model's");
+
+    let mut staged = run((2, 2), config);
+    let mut shallow = run((1, 1), training(12));
+    for run in [&mut staged, &mut shallow] {
+        run_to(run, 6, &puzzles, 2);
+    }
+    assert_same_bits("the first stage", &staged, &shallow);
+    run_to(&mut staged, 12, &puzzles, 2);
+    run_to(&mut shallow, 12, &puzzles, 2);
+    assert_ne!(*staged.params.values, *shallow.params.values, "later stages");
+}
+
+#[test]
+fn a_stage_that_memory_was_not_made_for_is_refused() {
+    let stage = |from, h_cycles, l_cycles| Stage {
+        from,
+        h_cycles,
+        l_cycles,
+    };
+    for (stages, said) in [
+        (vec![stage(0.0, 3, 1)], "train.curriculum.H_cycles = 3"),
+        (vec![stage(0.0, 1, 0)], "train.curriculum.L_cycles = 0"),
+        (vec![stage(1.5, 1, 1)], "train.curriculum.from = 1.5"),
+        (vec![stage(0.5, 1, 1), stage(0.2, 1, 1)], "expected 0.5 to 1"),
+    ] {
+        let mut config = training(1);
+        config.curriculum = stages;
+        let kernels = Kernels::best().expect("an instruction set");
+        let net = Network::new(model(Mixer::Mlp), kernels).expect("a network that works");
+        let params = net.init(1);
+        let error = Trainer::new(net, params, config, 1).expect_err("a stage too deep");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+/// Registers are learned: another vector in each row, and none of them stays.
+#[test]
+fn registers_are_trained() {
+    let puzzles = Puzzles::new(20);
+    let kernels = Kernels::best().expect("an instruction set");
+    let mut model = model(Mixer::Mlp);
+    (model.prefix_len, model.registers, model.puzzle_emb_ndim) = (3, true, 0);
+    let net = Network::new(model.clone(), kernels).expect("a network that works");
+    let params = net.init(1);
+    let at = net.layout().specs().iter().find(|spec| spec.name == "registers");
+    let at = at.expect("registers").at.clone();
+    assert_eq!(at.len(), 3 * model.width);
+    let before = params.values[at.clone()].to_vec();
+    let mut run = Trainer::new(net, params, training(5), 2).expect("a config that works");
+    run_to(&mut run, 5, &puzzles, 2);
+    let after = &run.params.values[at];
+    assert!(before.iter().zip(after).all(|(a, b)| a != b));
+}
+
+/// Muon moves the matrices of the blocks, AdamW everything else, and a stop changes nothing.
+#[test]
+fn muon_learns_and_leaves_embeddings_and_heads_to_adam() {
+    use trm_model::config::OptimizerName;
+    let puzzles = Puzzles::new(40);
+    let kernels = Kernels::best().expect("an instruction set");
+    let with = |optimizer, steps| {
+        let mut config = training(50);
+        (config.optimizer, config.muon_lr) = (optimizer, 0.01);
+        let mut run = trainer(Mixer::Groups, config, kernels, 2);
+        run_to(&mut run, steps, &puzzles, 2);
+        run
+    };
+    let (adam, muon) = (with(OptimizerName::Adamw, 1), with(OptimizerName::Muon, 1));
+    for spec in adam.net.layout().specs() {
+        let [a, m] = [&adam, &muon].map(|run| run.params.values[spec.at.clone()].to_vec());
+        let in_block = spec.name.starts_with("L_level");
+        assert_eq!(a != m, in_block, "{}", spec.name);
+        if in_block {
+            let v = &muon.v[spec.at.clone()];
+            assert!(v.iter().all(|&v| v == 0.0), "Muon has no second moments");
+        }
+    }
+}
