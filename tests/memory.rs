@@ -56,6 +56,8 @@ static ALLOCATOR: Counting = Counting;
 const THREADS: usize = 2;
 const MICRO_BATCH: usize = 2;
 const CELLS: usize = 16;
+/// States of each puzzle where the best is trained.
+const STATES: usize = 3;
 
 fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
     let grouped = mixer == Mixer::Groups;
@@ -109,6 +111,10 @@ fn measure(model: &ModelConfig, batch: usize, steps: usize) -> Measured {
         optimizer: match model.mixer {
             Mixer::Groups => OptimizerName::Muon,
             _ => OptimizerName::AdamAtan2,
+        },
+        winner_take_all: match model.mixer {
+            Mixer::Groups => STATES,
+            _ => 1,
         },
         ..TrainConfig::default()
     };
@@ -165,7 +171,8 @@ fn memory_is_flat() {
 
 fn only_the_carry_grows_with_the_batch(mixer: Mixer) {
     let model = model(mixer, 2, 4);
-    let b = Carry::row_bytes(&model);
+    let states = if mixer == Mixer::Groups { STATES } else { 1 };
+    let b = Carry::row_bytes(&model, states);
     let [small, double, quadruple] = [32, 64, 128].map(|batch| measure(&model, batch, 20));
     println!(
         "{mixer:?}: {} + {b} bytes a puzzle, 32 to 128 puzzles",

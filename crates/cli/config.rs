@@ -80,10 +80,11 @@ fn default_true() -> bool {
 }
 
 /// The presets, by name.
-pub const PRESETS: [(&str, &str); 5] = [
+pub const PRESETS: [(&str, &str); 6] = [
     ("sudoku4", include_str!("presets/sudoku4.toml")),
     ("sudoku6", include_str!("presets/sudoku6.toml")),
     ("sudoku9", include_str!("presets/sudoku9.toml")),
+    ("sudoku9-hard", include_str!("presets/sudoku9-hard.toml")),
     ("paper-mlp", include_str!("presets/paper-mlp.toml")),
     ("paper-att", include_str!("presets/paper-att.toml")),
 ];

@@ -7,7 +7,7 @@ use std::time::Instant;
 use trm_kernels::Kernels;
 use trm_model::carry::{Carry, Slot};
 use trm_model::workspace::Memory;
-use trm_model::{Network, Trainer};
+use trm_model::{Network, Trainer, winner};
 
 /// Prints size, memory and estimated time.
 pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
@@ -18,8 +18,13 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     // The values, both moments, and the moving average where there is one; then the gradients.
     let copies = 3 + usize::from(c.ema_rate > 0.0) + shards;
     let packed = 4 * net.layout().packed_len();
-    let row = Carry::row_bytes(net.config());
-    let worker = 4 * Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
+    let row = Carry::row_bytes(net.config(), c.winner_take_all);
+    let set_aside = match c.winner_take_all {
+        1 => 0,
+        _ => winner::scratch_len(net.config()),
+    };
+    let memory = Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
+    let worker = 4 * (memory + set_aside);
     let total = copies * values + packed + c.batch * row + threads * worker;
     let (_, flops) = net.flops();
     let seconds = time_of_a_step(config, threads)?;

@@ -12,10 +12,13 @@ mod data;
 mod dataset;
 mod dry_run;
 mod eval;
+mod experiment;
 mod gradcheck;
 mod info;
 mod output;
 mod progress;
+mod record;
+mod report;
 mod score;
 mod solve;
 mod train;
@@ -44,6 +47,8 @@ enum Verb {
     Data(data::Args),
     /// Measure how fast this machine trains and solves, and how near that is to its limit
     Bench(bench::Args),
+    /// Draw the experiments of training runs as one picture
+    Report(report::Args),
     /// Describe this CPU, or a weights file
     Info(info::Args),
     /// Compare every gradient with finite differences, on every instruction set of this CPU
@@ -57,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Solve(args) => solve::run(&args),
         Verb::Data(args) => data::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Report(args) => report::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Gradcheck(args) => gradcheck::run(&args),
     };

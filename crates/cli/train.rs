@@ -4,9 +4,11 @@ use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
 use crate::dataset::{self, Split};
 use crate::dry_run::dry_run;
+use crate::experiment::Experiment;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
+use crate::{info, record};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,10 +34,10 @@ Examples:
   trm train sudoku6 --out runs/six --export six.ckpt  a small file to go on with elsewhere
   trm train paper-mlp --dry-run                       size, memory and time before you start
 
-OUT receives config.toml, metrics.jsonl, checkpoint.safetensors and the one before it, weights.safetensors
+OUT receives config.toml, metrics.jsonl, experiment.toml (for `trm report`), checkpoint.safetensors and the one before it, weights.safetensors
 (the newest) and best.safetensors (the best on the puzzles held out).")]
 pub struct Args {
-    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, paper-mlp, paper-att
+    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, paper-mlp, paper-att
     pub config: String,
     /// Puzzles to learn from: CSV (source,question,answer,rating); generated when absent
     #[arg(long, value_name = "FILE")]
@@ -113,6 +115,7 @@ struct Run {
     trainer: Trainer,
     data: Split,
     out: PathBuf,
+    threads: usize,
     /// Seconds of training before this start.
     seconds_before: f64,
     start: Instant,
@@ -180,6 +183,7 @@ fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow
         trainer,
         data,
         out,
+        threads,
         seconds_before: 0.0,
         start,
         best: -1.0,
@@ -248,7 +252,7 @@ fn resume(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyho
         }
         Err(error) => return Err(error.into()),
     };
-    let run = go_on(args, &path, resumed, config, out)?;
+    let run = go_on(args, &path, resumed, config, (out, threads))?;
     remove_unfinished(&run.out);
     keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
     eprintln!(
@@ -283,7 +287,7 @@ fn import(
 ) -> anyhow::Result<Run> {
     refuse_to_overwrite(&out)?;
     let imported = checkpoint::load(file, Kernels::best()?, threads)?;
-    let run = go_on(args, file, imported, config, out)?;
+    let run = go_on(args, file, imported, config, (out, threads))?;
     prepare(&run.out, &run.config)?;
     eprintln!(
         "going on from {} at step {}",
@@ -299,7 +303,7 @@ fn go_on(
     path: &Path,
     resumed: Resumed,
     config: RunConfig,
-    out: PathBuf,
+    (out, threads): (PathBuf, usize),
 ) -> anyhow::Result<Run> {
     let text = |key: &str| resumed.metadata.get(key).map_or("", String::as_str);
     let stored: RunConfig = serde_json::from_str(text("run"))
@@ -333,6 +337,7 @@ fn go_on(
         trainer,
         data,
         out,
+        threads,
         seconds_before,
         start,
         best,
@@ -412,6 +417,7 @@ impl Run {
             }
             if step.is_multiple_of(intervals.validate_every) || step == steps {
                 self.validate(&progress)?;
+                self.write_experiment()?;
                 window.since = Instant::now();
             }
             if stop.load(Ordering::SeqCst) {
@@ -426,6 +432,7 @@ impl Run {
             }
         };
         self.save_checkpoint()?;
+        self.write_experiment()?;
         progress.finish();
         Ok(end)
     }
@@ -500,6 +507,31 @@ impl Run {
             save("best.safetensors")?;
         }
         Ok(())
+    }
+
+    /// The run for others to read: what it was, and its curves so far.
+    fn write_experiment(&self) -> anyhow::Result<()> {
+        let (net, train) = (&self.trainer.net, &self.config.train);
+        let metrics = self.out.join("metrics.jsonl");
+        let metrics = std::fs::read_to_string(&metrics)
+            .with_context(|| format!("cannot read {}", metrics.display()))?;
+        let (curve, validation) = record::curves(&metrics, train.batch as u64);
+        let experiment = Experiment {
+            name: self.config.name.clone(),
+            verdict: String::new(),
+            seed: train.seed,
+            threads: self.threads,
+            machine: format!("{}, {}", info::cpu(), net.kernels().name()),
+            parameters: net.layout().len(),
+            training_puzzles: self.data.train.len(),
+            samples: self.trainer.step * train.batch as u64,
+            hours: round(self.seconds() / 3600.0, 4),
+            best_exact_accuracy: (self.best >= 0.0).then_some(self.best),
+            curve,
+            validation,
+            config: toml::Table::try_from(&self.config)?,
+        };
+        record::write(&self.out.join("experiment.toml"), experiment)
     }
 
     /// What weights and checkpoints say about the run beside their config.

@@ -56,7 +56,7 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
 
 /// Nothing in a carry whose rows have all halted may have influence.
 fn poisoned_carry(net: &Network, batch: usize) -> Carry {
-    let mut carry = Carry::new(net.config(), batch);
+    let mut carry = Carry::new(net.config(), batch, 1);
     carry.z_h.fill(f32::NAN);
     carry.z_l.fill(f32::NAN);
     carry

@@ -21,7 +21,8 @@ struct Inputs {
 impl Inputs {
     fn new(width: usize) -> Self {
         let rng = &mut random(width as u64);
-        let mut of = |len, scale: f32| -> Vec<f32> { floats(rng, len).iter().map(|x| scale * x).collect() };
+        let mut of =
+            |len, scale: f32| -> Vec<f32> { floats(rng, len).iter().map(|x| scale * x).collect() };
         Inputs {
             width,
             u: of(2 * ROWS * width, 5.0),
@@ -46,7 +47,8 @@ impl Inputs {
     fn halves(&self, u: &[f32]) -> [Vec<f32>; 2] {
         [0, 1].map(|half| {
             let rows = u.chunks_exact((2 * self.width).max(1));
-            rows.flat_map(|row| row[half * self.width..][..self.width].to_vec()).collect()
+            rows.flat_map(|row| row[half * self.width..][..self.width].to_vec())
+                .collect()
         })
     }
 }
@@ -65,7 +67,9 @@ pub fn products_and_gates(k: &Kernels) {
         let mut a = Guarded::poisoned(shape, 1, 1);
         k.gated_norm_forward(a.view(), u.read(), n.read());
         let expected = inputs.all(|[g, _, n, _]| sigmoid(g) * n);
-        assert_close("a", &a.values(), &expected, |e| (SIGMOID + 1.0) * U * expected[e].abs());
+        assert_close("a", &a.values(), &expected, |e| {
+            (SIGMOID + 1.0) * U * expected[e].abs()
+        });
     }
 }
 
@@ -81,12 +85,16 @@ pub fn gradients_of_products_and_gates(k: &Kernels) {
         let mut d_u = Guarded::new(&start, wide, 1, 1);
         k.gated_norm_backward(d_u.view(), d_a.view(), u.read(), n.read());
         let expected = inputs.all(|[g, _, _, d]| d * sigmoid(g));
-        assert_close("d_n", &d_a.values(), &expected, |e| (SIGMOID + 1.0) * U * expected[e].abs());
+        assert_close("d_n", &d_a.values(), &expected, |e| {
+            (SIGMOID + 1.0) * U * expected[e].abs()
+        });
         let expected = inputs.all(|[g, _, n, d]| d * n * sigmoid(g) * (1.0 - sigmoid(g)));
         // The error of the sigmoid, on itself and on what it leaves of 1, and four roundings.
         let size = inputs.all(|[g, _, n, d]| (d * n).abs() * sigmoid(g));
         let [d_g, d_up] = inputs.halves(&d_u.values());
-        assert_close("d_g", &d_g, &expected, |e| (2.0 * SIGMOID + 4.0) * U * size[e]);
+        assert_close("d_g", &d_g, &expected, |e| {
+            (2.0 * SIGMOID + 4.0) * U * size[e]
+        });
         assert_eq!(d_up, inputs.halves(&start)[1], "up's half is not touched");
 
         // p = g ⊙ up, with y for d_p

@@ -5,6 +5,7 @@ mod bench;
 mod data;
 mod gradcheck;
 mod info;
+mod report;
 mod shipped;
 mod solve;
 mod train;

@@ -11,6 +11,7 @@
 
 use crate::config::Depth;
 use crate::network::Network;
+use crate::train_step::StepContext;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::attention::{self, Attention};
 use trm_autograd::op::group_mixer::{self, GroupMixer};
@@ -52,7 +53,17 @@ pub struct Pass<'a> {
     pub depth: Depth,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    /// The pass of an optimiser step for `puzzles`.
+    pub(crate) fn of_training(ctx: StepContext<'a>, puzzles: usize) -> Self {
+        Pass {
+            net: ctx.net,
+            weights: ctx.params.weights(ctx.net),
+            puzzles,
+            depth: ctx.config.depth(&ctx.net.config, ctx.step),
+        }
+    }
+
     /// Rows of an activation: puzzles · S, S the rows of a puzzle's state.
     pub fn rows(&self) -> usize {
         self.puzzles * self.net.config.rows()

@@ -10,9 +10,9 @@ use trm_tensor::AlignedVec;
 #[derive(Clone, Debug)]
 pub struct Carry {
     batch: usize,
-    /// Answer states, (B, S, D).
+    /// Answer states, (B, S, D), or (B, K, S, D) with K states a puzzle.
     pub z_h: AlignedVec,
-    /// Latent states, (B, S, D).
+    /// Latent states, of the same shape.
     pub z_l: AlignedVec,
     /// Gradients of the puzzle embeddings, (B, P).
     pub d_puzzle: AlignedVec,
@@ -63,9 +63,9 @@ pub struct Slot<'a> {
 }
 
 impl Carry {
-    /// All rows halted, so that the first step fills them.
-    pub fn new(c: &ModelConfig, batch: usize) -> Self {
-        let state = batch * c.rows() * c.width;
+    /// All rows halted, so that the first step fills them; with K = `states` of each puzzle.
+    pub fn new(c: &ModelConfig, batch: usize, states: usize) -> Self {
+        let state = batch * states * c.rows() * c.width;
         Carry {
             batch,
             z_h: AlignedVec::zeros(state),
@@ -80,8 +80,8 @@ impl Carry {
     }
 
     /// Bytes that one more puzzle in the batch costs.
-    pub fn row_bytes(c: &ModelConfig) -> usize {
-        let floats = 2 * c.rows() * c.width + c.puzzle_emb_ndim;
+    pub fn row_bytes(c: &ModelConfig, states: usize) -> usize {
+        let floats = 2 * states * c.rows() * c.width + c.puzzle_emb_ndim;
         4 * floats + 2 * c.cells + size_of::<u32>() * 2 + size_of::<bool>()
     }
 
@@ -136,6 +136,26 @@ impl<'a> Rows<'a> {
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Row `b` alone.
+    pub(crate) fn row(&mut self, b: usize) -> Rows<'_> {
+        fn one<T>(slice: &mut [T], b: usize, rows: usize) -> &mut [T] {
+            let len = slice.len() / rows;
+            &mut slice[b * len..(b + 1) * len]
+        }
+        let rows = self.len();
+        Rows {
+            first: self.first + b,
+            z_h: one(self.z_h, b, rows),
+            z_l: one(self.z_l, b, rows),
+            d_puzzle: one(self.d_puzzle, b, rows),
+            inputs: one(self.inputs, b, rows),
+            labels: one(self.labels, b, rows),
+            puzzles: one(self.puzzles, b, rows),
+            steps: one(self.steps, b, rows),
+            halted: one(self.halted, b, rows),
+        }
     }
 
     /// The first `n` rows, and the others.

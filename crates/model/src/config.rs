@@ -153,6 +153,8 @@ pub struct TrainConfig {
     pub curriculum: Vec<Stage>,
     /// Weight of the halting loss.
     pub halt_loss_weight: f64,
+    /// States of each puzzle, from different starts, of which each step trains the best; 1: one state.
+    pub winner_take_all: usize,
     /// Probability that a puzzle must go on for a random number of steps.
     pub halt_exploration: f64,
     /// Optimiser of everything but the puzzle embeddings.
@@ -197,6 +199,7 @@ impl Default for TrainConfig {
             label_smoothing: 0.0,
             cycle_loss: 0.0,
             curriculum: Vec::new(),
+            winner_take_all: 1,
             halt_loss_weight: 0.5,
             halt_exploration: 0.1,
             optimizer: OptimizerName::AdamAtan2,
@@ -591,6 +594,12 @@ impl TrainConfig {
             self.gradient_shards,
             8,
             "expected 1 to 8",
+        )?;
+        count(
+            "train.winner_take_all",
+            self.winner_take_all,
+            64,
+            "expected 1 to 64",
         )?;
         check(
             self.steps >= 1,

@@ -26,6 +26,7 @@ pub mod solve;
 pub mod train_step;
 pub mod trainer;
 pub mod weights;
+pub mod winner;
 pub mod workspace;
 
 pub use config::{ModelConfig, TrainConfig};

@@ -96,13 +96,19 @@ pub fn micro_batch(
     grads: &mut [f32],
     metrics: &mut Metrics,
 ) {
-    let pass = Pass {
-        net: ctx.net,
-        weights: ctx.params.weights(ctx.net),
-        puzzles: rows.len(),
-        depth: ctx.config.depth(&ctx.net.config, ctx.step),
-    };
     start_new_puzzles(ctx, rows);
+    improve(ctx, ws, rows, grads, metrics);
+}
+
+/// [`micro_batch`] once every row has a state.
+pub(crate) fn improve(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    rows: &mut Rows<'_>,
+    grads: &mut [f32],
+    metrics: &mut Metrics,
+) {
+    let pass = Pass::of_training(ctx, rows.len());
     embed(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
 
     let mode = ctx.config.mode();
@@ -149,7 +155,7 @@ fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
 }
 
 /// The number of the random draws of a row of the batch in a step.
-fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
+pub(crate) fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
     ctx.step * ctx.config.batch as u64 + row as u64
 }
 
@@ -209,7 +215,7 @@ fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut
 }
 
 /// How the tokens of an answer are judged.
-fn token_loss(ctx: StepContext<'_>) -> TokenLoss {
+pub(crate) fn token_loss(ctx: StepContext<'_>) -> TokenLoss {
     TokenLoss {
         kind: ctx.config.loss.into(),
         smoothing: ctx.config.label_smoothing,

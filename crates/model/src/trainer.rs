@@ -8,6 +8,7 @@ use crate::carry::{Carry, Rows, Slot};
 use crate::config::{ConfigError, OptimizerName, TrainConfig};
 use crate::network::{Network, Parameters};
 use crate::train_step::{Metrics, StepContext, micro_batch};
+use crate::winner;
 use crate::workspace::Memory;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -48,7 +49,15 @@ pub struct Trainer {
     shards: Vec<Shard>,
     split: Split,
     /// One for each thread of the pool; a thread only ever locks its own.
-    memories: Vec<Mutex<Memory>>,
+    workers: Vec<Mutex<Worker>>,
+}
+
+/// What a thread works with.
+#[derive(Debug)]
+struct Worker {
+    memory: Memory,
+    /// States set aside where the best of several is trained.
+    states: AlignedVec,
 }
 
 /// Which parameters are whose.
@@ -115,23 +124,26 @@ impl Trainer {
             grads: AlignedVec::zeros(len),
             metrics: Metrics::default(),
         });
-        let memory = || {
-            Mutex::new(Memory::new(
-                &net,
-                config.micro_batch.min(config.batch),
-                config.mode(),
-                1,
-            ))
+        let puzzles = config.micro_batch.min(config.batch);
+        let set_aside = match config.winner_take_all {
+            1 => 0,
+            _ => winner::scratch_len(&net.config),
+        };
+        let worker = || {
+            Mutex::new(Worker {
+                memory: Memory::new(&net, puzzles, config.mode(), 1),
+                states: AlignedVec::zeros(set_aside),
+            })
         };
         Ok(Trainer {
             ema,
             m: AlignedVec::zeros(len),
             v: AlignedVec::zeros(len),
-            carry: Carry::new(&net.config, config.batch),
+            carry: Carry::new(&net.config, config.batch, config.winner_take_all),
             step: 0,
             shards: shards.collect(),
             split: Split::new(&net, config.optimizer),
-            memories: (0..threads.max(1)).map(|_| memory()).collect(),
+            workers: (0..threads.max(1)).map(|_| worker()).collect(),
             params,
             config,
             net,
@@ -142,7 +154,7 @@ impl Trainer {
     ///
     /// Runs on the current rayon pool. Panics when that has more threads than the run was made for.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Metrics {
-        let (pool, own) = (rayon::current_num_threads(), self.memories.len());
+        let (pool, own) = (rayon::current_num_threads(), self.workers.len());
         assert!(
             pool <= own,
             "a pool of {pool} threads, and memory for {own}"
@@ -158,7 +170,7 @@ impl Trainer {
         let micro_batches = self.config.batch.div_ceil(self.config.micro_batch);
         over_shards(
             ctx,
-            &self.memories,
+            &self.workers,
             &mut self.shards,
             (0, micro_batches),
             self.carry.rows(),
@@ -301,13 +313,13 @@ impl Trainer {
 /// Shard s of n takes the micro-batches from s·count/n on; `shard_range` says which shards these are.
 fn over_shards(
     ctx: StepContext<'_>,
-    memories: &[Mutex<Memory>],
+    workers: &[Mutex<Worker>],
     shards: &mut [Shard],
     (first, end): (usize, usize),
     rows: Rows<'_>,
 ) {
     if let [shard] = shards {
-        return one_shard(ctx, memories, shard, rows);
+        return one_shard(ctx, workers, shard, rows);
     }
     // Cutting the range of micro-batches in proportion keeps every shard's share within one of the others'.
     let half = shards.len() / 2;
@@ -315,33 +327,34 @@ fn over_shards(
     let (left, right) = shards.split_at_mut(half);
     let (rows_left, rows_right) = rows.split_at((cut - first) * ctx.config.micro_batch);
     rayon::join(
-        || over_shards(ctx, memories, left, (first, cut), rows_left),
-        || over_shards(ctx, memories, right, (cut, end), rows_right),
+        || over_shards(ctx, workers, left, (first, cut), rows_left),
+        || over_shards(ctx, workers, right, (cut, end), rows_right),
     );
 }
 
 /// All micro-batches of one shard, in order, on the current thread.
 fn one_shard(
     ctx: StepContext<'_>,
-    memories: &[Mutex<Memory>],
+    workers: &[Mutex<Worker>],
     shard: &mut Shard,
     mut rows: Rows<'_>,
 ) {
     let thread = rayon::current_thread_index().unwrap_or(0);
-    let mut memory = memories[thread].lock().expect("no worker has panicked");
+    let mut worker = workers[thread].lock().expect("no worker has panicked");
+    let Worker { memory, states } = &mut *worker;
     shard.grads.fill(0.0);
     shard.metrics = Metrics::default();
     while !rows.is_empty() {
         let puzzles = ctx.config.micro_batch.min(rows.len());
         let (mut these, rest) = rows.split_at(puzzles);
-        let mut ws = memory.carve(ctx.net, these.len());
-        micro_batch(
-            ctx,
-            &mut ws,
-            &mut these,
-            &mut shard.grads,
-            &mut shard.metrics,
-        );
+        let (grads, metrics) = (&mut shard.grads, &mut shard.metrics);
+        if ctx.config.winner_take_all > 1 {
+            let mut ws = memory.carve(ctx.net, 1);
+            winner::micro_batch(ctx, &mut ws, states, &mut these, grads, metrics);
+        } else {
+            let mut ws = memory.carve(ctx.net, these.len());
+            micro_batch(ctx, &mut ws, &mut these, grads, metrics);
+        }
         rows = rest;
     }
 }

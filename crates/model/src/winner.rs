@@ -1,0 +1,100 @@
+//! Winner takes all: K states of a puzzle from different starts, of which only the best is trained.
+//!
+//! ```text
+//! k* = argmin_k loss(step(z_k))        the gradient is that of step(z_k*); all K states go on
+//! ```
+//!
+//! A network that is trained on one state must make every start end in the answer. Trained on the best of K, it
+//! may let each start explore another way, and learns from the one that leads there ("Speed is Confidence",
+//! arXiv 2601.19085). It costs K steps forward beside the one that is trained. Starts differ by the model's
+//! `init_noise`; halting follows the winner.
+
+use crate::block::Pass;
+use crate::carry::Rows;
+use crate::recursion::{self, State};
+use crate::train_step::{self, Metrics, StepContext};
+use crate::workspace::Workspace;
+use crate::{config::ModelConfig, heads};
+use trm_autograd::op::loss;
+use trm_autograd::random::{Purpose, stream};
+
+/// Floats of scratch of a worker: the winner's state before the step, and one more.
+pub fn scratch_len(c: &ModelConfig) -> usize {
+    4 * c.rows() * c.width
+}
+
+/// Takes the puzzles of `rows`, each with K states, through one supervision step, as
+/// [`train_step::micro_batch`] does with one state each; uses up `scratch`.
+pub(crate) fn micro_batch(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    scratch: &mut [f32],
+    rows: &mut Rows<'_>,
+    grads: &mut [f32],
+    metrics: &mut Metrics,
+) {
+    let len = ctx.net.config.rows() * ctx.net.config.width;
+    for b in 0..rows.len() {
+        let mut row = rows.row(b);
+        start_new_puzzle(ctx, &mut row);
+        let (winner, spare) = scratch.split_at_mut(2 * len);
+        rank(ctx, ws, winner, spare, &mut row);
+        let (z_h, z_l) = winner.split_at_mut(len);
+        let mut trained = Rows { z_h, z_l, ..row };
+        train_step::improve(ctx, ws, &mut trained, grads, metrics);
+    }
+}
+
+/// Puts K initial states into a row that holds a new puzzle.
+fn start_new_puzzle(ctx: StepContext<'_>, row: &mut Rows<'_>) {
+    if !row.halted[0] {
+        return;
+    }
+    let (c, k) = (&ctx.net.config, ctx.config.winner_take_all as u64);
+    let len = c.rows() * c.width;
+    let draw = train_step::draw_of(ctx, row.first);
+    let states = row
+        .z_h
+        .chunks_exact_mut(len)
+        .zip(row.z_l.chunks_exact_mut(len));
+    for (i, (z_h, z_l)) in (0..).zip(states) {
+        let noise = stream(ctx.config.seed, Purpose::Noise, draw * k + i);
+        train_step::start(ctx.params, z_h, z_l, c.init_noise, noise);
+    }
+    (row.halted[0], row.steps[0]) = (false, 0);
+}
+
+/// Moves all states of one puzzle on, and leaves in `winner` what the one that did best was before: z_H, z_L.
+fn rank(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    winner: &mut [f32],
+    spare: &mut [f32],
+    row: &mut Rows<'_>,
+) {
+    let pass = Pass::of_training(ctx, 1);
+    let c = &ctx.net.config;
+    let len = c.rows() * c.width;
+    train_step::embed(pass, ctx.params, ws.x, row.inputs, row.puzzles);
+    let mut least = f64::INFINITY;
+    let states = row
+        .z_h
+        .chunks_exact_mut(len)
+        .zip(row.z_l.chunks_exact_mut(len));
+    for (i, (z_h, z_l)) in states.enumerate() {
+        spare[..len].copy_from_slice(z_h);
+        spare[len..].copy_from_slice(z_l);
+        let mut state = State { z_h, z_l };
+        for _ in 0..pass.depth.h_cycles {
+            recursion::forward(pass, ws, &mut state, None);
+        }
+        heads::forward(pass, ws, state.z_h);
+        let how = train_step::token_loss(ctx);
+        let row = loss::token_cross_entropy(how, ws.d_logits, ws.logits, row.labels, 1.0);
+        // A loss that is no number never wins, but a state there must be.
+        if row.loss < least || i == 0 {
+            least = row.loss;
+            winner.copy_from_slice(spare);
+        }
+    }
+}
