@@ -88,8 +88,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     unseen.question.tokens_into(&mut tokens);
     println!("{}", unseen.question.render());
     let options = SolveOptions {
-        steps: 16,
         halt: Halt::WhenSure,
+        ..SolveOptions::new(16)
     };
     rollout.solve(&tokens, &[0], options, |_, answer| {
         let board = Board::from_tokens(Geometry::Four, &answer.tokens);

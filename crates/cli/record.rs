@@ -84,16 +84,19 @@ pub fn curves(metrics: &str, batch: u64) -> (Curve, Validation) {
 /// Writes `experiment` to `path`; a verdict that somebody wrote there stays.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written, or the one that is there cannot be read: its verdict would be lost.
 pub fn write(path: &Path, mut experiment: Experiment) -> anyhow::Result<()> {
-    if let Ok(before) = experiment::read(path) {
+    if path.exists() {
+        let before = experiment::read(path)
+            .context("its verdict would be lost; repair it or move it away")?;
         experiment.verdict = before.verdict;
     }
     let text = format!(
         "# Written by `trm train`, drawn by `trm report`. Only the verdict is for you to write.\n{}",
         toml::to_string(&experiment)?
     );
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    trm_tensor::file::replace(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ use plotters::element::ComposedElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let experiments: Vec<_> = experiments.collect::<anyhow::Result<_>>()?;
     let runs = label(experiments, &args.files);
     let picture = draw(&runs).context("cannot draw the picture")?;
-    write(&args.out, &picture).with_context(|| {
+    trm_tensor::file::replace(&args.out, picture.as_bytes()).with_context(|| {
         format!(
             "cannot write {}; check that its folder exists, is writable and has space left",
             args.out.display()
@@ -146,23 +144,6 @@ fn rows(runs: &[Run]) -> Vec<[String; 8]> {
         ]
     }));
     rows
-}
-
-/// Writes the whole file or leaves what stood there.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    // A rename is one step only within a file system: the new file must lie in the same folder.
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut new = tempfile::Builder::new()
-        .prefix(".trm-")
-        .suffix(".tmp")
-        .make_in(folder, |path| File::create_new(path))?;
-    new.as_file_mut().write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// A corner of a marker, seen from its middle.

@@ -417,7 +417,7 @@ impl Run {
             }
             if step.is_multiple_of(intervals.validate_every) || step == steps {
                 self.validate(&progress)?;
-                self.write_experiment()?;
+                self.write_experiment(&progress);
                 window.since = Instant::now();
             }
             if stop.load(Ordering::SeqCst) {
@@ -432,7 +432,7 @@ impl Run {
             }
         };
         self.save_checkpoint()?;
-        self.write_experiment()?;
+        self.write_experiment(&progress);
         progress.finish();
         Ok(end)
     }
@@ -509,8 +509,15 @@ impl Run {
         Ok(())
     }
 
-    /// The run for others to read: what it was, and its curves so far.
-    fn write_experiment(&self) -> anyhow::Result<()> {
+    /// Leaves the run for others to read; training goes on if that fails.
+    fn write_experiment(&self, progress: &Progress) {
+        if let Err(error) = self.try_to_write_experiment() {
+            progress.line(&format!("no experiment file: {error:#}"));
+        }
+    }
+
+    /// What the run was, and its curves so far.
+    fn try_to_write_experiment(&self) -> anyhow::Result<()> {
         let (net, train) = (&self.trainer.net, &self.config.train);
         let metrics = self.out.join("metrics.jsonl");
         let metrics = std::fs::read_to_string(&metrics)

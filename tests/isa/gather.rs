@@ -51,11 +51,11 @@ pub fn sums_and_their_gradient(k: &Kernels) {
                 wide_t.clone(),
                 wide_t.iter().map(|x| x.abs()).collect::<Vec<_>>(),
             );
-            for e in 0..y.len() {
+            for (e, y) in wide(&y).into_iter().enumerate() {
                 let (i, c) = (e / width, e % width);
                 for g in 0..each {
-                    expected[at(i, g) * width + c] += f64::from(y[e]);
-                    sizes[at(i, g) * width + c] += f64::from(y[e]).abs();
+                    expected[at(i, g) * width + c] += y;
+                    sizes[at(i, g) * width + c] += y.abs();
                 }
             }
             assert_close("scatter", &out.values(), &expected, |e| {

@@ -40,10 +40,13 @@ pub struct SolveOptions {
     pub attempt: u64,
     /// Standard deviation of that noise, instead of the config's `init_noise`.
     pub noise: Option<f64>,
-    /// Says of a question and an answer, as tokens, whether to stop at once: with the rules of the task at
-    /// hand, a right answer need not be overwritten by a later step.
-    pub accept: Option<fn(&[u8], &[u8]) -> bool>,
+    /// Stop at once with an answer that this accepts: with the rules of the task at hand, a right answer need
+    /// not be overwritten by a later step.
+    pub accept: Option<Accept>,
 }
+
+/// Says of a question and an answer, as tokens, whether the answer is right.
+pub type Accept = fn(&[u8], &[u8]) -> bool;
 
 impl SolveOptions {
     /// Exactly `steps` steps from the first attempt's state: how accuracies are reported.

@@ -80,15 +80,13 @@ impl Split {
             matrices.extend(net.layout.matrices().iter().filter(in_blocks).cloned());
         }
         let (mut others, mut at) = (Vec::new(), 0);
-        for end in matrices
-            .iter()
-            .map(|m| m.at.clone())
-            .chain([net.layout.len()..0])
-        {
-            if at < end.start {
-                others.push(at..end.start);
+        let len = net.layout.len();
+        let end = std::iter::once(len..len);
+        for matrix in matrices.iter().map(|m| m.at.clone()).chain(end) {
+            if at < matrix.start {
+                others.push(at..matrix.start);
             }
-            at = end.end;
+            at = matrix.end;
         }
         let scratch = matrices.iter().map(|m| muon::scratch_len(m.out, m.input));
         Split {

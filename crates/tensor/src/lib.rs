@@ -28,6 +28,7 @@
 
 #[allow(unsafe_code, reason = "it owns raw memory")]
 pub mod aligned;
+pub mod file;
 #[allow(unsafe_code, reason = "a memory map is only as constant as its file")]
 pub mod safetensors;
 pub mod shape;

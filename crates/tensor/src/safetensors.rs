@@ -7,13 +7,13 @@
 //!
 //! Two types of numbers exist here: `F32` for values and `U8` for tokens and flags.
 
-use crate::Shape;
+use crate::{Shape, file};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo, View};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(target_endian = "big")]
@@ -256,9 +256,7 @@ impl View for Entry<'_> {
 
 /// Writes tensors and text to `path`, whole or not at all.
 ///
-/// Everything goes to a new file in the same folder, which takes the name `path` when it is complete and on
-/// the disk. Whoever reads `path` meanwhile sees the old file or the new one; a stop at any moment, a full
-/// disk or a loss of power leaves one of the two.
+/// See [`file::replace`].
 ///
 /// Panics when a tensor's numbers are not as many as its shape says.
 ///
@@ -284,31 +282,11 @@ pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
     // Not `serialize_to_file`: it renames without waiting for the disk, and hides the file from others.
     let written = safetensors::serialize(entries, Some(metadata))
         .map_err(io::Error::other)
-        .and_then(|bytes| replace(path, &bytes));
+        .and_then(|bytes| file::replace(path, &bytes));
     written.map_err(|error| FileError::Write {
         path: path.into(),
         error,
     })
-}
-
-/// Writes `bytes` to a new file beside `path`, and renames it to `path` once it is on the disk.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A rename is one step only within a file system: the new file must lie in the same folder.
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut new = tempfile::Builder::new()
-        .prefix(".trm-")
-        .suffix(".tmp")
-        .make_in(folder, |path| File::create_new(path))?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    // The new name, too, is data. Windows cannot open a folder, and does not need to.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ fn norm_gradient(g: &Matrix, x: &Matrix) -> (Matrix, Matrix) {
         )
     };
     let r: Vec<_> = (0..x.rows)
-        .map(|i| (row_dot(&x, &x, i) / width + Bounded::exact(EPS)).reciprocal_sqrt())
+        .map(|i| (row_dot(x, x, i) / width + Bounded::exact(EPS)).reciprocal_sqrt())
         .collect();
     let y = Matrix::build(x.rows, x.cols, |i, j| x.at(i, j) * r[i]);
     let mean: Vec<_> = (0..x.rows).map(|i| row_dot(g, &y, i) / width).collect();
