@@ -41,6 +41,10 @@ pub struct DataConfig {
     /// Whether every draw is seen under a new symmetry.
     #[serde(default = "default_true")]
     pub augment: bool,
+    /// Most cells of the answer that a draw shows beside the givens; how many, and which, is drawn anew each
+    /// time, 0 to this many alike. A few make new puzzles, a little easier, out of old ones.
+    #[serde(default)]
+    pub reveal: usize,
     /// Puzzles generated when no file is given: solvable by singles.
     #[serde(default)]
     pub generate_easy: usize,
@@ -157,6 +161,12 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
     config.model.validate()?;
     config.train.validate()?;
     config.train.validate_for(&config.model)?;
+    let (reveal, side) = (config.data.reveal, config.data.side);
+    ensure!(
+        reveal <= side * side,
+        "data.reveal = {reveal}: expected 0 to the board's {} cells",
+        side * side
+    );
     let minutes = config.run.checkpoint_minutes;
     ensure!(
         minutes > 0.0 && minutes.is_finite(),

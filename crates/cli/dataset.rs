@@ -4,12 +4,13 @@
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;
 use anyhow::{Context, ensure};
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
+use trm_data::geometry::BLANK_TOKEN;
 use trm_data::{Board, Geometry, Puzzle, Symmetry, read, split};
 use trm_model::carry::Slot;
 
@@ -88,12 +89,13 @@ impl Dataset {
         (questions, answers)
     }
 
-    /// Writes draw number `draw` of the run: any puzzle, under any symmetry. The same number and seed
-    /// always give the same draw, so neither threads nor restarts matter.
-    pub fn draw(&self, draw: u64, seed: u64, augment: bool, slot: Slot<'_>) {
+    /// Writes draw number `draw` of the run: any puzzle, under any symmetry, with as many more givens as the
+    /// config allows. The same number and seed always give the same draw, so neither threads nor restarts
+    /// matter.
+    pub fn draw(&self, draw: u64, seed: u64, config: &DataConfig, slot: Slot<'_>) {
         let index = stream(seed, Purpose::Shuffle, draw).random_range(0..self.len());
         let (question, answer) = (&self.questions[index], &self.answers[index]);
-        let symmetry = if augment {
+        let symmetry = if config.augment {
             Symmetry::random(self.geometry, &mut stream(seed, Purpose::Augment, draw))
         } else {
             Symmetry::identity(self.geometry)
@@ -101,6 +103,26 @@ impl Dataset {
         symmetry.apply(question).tokens_into(slot.inputs);
         symmetry.apply(answer).tokens_into(slot.labels);
         *slot.puzzle = 0;
+        if config.reveal > 0 {
+            let rng = &mut stream(seed, Purpose::Reveal, draw);
+            reveal(
+                rng.random_range(0..=config.reveal),
+                rng,
+                slot.inputs,
+                slot.labels,
+            );
+        }
+    }
+}
+
+/// Shows `count` more cells of the answer, any of those that are blank, or all that are left.
+fn reveal(count: usize, rng: &mut impl Rng, inputs: &mut [u8], labels: &[u8]) {
+    let blank = |inputs: &[u8]| inputs.iter().filter(|&&token| token == BLANK_TOKEN).count();
+    for left in (1..=blank(inputs)).rev().take(count) {
+        let chosen = rng.random_range(0..left);
+        let mut blanks = (0..inputs.len()).filter(|&i| inputs[i] == BLANK_TOKEN);
+        let cell = blanks.nth(chosen).expect("as many as were counted");
+        inputs[cell] = labels[cell];
     }
 }
 
@@ -219,4 +241,42 @@ fn generated(data: &DataConfig, geometry: Geometry, seed: u64) -> anyhow::Result
         .collect();
     progress.finish();
     Ok(split::without_repeats(puzzles?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_revealed_is_right_and_not_more_than_was_asked_for() {
+        let (question, answer) = ([1, 1, 3, 1, 5, 1], [2, 4, 3, 5, 5, 2]);
+        for (count, expected) in [(0, 0), (1, 1), (3, 3), (9, 4)] {
+            for seed in 0..20 {
+                let mut inputs = question;
+                let rng = &mut stream(seed, Purpose::Reveal, 0);
+                reveal(count, rng, &mut inputs, &answer);
+                let changed = (0..6).filter(|&i| inputs[i] != question[i]);
+                assert!(
+                    changed
+                        .clone()
+                        .all(|i| question[i] == 1 && inputs[i] == answer[i])
+                );
+                assert_eq!(changed.count(), expected, "{count} asked for");
+            }
+        }
+        // Every blank has its turn.
+        let first = |seed| {
+            let mut inputs = question;
+            reveal(
+                1,
+                &mut stream(seed, Purpose::Reveal, 0),
+                &mut inputs,
+                &answer,
+            );
+            (0..6).find(|&i| inputs[i] != question[i])
+        };
+        for cell in [0, 1, 3, 5] {
+            assert!((0..60).any(|seed| first(seed) == Some(cell)), "{cell}");
+        }
+    }
 }

@@ -393,7 +393,7 @@ impl Run {
     /// Trains to the last step, or until it is told to stop or `seconds` are over; then leaves a checkpoint.
     fn go(&mut self, stop: &AtomicBool, seconds: Option<f64>) -> anyhow::Result<End> {
         let (steps, batch) = (self.config.train.steps, self.config.train.batch as u64);
-        let (seed, augment) = (self.config.train.seed, self.config.data.augment);
+        let (seed, how) = (self.config.train.seed, self.config.data.clone());
         let intervals = self.config.run.clone();
         let progress = Progress::new(steps, "training");
         progress.set(self.trainer.step);
@@ -405,7 +405,7 @@ impl Run {
             let (first, data) = (self.trainer.step * batch, &self.data.train);
             let metrics = self
                 .trainer
-                .step(|row, slot| data.draw(first + row as u64, seed, augment, slot));
+                .step(|row, slot| data.draw(first + row as u64, seed, &how, slot));
             self.check_loss(metrics.lm_loss)?;
             window.sums.add(&metrics);
             window.steps += 1;

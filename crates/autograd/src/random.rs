@@ -25,6 +25,8 @@ pub enum Purpose {
     Split = 6,
     /// Noise on the first state of a puzzle.
     Noise = 7,
+    /// Which cells of the answer a draw shows.
+    Reveal = 8,
 }
 
 /// The generator of one draw or group of draws.
