@@ -124,13 +124,11 @@ impl Attempts {
             // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
             let many = all == 1 || boards.len() >= 2 * threads * micro_batch;
             let wave = if many { 1 } else { threads.min(all - number) };
+            let once = |n| self.once((net, params), &boards, micro_batch, (n, many), options);
             let answers: Vec<Vec<(Answer, Board)>> = if many {
-                vec![self.all_at_once((net, params), &boards, micro_batch, number, options)]
+                vec![once(number)]
             } else {
-                let attempts = (number..number + wave).into_par_iter();
-                attempts
-                    .map(|n| self.one_by_one((net, params), &boards, micro_batch, n, options))
-                    .collect()
+                (number..number + wave).into_par_iter().map(once).collect()
             };
             number += wave;
             let before = open.len();
@@ -147,34 +145,23 @@ impl Attempts {
         tallies.into_iter().map(|t| t.decide(self.choose)).collect()
     }
 
-    /// One attempt at all boards, shared by the threads.
-    fn all_at_once(
+    /// One attempt at all boards: shared by the threads, or on this thread alone.
+    fn once(
         &self,
         (net, params): (&Network, &Parameters),
         boards: &[&Board],
         micro_batch: usize,
-        number: usize,
+        (number, shared): (usize, bool),
         options: SolveOptions,
     ) -> Vec<(Answer, Board)> {
         let (inputs, symmetry) = Self::seen(boards, number);
         let options = self.attempt(number, options);
-        let answers = solve_all(net, params, &inputs, micro_batch, options, |_| ());
-        Self::back(boards, &symmetry, answers)
-    }
-
-    /// One attempt at all boards on this thread.
-    fn one_by_one(
-        &self,
-        (net, params): (&Network, &Parameters),
-        boards: &[&Board],
-        micro_batch: usize,
-        number: usize,
-        options: SolveOptions,
-    ) -> Vec<(Answer, Board)> {
-        let (inputs, symmetry) = Self::seen(boards, number);
-        let options = self.attempt(number, options);
-        let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
-        let answers = rollout.solve(&inputs, &vec![0; boards.len()], options, |_, _| ());
+        let answers = if shared {
+            solve_all(net, params, &inputs, micro_batch, options, |_| ())
+        } else {
+            let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
+            rollout.solve(&inputs, &vec![0; boards.len()], options, |_, _| ())
+        };
         Self::back(boards, &symmetry, answers)
     }
 
