@@ -194,7 +194,8 @@ struct Tally {
     boards: Vec<(Board, Answer, usize)>,
     attempts: usize,
     steps: usize,
-    /// The rules accepted the last of `boards`.
+    /// The rules accepted the last attempt, whose board is then the last of `boards`: an equal one before it
+    /// would have been accepted too.
     solved: bool,
 }
 
@@ -223,15 +224,14 @@ impl Tally {
             Choose::Halt => a.1.q_halt > b.1.q_halt,
             Choose::Vote => (a.2, a.1.q_halt) > (b.2, b.1.q_halt),
         };
-        let mut best = if self.solved {
-            self.boards.len() - 1
-        } else {
-            0
-        };
-        for i in 0..self.boards.len() {
-            if !self.solved && better(&self.boards[i], &self.boards[best]) {
+        let mut best = 0;
+        for i in 1..self.boards.len() {
+            if better(&self.boards[i], &self.boards[best]) {
                 best = i;
             }
+        }
+        if self.solved {
+            best = self.boards.len() - 1;
         }
         let (board, answer, _) = self.boards.swap_remove(best);
         Outcome {

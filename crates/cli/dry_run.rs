@@ -69,10 +69,11 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Seconds of an optimiser step at the config's batch, measured on a small part of it.
+/// Seconds of an optimiser step of full depth at the config's batch, measured on a small part of it.
 fn time_of_a_step(config: &RunConfig, threads: usize) -> anyhow::Result<f64> {
     let mut train = config.train.clone();
     train.batch = train.batch.min(threads * 4 * train.micro_batch);
+    train.curriculum.clear(); // a run begins shallow, but most of it is not
     let net = Network::new(config.model.clone(), Kernels::best()?)?;
     let params = net.init(0);
     let share = config.train.batch as f64 / train.batch as f64;

@@ -1,8 +1,10 @@
 //! `trm train`.
 
+mod start;
+
 use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
-use crate::dataset::{self, Split};
+use crate::dataset::Split;
 use crate::dry_run::dry_run;
 use crate::experiment::Experiment;
 use crate::output::print;
@@ -18,11 +20,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use trm_kernels::Kernels;
-use trm_model::checkpoint::{self, Contents, Resumed};
+use trm_model::checkpoint::{self, Contents};
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
-use trm_model::{Network, Parameters, Trainer, weights};
+use trm_model::{Trainer, weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,8 @@ Examples:
   trm train sudoku6 --out runs/six --export six.ckpt  a small file to go on with elsewhere
   trm train paper-mlp --dry-run                       size, memory and time before you start
 
-OUT receives config.toml, metrics.jsonl, experiment.toml (for `trm report`), checkpoint.safetensors and the one before it, weights.safetensors
-(the newest) and best.safetensors (the best on the puzzles held out).")]
+OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
+the one before it, weights.safetensors (the newest) and best.safetensors (the best on the puzzles held out).")]
 pub struct Args {
     /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, paper-mlp, paper-att
     pub config: String,
@@ -134,15 +135,14 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitC
     let default_out = || Path::new("runs").join(&config.name);
     let out = args.out.clone().unwrap_or_else(default_out);
     if let Some(file) = &args.export {
-        let run = resume(args, config, out, threads)?;
-        checkpoint::save(file, &run.trainer, Contents::WithoutCarry, &run.metadata()?)?;
+        start::export(args, file, config, out, threads)?;
         print(|out| writeln!(out, "{}", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut run = match (args.resume, &args.import) {
-        (true, _) => resume(args, config, out, threads)?,
-        (false, Some(file)) => import(args, file, config, out, threads)?,
-        (false, None) => begin(args, config, out, threads)?,
+        (true, _) => start::resume(args, config, out, threads)?,
+        (false, Some(file)) => start::import(args, file, config, out, threads)?,
+        (false, None) => start::begin(args, config, out, threads)?,
     };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -164,200 +164,6 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitC
         End::Interrupted => ExitCode::from(INTERRUPTED),
         _ => ExitCode::SUCCESS,
     })
-}
-
-/// A new run; refuses to overwrite an old one.
-fn begin(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow::Result<Run> {
-    refuse_to_overwrite(&out)?;
-    let net = Network::new(config.model.clone(), Kernels::best()?)?;
-    let params = match &args.init_from {
-        Some(path) => values_of(path, &net)?,
-        None => net.init(config.train.seed),
-    };
-    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
-    let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
-    prepare(&out, &config)?;
-    let start = Instant::now();
-    Ok(Run {
-        config,
-        trainer,
-        data,
-        out,
-        threads,
-        seconds_before: 0.0,
-        start,
-        best: -1.0,
-    })
-}
-
-fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
-    ensure!(
-        CHECKPOINTS.iter().all(|name| !out.join(name).exists()),
-        "{} holds a run already: go on with --resume, or choose another folder with --out",
-        out.display()
-    );
-    Ok(())
-}
-
-/// Makes the folder of a new run.
-fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    for (name, text) in [
-        ("config.toml", toml::to_string(config)?),
-        ("metrics.jsonl", String::new()),
-    ] {
-        let path = out.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// The values in a weights file, for a network of the same sizes.
-fn values_of(path: &Path, net: &Network) -> anyhow::Result<Parameters> {
-    let loaded = weights::load(path, net.kernels())?;
-    let sizes = |net: &Network| {
-        let specs = net.layout().specs().iter();
-        let sizes: Vec<_> = specs.map(|spec| (spec.name.clone(), spec.shape)).collect();
-        (
-            sizes,
-            net.config().puzzle_identifiers,
-            net.config().puzzle_emb_ndim,
-        )
-    };
-    let same = sizes(net) == sizes(&loaded.net);
-    ensure!(
-        same,
-        "{}: its network has other sizes than the config's",
-        path.display()
-    );
-    Ok(loaded.params)
-}
-
-/// The run in `out`, as its newest checkpoint that can be read left it.
-fn resume(args: &Args, config: RunConfig, out: PathBuf, threads: usize) -> anyhow::Result<Run> {
-    let [newest, previous] = CHECKPOINTS.map(|name| out.join(name));
-    let kernels = Kernels::best()?;
-    let (path, resumed) = match checkpoint::load(&newest, kernels, threads) {
-        Ok(resumed) => (newest, resumed),
-        Err(error) if previous.exists() => {
-            eprintln!("{error}; going back to {}", previous.display());
-            let resumed = checkpoint::load(&previous, kernels, threads)?;
-            if newest.exists() {
-                // Out of the way, or the next checkpoint would push it over the good one.
-                let aside = out.join("checkpoint-damaged.safetensors");
-                std::fs::rename(&newest, &aside)
-                    .with_context(|| format!("cannot rename {}", newest.display()))?;
-            }
-            (previous, resumed)
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let run = go_on(args, &path, resumed, config, (out, threads))?;
-    remove_unfinished(&run.out);
-    keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
-    eprintln!(
-        "resuming {} at step {}",
-        run.out.display(),
-        run.trainer.step
-    );
-    Ok(run)
-}
-
-/// Removes what a kill in the middle of writing left behind; it is in nobody's way if it cannot.
-fn remove_unfinished(out: &Path) {
-    let Ok(entries) = std::fs::read_dir(out) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(".trm-") && name.ends_with(".tmp") {
-            std::fs::remove_file(entry.path()).ok();
-        }
-    }
-}
-
-/// A run in a new folder that goes on where an exported checkpoint stands.
-fn import(
-    args: &Args,
-    file: &Path,
-    config: RunConfig,
-    out: PathBuf,
-    threads: usize,
-) -> anyhow::Result<Run> {
-    refuse_to_overwrite(&out)?;
-    let imported = checkpoint::load(file, Kernels::best()?, threads)?;
-    let run = go_on(args, file, imported, config, (out, threads))?;
-    prepare(&run.out, &run.config)?;
-    eprintln!(
-        "going on from {} at step {}",
-        file.display(),
-        run.trainer.step
-    );
-    Ok(run)
-}
-
-/// The run of a checkpoint, if config and puzzles are those that it was started with.
-fn go_on(
-    args: &Args,
-    path: &Path,
-    resumed: Resumed,
-    config: RunConfig,
-    (out, threads): (PathBuf, usize),
-) -> anyhow::Result<Run> {
-    let text = |key: &str| resumed.metadata.get(key).map_or("", String::as_str);
-    let stored: RunConfig = serde_json::from_str(text("run"))
-        .with_context(|| format!("{}: its run config does not parse", path.display()))?;
-    ensure!(
-        stored == config,
-        "the run of {} was started with another config than {} gives now; resume with its own, {}, and the same --steps and --seed",
-        path.display(),
-        args.config,
-        path.with_file_name("config.toml").display()
-    );
-    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
-    ensure!(
-        text("data") == data.digest(),
-        "the run of {} was started with other puzzles; resume with the same --data and --validate",
-        path.display()
-    );
-    let number = |key: &str| {
-        text(key).parse::<f64>().with_context(|| {
-            format!(
-                "{}: metadata `{key}` is {:?}, expected a number",
-                path.display(),
-                text(key)
-            )
-        })
-    };
-    let (seconds_before, best) = (number("seconds")?, number("best")?);
-    let (trainer, start) = (resumed.trainer, Instant::now());
-    Ok(Run {
-        config,
-        trainer,
-        data,
-        out,
-        threads,
-        seconds_before,
-        start,
-        best,
-    })
-}
-
-/// Drops lines of steps that the checkpoint does not know, since they will be made again.
-fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let known = |line: &&str| {
-        let line: Option<Value> = serde_json::from_str(line).ok();
-        line.and_then(|line| line["step"].as_u64())
-            .is_some_and(|s| s <= step)
-    };
-    let kept: String = text
-        .lines()
-        .filter(known)
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    std::fs::write(path, kept).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What was measured since the last line of metrics.

@@ -336,8 +336,22 @@ fn a_run_can_be_carried_to_another_folder() {
     let place = Place::new();
     place.train(0, "here", &["--minutes", "0"]);
     let file = place.text("small.ckpt");
+    // A run may be at work in the folder: nothing there changes, not even what looks unfinished or unknown.
+    std::fs::write(place.path("here/.trm-x.tmp"), "a checkpoint being written").expect("a file");
+    let mut lines = place.text("here/metrics.jsonl");
+    lines = std::fs::read_to_string(lines).expect("metrics") + "{\"step\":5}\n";
+    std::fs::write(place.path("here/metrics.jsonl"), lines).expect("a file");
+    let files = || {
+        let entries = std::fs::read_dir(place.path("here")).expect("the folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files();
     let said = place.train(0, "here", &["--export", &file]);
     assert_eq!(said.out.trim(), file);
+    assert!(files() == before, "exporting only reads");
     let size = |path: &str| std::fs::metadata(place.path(path)).expect("a file").len();
     assert!(size("small.ckpt") < size("here/checkpoint.safetensors"));
     let said = place.train(0, "there", &["--import", &file]);

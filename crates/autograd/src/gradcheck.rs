@@ -15,6 +15,7 @@
 
 mod attention;
 mod ends;
+mod groups;
 mod layers;
 mod rounding;
 
@@ -23,7 +24,8 @@ use crate::params::Axis;
 use crate::random::{Purpose, stream};
 use attention::{Heads, attention_cases};
 use ends::{bce_cases, cross_entropy_cases, embedding_cases};
-use layers::{group_mixer_cases, linear_cases, rms_norm_cases, swiglu_cases};
+use groups::group_mixer_cases;
+use layers::{linear_cases, rms_norm_cases, swiglu_cases};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rounding::{Bounded, Matrix};

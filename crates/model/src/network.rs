@@ -246,7 +246,8 @@ impl Network {
 
     /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
     ///
-    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward.
+    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward. As in the paper, one
+    /// state and gradients through the last cycle; `cycle_loss` and `winner_take_all` come on top.
     pub fn flops(&self) -> (f64, f64) {
         let c = &self.config;
         let (s, d) = (c.rows() as f64, c.width as f64);

@@ -1,0 +1,234 @@
+//! How a run begins: anew, from the checkpoint in its folder, or from one that was carried here.
+
+use super::{Args, CHECKPOINTS, Run};
+use crate::config::RunConfig;
+use crate::dataset;
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use trm_kernels::Kernels;
+use trm_model::checkpoint::{self, Contents, Resumed};
+use trm_model::{Network, Parameters, Trainer, weights};
+
+/// A new run; refuses to overwrite an old one.
+pub(super) fn begin(
+    args: &Args,
+    config: RunConfig,
+    out: PathBuf,
+    threads: usize,
+) -> anyhow::Result<Run> {
+    refuse_to_overwrite(&out)?;
+    let net = Network::new(config.model.clone(), Kernels::best()?)?;
+    let params = match &args.init_from {
+        Some(path) => values_of(path, &net)?,
+        None => net.init(config.train.seed),
+    };
+    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
+    let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
+    prepare(&out, &config)?;
+    let start = Instant::now();
+    Ok(Run {
+        config,
+        trainer,
+        data,
+        out,
+        threads,
+        seconds_before: 0.0,
+        start,
+        best: -1.0,
+    })
+}
+
+fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
+    ensure!(
+        CHECKPOINTS.iter().all(|name| !out.join(name).exists()),
+        "{} holds a run already: go on with --resume, or choose another folder with --out",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Makes the folder of a new run.
+fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    for (name, text) in [
+        ("config.toml", toml::to_string(config)?),
+        ("metrics.jsonl", String::new()),
+    ] {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The values in a weights file, for a network of the same sizes.
+fn values_of(path: &Path, net: &Network) -> anyhow::Result<Parameters> {
+    let loaded = weights::load(path, net.kernels())?;
+    let sizes = |net: &Network| {
+        let specs = net.layout().specs().iter();
+        let sizes: Vec<_> = specs.map(|spec| (spec.name.clone(), spec.shape)).collect();
+        (
+            sizes,
+            net.config().puzzle_identifiers,
+            net.config().puzzle_emb_ndim,
+        )
+    };
+    let same = sizes(net) == sizes(&loaded.net);
+    ensure!(
+        same,
+        "{}: its network has other sizes than the config's",
+        path.display()
+    );
+    Ok(loaded.params)
+}
+
+/// The newest checkpoint in `out` that can be read, and where it lies; changes nothing.
+fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
+    let [newest, previous] = CHECKPOINTS.map(|name| out.join(name));
+    let kernels = Kernels::best()?;
+    match checkpoint::load(&newest, kernels, threads) {
+        Ok(resumed) => Ok((newest, resumed)),
+        Err(error) if previous.exists() => {
+            eprintln!("{error}; going back to {}", previous.display());
+            let resumed = checkpoint::load(&previous, kernels, threads)?;
+            Ok((previous, resumed))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the newest checkpoint in `out` to `file` without its batch; the folder stays as it is, since a run may
+/// be at work in it.
+pub(super) fn export(
+    args: &Args,
+    file: &Path,
+    config: RunConfig,
+    out: PathBuf,
+    threads: usize,
+) -> anyhow::Result<()> {
+    let (path, resumed) = newest_checkpoint(&out, threads)?;
+    let run = go_on(args, &path, resumed, config, (out, threads))?;
+    let (trainer, metadata) = (&run.trainer, run.metadata()?);
+    checkpoint::save(file, trainer, Contents::WithoutCarry, &metadata)?;
+    Ok(())
+}
+
+/// The run in `out`, as its newest checkpoint that can be read left it.
+pub(super) fn resume(
+    args: &Args,
+    config: RunConfig,
+    out: PathBuf,
+    threads: usize,
+) -> anyhow::Result<Run> {
+    let (path, resumed) = newest_checkpoint(&out, threads)?;
+    let run = go_on(args, &path, resumed, config, (out, threads))?;
+    let newest = run.out.join(CHECKPOINTS[0]);
+    if path != newest && newest.exists() {
+        // Out of the way, or the next checkpoint would push it over the good one.
+        std::fs::rename(&newest, run.out.join("checkpoint-damaged.safetensors"))
+            .with_context(|| format!("cannot rename {}", newest.display()))?;
+    }
+    remove_unfinished(&run.out);
+    keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
+    let step = run.trainer.step;
+    eprintln!("resuming {} at step {step}", run.out.display());
+    Ok(run)
+}
+
+/// Removes what a kill in the middle of writing left behind; it is in nobody's way if it cannot.
+fn remove_unfinished(out: &Path) {
+    let Ok(entries) = std::fs::read_dir(out) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".trm-") && name.ends_with(".tmp") {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+/// A run in a new folder that goes on where an exported checkpoint stands.
+pub(super) fn import(
+    args: &Args,
+    file: &Path,
+    config: RunConfig,
+    out: PathBuf,
+    threads: usize,
+) -> anyhow::Result<Run> {
+    refuse_to_overwrite(&out)?;
+    let imported = checkpoint::load(file, Kernels::best()?, threads)?;
+    let run = go_on(args, file, imported, config, (out, threads))?;
+    prepare(&run.out, &run.config)?;
+    eprintln!(
+        "going on from {} at step {}",
+        file.display(),
+        run.trainer.step
+    );
+    Ok(run)
+}
+
+/// The run of a checkpoint, if config and puzzles are those that it was started with.
+fn go_on(
+    args: &Args,
+    path: &Path,
+    resumed: Resumed,
+    config: RunConfig,
+    (out, threads): (PathBuf, usize),
+) -> anyhow::Result<Run> {
+    let text = |key: &str| resumed.metadata.get(key).map_or("", String::as_str);
+    let stored: RunConfig = serde_json::from_str(text("run"))
+        .with_context(|| format!("{}: its run config does not parse", path.display()))?;
+    ensure!(
+        stored == config,
+        "the run of {} was started with another config than {} gives now; go on with its own, the config.toml of its \
+         folder, and the same --steps and --seed",
+        path.display(),
+        args.config
+    );
+    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
+    ensure!(
+        text("data") == data.digest(),
+        "the run of {} was started with other puzzles; resume with the same --data and --validate",
+        path.display()
+    );
+    let number = |key: &str| {
+        text(key).parse::<f64>().with_context(|| {
+            format!(
+                "{}: metadata `{key}` is {:?}, expected a number",
+                path.display(),
+                text(key)
+            )
+        })
+    };
+    let (seconds_before, best) = (number("seconds")?, number("best")?);
+    let (trainer, start) = (resumed.trainer, Instant::now());
+    Ok(Run {
+        config,
+        trainer,
+        data,
+        out,
+        threads,
+        seconds_before,
+        start,
+        best,
+    })
+}
+
+/// Drops lines of steps that the checkpoint does not know, since they will be made again.
+fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let known = |line: &&str| {
+        let line: Option<Value> = serde_json::from_str(line).ok();
+        line.and_then(|line| line["step"].as_u64())
+            .is_some_and(|s| s <= step)
+    };
+    let kept: String = text
+        .lines()
+        .filter(known)
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    std::fs::write(path, kept).with_context(|| format!("cannot write {}", path.display()))
+}
