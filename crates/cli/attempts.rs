@@ -1,15 +1,16 @@
 //! More than one attempt at a puzzle: what the same weights do with more time.
 //!
 //! Most of what a recursive network gets wrong is bad luck of one trajectory, not lack of knowledge: from
-//! another start it often gets there. An attempt differs from the others in the noise on its first state
-//! and in the symmetry under which it sees the board. Which attempt counts is decided by the halting head,
+//! another start it often gets there. An attempt differs from the others in the noise on its first state,
+//! in the symmetry under which it sees the board, and in what the network guesses. Which attempt counts is decided by the halting head,
 //! by a vote, or by Sudoku's rules, which accept or reject a full board and never fill a cell.
 
 use anyhow::ensure;
 use clap::ValueEnum;
 use rayon::prelude::*;
 use trm_autograd::random::{Purpose, stream};
-use trm_data::{Board, Geometry, Symmetry};
+use trm_data::{BLANK_TOKEN, Board, Geometry, Symmetry};
+use trm_model::guess::Guess;
 use trm_model::solve::{Answer, Rollout, SolveOptions, solve_all};
 use trm_model::{Network, Parameters};
 
@@ -34,6 +35,10 @@ pub struct Attempts {
     /// Standard deviation of the noise on the first state [default: the network's own]
     #[arg(long, value_name = "SIGMA")]
     pub noise: Option<f64>,
+    /// After every N steps fill a blank cell with a digit drawn from the network's own probabilities, and
+    /// go on as if it had been given; the network guesses, no rule is asked [default: never]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub guess_every: Option<u32>,
     /// Check every step's board against the rules: stop at the first that is right, try again while none is
     #[arg(long)]
     pub verify: bool,
@@ -67,12 +72,13 @@ impl Attempts {
         attempts: 1,
         choose: Choose::Halt,
         noise: None,
+        guess_every: None,
         verify: false,
     };
 
     /// Whether this asks for more than one plain pass.
     pub fn any(&self) -> bool {
-        self.attempts > 1 || self.verify || self.noise.is_some()
+        self.attempts > 1 || self.verify || self.noise.is_some() || self.guess_every.is_some()
     }
 
     /// Fails unless the values can work.
@@ -92,6 +98,10 @@ impl Attempts {
         SolveOptions {
             attempt: number as u64,
             noise: self.noise,
+            guess: self.guess_every.map(|every| Guess {
+                every: every as usize,
+                blank: BLANK_TOKEN,
+            }),
             accept: self.verify.then_some(is_solution),
             ..options
         }

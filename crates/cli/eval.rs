@@ -46,11 +46,11 @@ impl From<HaltArg> for Halt {
 #[command(after_help = "\
 Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
-  trm eval --weights weights/sudoku9.safetensors --data test.csv --attempts 32 --verify
+  trm eval --weights weights/sudoku9.safetensors --data test.csv --attempts 100 --guess-every 8 --supervision-steps 24 --verify
 
 The weights are the moving average of training; every puzzle gets exactly the given number of
 supervision steps unless --halt says otherwise. A board counts as exact when every cell is right.
-What --attempts, --noise and --verify bring is reported apart, after the single plain pass.")]
+What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
@@ -122,6 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         more["attempts"] = json!(choice.attempts);
         more["choose"] = json!(format!("{:?}", choice.choose).to_lowercase());
         more["noise"] = json!(choice.noise);
+        more["guess_every"] = json!(choice.guess_every);
         more["verify"] = json!(choice.verify);
         more["mean_attempts"] = json!(score.attempts);
         report["with_attempts"] = more;

@@ -29,7 +29,7 @@ Examples:
   trm solve --trace                         watch the network think, step by step
   trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, '.' or '0' for a blank
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
-  trm solve hard.csv --attempts 100 --verify   again from another start until the rules are kept
+  trm solve hard.csv --attempts 100 --guess-every 8 --verify   again until the rules are kept
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
 Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input.")]
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "trace")]
     pub json: bool,
     /// Show the board after every supervision step
-    #[arg(long, conflicts_with_all = ["attempts", "choose", "noise", "verify"])]
+    #[arg(long, conflicts_with_all = ["attempts", "choose", "noise", "guess_every", "verify"])]
     pub trace: bool,
     #[command(flatten)]
     pub attempts: Attempts,

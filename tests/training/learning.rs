@@ -4,6 +4,7 @@ use super::{Puzzles, drawn, run_to, trainer, training};
 use std::collections::BTreeMap;
 use trm_kernels::Kernels;
 use trm_model::config::Mixer;
+use trm_model::guess::Guess;
 use trm_model::solve::{Halt, SolveOptions, solve_all};
 use trm_model::weights;
 
@@ -112,13 +113,15 @@ fn answers_do_not_depend_on_the_room() {
         .expect("a bias")
         .at
         .start;
-    let answers = |run: &trm_model::Trainer, room, halt| {
+    let guessing = |run: &trm_model::Trainer, room, halt, guess| {
         let options = SolveOptions {
             halt,
+            guess,
             ..SolveOptions::new(6)
         };
         solve_all(&run.net, &run.params, &inputs, room, options, |_| ())
     };
+    let answers = |run: &trm_model::Trainer, room, halt| guessing(run, room, halt, None);
     let mut logits: Vec<_> = answers(&run, 5, Halt::Never)
         .iter()
         .map(|a| a.q_halt)
@@ -148,5 +151,16 @@ fn answers_do_not_depend_on_the_room() {
                 "{halt:?}: nobody stopped early"
             ),
         }
+        // What a puzzle guesses depends on its own answer and step alone, and it changes some answers.
+        let guess = Some(Guess { every: 2, blank: 1 });
+        let guessed = guessing(&run, 1, halt, guess);
+        for room in [2, 5, 64] {
+            assert!(
+                guessing(&run, room, halt, guess) == guessed,
+                "{halt:?}, guesses, room for {room}"
+            );
+        }
+        let stops_before_a_guess = halt == Halt::WhenStable(0);
+        assert_eq!(guessed == one, stops_before_a_guess, "{halt:?}");
     }
 }

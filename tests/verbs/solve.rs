@@ -151,6 +151,20 @@ fn more_attempts_and_the_rules_solve_more_and_are_reported_apart() {
             assert_eq!(attempts, most, "{options}");
         }
     }
+    // Guesses are another way to try again: the single pass stays, and threads change nothing.
+    let verified = "--supervision-steps 3 --attempts 8 --verify";
+    let without = eval(verified);
+    let [one, two] = [1, 2].map(|threads| {
+        let options = format!("{verified} --guess-every 1 --threads {threads}");
+        eval(&options)
+    });
+    assert_eq!(one["exact_accuracy"], without["exact_accuracy"]);
+    assert_eq!(one["with_attempts"]["guess_every"], 1);
+    for key in ["exact_accuracy", "mean_attempts", "mean_steps"] {
+        assert_eq!(one["with_attempts"][key], two["with_attempts"][key]);
+    }
+    let steps = |report: &serde_json::Value| report["with_attempts"]["mean_steps"].clone();
+    assert_ne!(steps(&one), steps(&without), "guesses change attempts");
     // A board that the rules accepted is not tried again.
     let said = run(
         0,
@@ -163,6 +177,8 @@ fn more_attempts_and_the_rules_solve_more_and_are_reported_apart() {
     );
     run(2, &["solve", PUZZLE, "--noise", "-1"]);
     run(2, &["solve", PUZZLE, "--trace", "--verify"]);
+    run(2, &["solve", PUZZLE, "--guess-every", "0"]);
+    run(2, &["solve", PUZZLE, "--trace", "--guess-every", "2"]);
 }
 
 #[test]

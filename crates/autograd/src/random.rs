@@ -27,6 +27,8 @@ pub enum Purpose {
     Noise = 7,
     /// Which cells of the answer a draw shows.
     Reveal = 8,
+    /// Which cell the network guesses, and which digit.
+    Guess = 9,
 }
 
 /// The generator of one draw or group of draws.

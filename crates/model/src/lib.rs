@@ -18,6 +18,7 @@ pub mod carry;
 pub mod checkpoint;
 pub mod config;
 pub mod groups;
+pub mod guess;
 pub mod halting;
 pub mod heads;
 pub mod network;

@@ -6,11 +6,13 @@
 //! computes depends on its neighbours, so neither the micro-batch nor the threads change an answer.
 
 use crate::block::Pass;
+use crate::guess::{Guess, fill_one};
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
 use crate::train_step::{embed, start};
 use crate::workspace::{Memory, Mode, Workspace};
 use crate::{heads, recursion};
+use rand::Rng;
 use rayon::prelude::*;
 use trm_autograd::op::loss::argmax;
 use trm_autograd::params::Weights;
@@ -40,6 +42,8 @@ pub struct SolveOptions {
     pub attempt: u64,
     /// Standard deviation of that noise, instead of the config's `init_noise`.
     pub noise: Option<f64>,
+    /// Let the network guess.
+    pub guess: Option<Guess>,
     /// Stop at once with an answer that this accepts: with the rules of the task at hand, a right answer need
     /// not be overwritten by a later step.
     pub accept: Option<Accept>,
@@ -56,6 +60,7 @@ impl SolveOptions {
             halt: Halt::Never,
             attempt: 0,
             noise: None,
+            guess: None,
             accept: None,
         }
     }
@@ -253,6 +258,16 @@ impl<'a> Rollout<'a> {
         }
     }
 
+    /// Fills one blank cell of puzzle `b` by what the network says now.
+    fn guess(&mut self, b: usize, blank: u8, draws: impl Rng) {
+        let (cells, v) = (self.net.config.cells, self.net.config.outputs());
+        let first = self.net.config.first_output();
+        let ws = self.memory.carve(self.net, self.puzzles);
+        let logits = &ws.logits[b * cells * v..(b + 1) * cells * v];
+        let inputs = &mut self.inputs[b * cells..(b + 1) * cells];
+        fill_one(inputs, logits, (first, blank), draws);
+    }
+
     /// Solves any number of puzzles, as many at a time as there is room for; answers in order.
     ///
     /// `inputs` is (puzzles, cells), `ids` their identifiers; `watch(puzzle, answer)` sees every step of
@@ -295,6 +310,10 @@ impl<'a> Rollout<'a> {
                     .accept
                     .is_some_and(|accept| accept(question, &answer.tokens));
                 place.note(answer);
+                if let Some(guess) = options.guess.filter(|g| steps.is_multiple_of(g.every)) {
+                    let draws = stream(options.attempt, Purpose::Guess, steps as u64);
+                    self.guess(b, guess.blank, draws);
+                }
             }
             // From the back, so that the one that moves into a free place has had its turn.
             for b in (0..places.len()).rev() {
