@@ -26,7 +26,7 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     let memory = Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
     let worker = 4 * (memory + set_aside);
     let total = copies * values + packed + c.batch * row + threads * worker;
-    let (_, flops) = net.flops();
+    let flops = net.training_flops(c);
     let seconds = time_of_a_step(config, threads)?;
     let size = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let rows = [

@@ -1,7 +1,7 @@
 //! The network of TRM_SPEC 3: its parameters, where they lie, and the state that goes with them.
 
 use crate::block::{Block, TokenMixer};
-use crate::config::{ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding};
+use crate::config::{ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, TrainConfig};
 use crate::groups;
 use std::ops::Range;
 use std::sync::Arc;
@@ -247,7 +247,7 @@ impl Network {
     /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
     ///
     /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward. As in the paper, one
-    /// state and gradients through the last cycle; `cycle_loss` and `winner_take_all` come on top.
+    /// state and gradients through the last cycle; see [`Network::training_flops`].
     pub fn flops(&self) -> (f64, f64) {
         let c = &self.config;
         let (s, d) = (c.rows() as f64, c.width as f64);
@@ -263,6 +263,30 @@ impl Network {
         let levels = (c.l_cycles + 1) as f64;
         let forward = level * levels * c.h_cycles as f64;
         (forward, forward + 2.0 * level * levels)
+    }
+
+    /// Floating-point operations of one supervision step of one puzzle at full depth, with what `train` adds:
+    /// gradients through every cycle (`cycle_loss`), K steps forward to find the best state
+    /// (`winner_take_all = K`), and all levels but the last once more (`recompute`).
+    pub fn training_flops(&self, train: &TrainConfig) -> f64 {
+        let (forward, with_backward) = self.flops();
+        let c = &self.config;
+        let cycles = if train.cycle_loss > 0.0 {
+            c.h_cycles as f64
+        } else {
+            1.0
+        };
+        let states = match train.winner_take_all {
+            1 => 0.0,
+            k => k as f64,
+        };
+        let level = forward / (c.h_cycles * (c.l_cycles + 1)) as f64;
+        let again = if train.recompute {
+            c.l_cycles as f64 * level
+        } else {
+            0.0
+        };
+        (1.0 + states) * forward + cycles * (with_backward - forward + again)
     }
 }
 
@@ -281,5 +305,27 @@ impl Parameters {
     pub fn puzzle(&self, net: &Network, id: u32) -> &[f32] {
         let p = net.config.puzzle_emb_ndim;
         &self.puzzle_emb[id as usize * p..][..p]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In levels, with H_cycles 3 and L_cycles 6: 21 forward, 7 of a cycle backward at twice the price.
+    #[test]
+    fn the_work_of_training_counts_what_its_options_add() {
+        let kernels = Kernels::best().expect("an instruction set");
+        let net = Network::new(ModelConfig::default(), kernels).expect("a network");
+        let level = net.flops().0 / 21.0;
+        let levels = |change: fn(&mut TrainConfig)| {
+            let mut train = TrainConfig::default();
+            change(&mut train);
+            (net.training_flops(&train) / level).round() as usize
+        };
+        assert_eq!(levels(|_| ()), 21 + 14);
+        assert_eq!(levels(|train| train.cycle_loss = 0.5), 21 + 3 * 14);
+        assert_eq!(levels(|train| train.winner_take_all = 4), 5 * 21 + 14);
+        assert_eq!(levels(|train| train.recompute = true), 21 + 14 + 6);
     }
 }
