@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn only_the_first_faults_are_kept() {
         let mut report = Report::default();
-        for row in Reader::new("12\n".repeat(50).as_bytes(), "short.txt").unwrap() {
+        for row in Reader::<_, Puzzle>::new("12\n".repeat(50).as_bytes(), "short.txt").unwrap() {
             report.add_fault(row.unwrap_err());
         }
         assert_eq!((report.faulty, report.faults.len()), (50, FAULTS_KEPT));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::board::BoardError;
-use crate::geometry::Geometry;
+use crate::maze::MazeError;
 use crate::puzzle::PuzzleError;
 
 /// A fault in a puzzle file and its place.
@@ -86,6 +86,12 @@ pub enum Fault {
     /// A question and an answer that are no puzzle.
     #[error("{0}; correct or remove this row")]
     Puzzle(PuzzleError),
+    /// Text that is no maze.
+    #[error("{0}")]
+    Maze(MazeError),
+    /// A question and an answer that are no maze.
+    #[error("{0}; correct or remove this row")]
+    MazePuzzle(MazeError),
     /// A rating that is no number.
     #[error("rating {found:?}; expected a whole number from 0, or nothing")]
     Rating {
@@ -94,14 +100,14 @@ pub enum Fault {
     },
     /// Boards of different sizes in one file.
     #[error(
-        "a {found} board, but the file began with {expected} at line {line}; \
+        "a {found}x{found} board, but the file began with {expected}x{expected} at line {line}; \
          put each size into a file of its own"
     )]
     MixedSizes {
-        /// Shape of this row.
-        found: Geometry,
-        /// Shape of the first row.
-        expected: Geometry,
+        /// Side of this row.
+        found: usize,
+        /// Side of the first row.
+        expected: usize,
         /// Line of the first row.
         line: u64,
     },

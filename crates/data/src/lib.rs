@@ -44,10 +44,12 @@
 pub mod augment;
 pub mod board;
 pub mod check;
+pub mod dihedral;
 pub mod fault;
 pub mod generate;
 pub mod geometry;
 mod lines;
+pub mod maze;
 pub mod puzzle;
 pub mod read;
 mod render;

@@ -47,11 +47,12 @@ impl<R: BufRead> Lines<R> {
         Ok(found)
     }
 
-    /// Goes to the next line that is neither blank nor a comment; false at the end.
-    pub(crate) fn advance_to_content(&mut self) -> io::Result<bool> {
+    /// Goes to the next line that is neither blank nor, where there may be `comments`, one; false at the end.
+    pub(crate) fn advance_to_content(&mut self, comments: bool) -> io::Result<bool> {
         while self.advance()? {
             let line = self.line();
-            if !line.starts_with(b"#") && !line.iter().all(u8::is_ascii_whitespace) {
+            let comment = comments && line.starts_with(b"#");
+            if !comment && !line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(true);
             }
         }
@@ -81,10 +82,13 @@ mod tests {
     fn content_lines_are_found_and_counted() {
         let mut lines = Lines::new(&b"\xEF\xBB\xBF# note\r\n\n  \r\none\r\n#\ntwo"[..]);
         let mut seen = Vec::new();
-        while lines.advance_to_content().unwrap() {
+        while lines.advance_to_content(true).unwrap() {
             seen.push((lines.number(), lines.line().to_vec()));
         }
         assert_eq!(seen, [(4, b"one".to_vec()), (6, b"two".to_vec())]);
+        let mut lines = Lines::new(&b" \n# wall\n"[..]);
+        assert!(lines.advance_to_content(false).unwrap());
+        assert_eq!(lines.line(), b"# wall");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::board::{Board, Conflict};
+use crate::fault::Fault;
 use crate::geometry::Geometry;
+use crate::read::{Fields, Row, RowFault, text};
 
 /// One row of a puzzle file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +69,47 @@ impl Puzzle {
             .conflicts()
             .next()
             .map_or(Ok(()), |conflict| Err(PuzzleError::Answer(conflict)))
+    }
+}
+
+impl Row for Puzzle {
+    const COMMENTS: bool = true;
+
+    fn from_fields(fields: Fields<'_>) -> Result<Puzzle, RowFault> {
+        let board = |column, field| {
+            let board = text(field).and_then(|text| text.parse().map_err(Fault::Board));
+            board.map_err(|fault| RowFault { column, fault })
+        };
+        let puzzle = Puzzle {
+            source: fields.source,
+            question: board(Some("question"), fields.question)?,
+            answer: fields
+                .answer
+                .map(|field| board(Some("answer"), field))
+                .transpose()?,
+            rating: fields.rating,
+        };
+        match puzzle.check() {
+            Ok(()) => Ok(puzzle),
+            Err(error) => Err(RowFault {
+                column: Some(error.column()),
+                fault: Fault::Puzzle(error),
+            }),
+        }
+    }
+
+    fn side(&self) -> usize {
+        self.question.geometry().side()
+    }
+
+    fn record(&self) -> [String; 4] {
+        let or_empty = |text: Option<String>| text.unwrap_or_default();
+        [
+            self.source.to_string(),
+            self.question.to_string(),
+            or_empty(self.answer.map(|answer| answer.to_string())),
+            or_empty(self.rating.map(|rating| rating.to_string())),
+        ]
     }
 }
 

@@ -5,24 +5,55 @@
 //! * with a comma: **CSV** with the header `source,question,answer,rating`, as Sudoku-Extreme has it. The
 //!   columns may stand in any order and among others; `answer` and `rating` may be empty. Fields are taken
 //!   as they are, never trimmed.
-//! * without: **plain lines**, one question of 16, 36 or 81 characters each; blank lines and lines that
-//!   start with `#` are skipped.
+//! * without: **plain lines**, one question each; blank lines and, but for mazes, lines that start with `#`
+//!   are skipped.
 //!
-//! In both, `.` or `0` is a blank, and all boards of a file have one size.
+//! All questions of a file have one size. What a row becomes is a [`Row`]: a Sudoku ([`Puzzle`]; 16, 36 or
+//! 81 characters, `.` or `0` for a blank) or a maze ([`MazePuzzle`](crate::maze::MazePuzzle)).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::board::Board;
 use crate::fault::{Fault, ReadError};
-use crate::geometry::Geometry;
 use crate::lines::Lines;
 use crate::puzzle::Puzzle;
 
 /// The columns of a puzzle file, in the order in which they are written.
 pub const COLUMNS: [&str; 4] = ["source", "question", "answer", "rating"];
+
+/// What the rows of a file are.
+pub trait Row: Sized {
+    /// Whether a plain line may be a comment; where `#` is a wall, none is.
+    const COMMENTS: bool;
+
+    /// Takes the fields of a row, and checks them against each other.
+    ///
+    /// # Errors
+    /// The first fault and its column.
+    fn from_fields(fields: Fields<'_>) -> Result<Self, RowFault>;
+
+    /// Cells along one side of the question.
+    fn side(&self) -> usize;
+
+    /// The fields to be written, in the order of [`COLUMNS`].
+    fn record(&self) -> [String; COLUMNS.len()];
+}
+
+/// A row as it stands in the file.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    /// Where the puzzle comes from.
+    pub source: Arc<str>,
+    /// Never trimmed.
+    pub question: &'a [u8],
+    /// Likewise; none where the field is empty, or there is no such column.
+    pub answer: Option<&'a [u8]>,
+    /// How hard the puzzle is.
+    pub rating: Option<u64>,
+}
 
 /// Reads all puzzles of a file, CSV or plain lines.
 ///
@@ -44,14 +75,15 @@ pub fn read_str(text: &str, name: &str) -> Result<Vec<Puzzle>, ReadError> {
 ///
 /// A faulty row is one `Err` item and the rows after it still come, so that a check can list all faults.
 /// When reading itself fails, that is the last item.
-pub struct Reader<R> {
+pub struct Reader<R, P = Puzzle> {
     name: String,
     rows: Rows<R>,
-    first: Option<(Geometry, u64)>, // shape and line of the first good row
+    first: Option<(usize, u64)>, // side and line of the first good row
     ended: bool,
+    row: PhantomData<P>,
 }
 
-impl Reader<BufReader<File>> {
+impl<P: Row> Reader<BufReader<File>, P> {
     /// Opens a file and reads as far as its first line of content.
     ///
     /// # Errors
@@ -70,7 +102,7 @@ impl Reader<BufReader<File>> {
     }
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead, P: Row> Reader<R, P> {
     /// Reads as far as the first line of content; `name` stands for the file in errors.
     ///
     /// # Errors
@@ -84,7 +116,7 @@ impl<R: BufRead> Reader<R> {
             fault,
         };
         if !lines
-            .advance_to_content()
+            .advance_to_content(P::COMMENTS)
             .map_err(|e| error(None, Fault::Read(e)))?
         {
             return Err(error(None, Fault::Empty));
@@ -103,23 +135,25 @@ impl<R: BufRead> Reader<R> {
             rows,
             first: None,
             ended: false,
+            row: PhantomData,
         })
     }
 
     /// The next puzzle, fully checked; `None` at the end.
-    fn next_puzzle(&mut self) -> Result<Option<Puzzle>, RowFault> {
-        let (puzzle, line) = match &mut self.rows {
-            Rows::Plain(rows) => (rows.next()?, rows.lines.number()),
-            Rows::Csv(rows) => (rows.next()?, rows.reader.get_ref().number()),
+    fn next_puzzle(&mut self) -> Result<Option<P>, RowFault> {
+        let fields = match &mut self.rows {
+            Rows::Plain(rows) => rows.next(P::COMMENTS)?,
+            Rows::Csv(rows) => rows.next()?,
         };
-        let Some(puzzle) = puzzle else {
+        let Some(fields) = fields else {
             return Ok(None);
         };
-        puzzle.check().map_err(|e| RowFault {
-            column: Some(e.column()),
-            fault: Fault::Puzzle(e),
-        })?;
-        let found = puzzle.question.geometry();
+        let puzzle = P::from_fields(fields)?;
+        let line = match &self.rows {
+            Rows::Plain(rows) => rows.lines.number(),
+            Rows::Csv(rows) => rows.reader.get_ref().number(),
+        };
+        let found = puzzle.side();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
             return Err(Fault::MixedSizes {
@@ -147,8 +181,8 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Reader<R> {
-    type Item = Result<Puzzle, ReadError>;
+impl<R: BufRead, P: Row> Iterator for Reader<R, P> {
+    type Item = Result<P, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -168,9 +202,12 @@ impl<R: BufRead> Iterator for Reader<R> {
 }
 
 /// A fault whose place is known only as far as the column.
-struct RowFault {
-    column: Option<&'static str>,
-    fault: Fault,
+#[derive(Debug)]
+pub struct RowFault {
+    /// One of [`COLUMNS`], if the fault is in one.
+    pub column: Option<&'static str>,
+    /// What is wrong.
+    pub fault: Fault,
 }
 
 impl From<Fault> for RowFault {
@@ -194,14 +231,18 @@ struct PlainRows<R> {
 }
 
 impl<R: BufRead> PlainRows<R> {
-    fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
+    fn next(&mut self, comments: bool) -> Result<Option<Fields<'_>>, RowFault> {
         let found = std::mem::take(&mut self.current_is_new)
-            || self.lines.advance_to_content().map_err(Fault::Read)?;
-        Ok(if found {
-            Some(Puzzle::of(board(self.lines.line())?))
-        } else {
-            None
-        })
+            || self
+                .lines
+                .advance_to_content(comments)
+                .map_err(Fault::Read)?;
+        Ok(found.then(|| Fields {
+            source: "".into(),
+            question: self.lines.line(),
+            answer: None,
+            rating: None,
+        }))
     }
 }
 
@@ -241,7 +282,7 @@ impl<R: BufRead> CsvRows<R> {
         })
     }
 
-    fn next(&mut self) -> Result<Option<Puzzle>, RowFault> {
+    fn next(&mut self) -> Result<Option<Fields<'_>>, RowFault> {
         if !self
             .reader
             .read_byte_record(&mut self.record)
@@ -257,10 +298,10 @@ impl<R: BufRead> CsvRows<R> {
         if *source != *self.source {
             self.source = source.into();
         }
-        Ok(Some(Puzzle {
+        Ok(Some(Fields {
             source: self.source.clone(),
-            question: self.field(1, board)?,
-            answer: self.field(2, |field| unless_empty(field, board))?,
+            question: self.field(1, Ok)?,
+            answer: self.field(2, |field| Ok(Some(field).filter(|f| !f.is_empty())))?,
             rating: self.field(3, |field| unless_empty(field, rating))?,
         }))
     }
@@ -279,14 +320,14 @@ impl<R: BufRead> CsvRows<R> {
     }
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Fault> {
+/// A field as text.
+///
+/// # Errors
+/// When its bytes are none.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
     str::from_utf8(bytes).map_err(|e| Fault::NotUtf8 {
         position: e.valid_up_to() + 1,
     })
-}
-
-fn board(bytes: &[u8]) -> Result<Board, Fault> {
-    text(bytes)?.parse().map_err(Fault::Board)
 }
 
 fn rating(bytes: &[u8]) -> Result<u64, Fault> {

@@ -8,7 +8,7 @@ const ROW: &str = "a,1.2..231..12.1..,1324423134122143,0\n";
 
 /// The first error in a text, as people see it.
 fn error(text: impl AsRef<[u8]>) -> String {
-    match Reader::new(text.as_ref(), "f") {
+    match Reader::<_, Puzzle>::new(text.as_ref(), "f") {
         Ok(reader) => reader
             .collect::<Result<Vec<_>, _>>()
             .unwrap_err()
@@ -194,7 +194,9 @@ fn bytes_that_are_no_text() {
 #[test]
 fn rows_after_a_fault_still_come() {
     let text = format!("{HEADER}{ROW}a,b,c,d\n{ROW}a\n{ROW}");
-    let rows: Vec<_> = Reader::new(text.as_bytes(), "f").unwrap().collect();
+    let rows: Vec<_> = Reader::<_, Puzzle>::new(text.as_bytes(), "f")
+        .unwrap()
+        .collect();
     assert_eq!(
         rows.iter().map(Result::is_ok).collect::<Vec<_>>(),
         [true, false, true, false, true]
@@ -215,7 +217,7 @@ fn reading_ends_when_the_source_fails() {
             Ok(17)
         }
     }
-    let mut rows = Reader::new(BufReader::new(Broken(false)), "f").unwrap();
+    let mut rows = Reader::<_, Puzzle>::new(BufReader::new(Broken(false)), "f").unwrap();
     assert!(rows.next().unwrap().is_ok());
     assert!(
         rows.next()
@@ -245,7 +247,7 @@ proptest! {
     fn no_bytes_panic(bytes: Vec<u8>, nearly in nearly_a_file()) {
         for bytes in [bytes, nearly] {
             let lines = 1 + bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-            let Ok(reader) = Reader::new(&bytes[..], "f") else { continue };
+            let Ok(reader) = Reader::<_, Puzzle>::new(&bytes[..], "f") else { continue };
             for row in reader {
                 match row {
                     Ok(puzzle) => prop_assert_eq!(puzzle.check(), Ok(())),

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::puzzle::Puzzle;
-use crate::read::COLUMNS;
+use crate::read::{COLUMNS, Row};
 
 /// A puzzle file could not be written; whatever stood there before is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +27,9 @@ pub struct WriteError {
 ///
 /// # Errors
 /// If the file cannot be written; the temporary file is then removed.
-pub fn write_path<'a>(
+pub fn write_path<'a, P: Row + 'a>(
     path: impl AsRef<Path>,
-    puzzles: impl IntoIterator<Item = &'a Puzzle>,
+    puzzles: impl IntoIterator<Item = &'a P>,
 ) -> Result<(), WriteError> {
     let path = path.as_ref();
     replace(path, puzzles).map_err(|error| WriteError {
@@ -39,7 +38,10 @@ pub fn write_path<'a>(
     })
 }
 
-fn replace<'a>(path: &Path, puzzles: impl IntoIterator<Item = &'a Puzzle>) -> io::Result<()> {
+fn replace<'a, P: Row + 'a>(
+    path: &Path,
+    puzzles: impl IntoIterator<Item = &'a P>,
+) -> io::Result<()> {
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -62,20 +64,14 @@ fn replace<'a>(path: &Path, puzzles: impl IntoIterator<Item = &'a Puzzle>) -> io
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write<'a>(out: impl Write, puzzles: impl IntoIterator<Item = &'a Puzzle>) -> io::Result<()> {
+pub fn write<'a, P: Row + 'a>(
+    out: impl Write,
+    puzzles: impl IntoIterator<Item = &'a P>,
+) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(COLUMNS)?;
     for puzzle in puzzles {
-        csv.write_record([
-            &*puzzle.source,
-            &puzzle.question.to_string(),
-            &puzzle
-                .answer
-                .map_or(String::new(), |answer| answer.to_string()),
-            &puzzle
-                .rating
-                .map_or(String::new(), |rating| rating.to_string()),
-        ])?;
+        csv.write_record(puzzle.record())?;
     }
     csv.flush()
 }
@@ -83,6 +79,7 @@ pub fn write<'a>(out: impl Write, puzzles: impl IntoIterator<Item = &'a Puzzle>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::puzzle::Puzzle;
     use crate::read::read_path;
     use crate::testing::any_generated;
     use proptest::prelude::*;
@@ -113,7 +110,7 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         fs::write(taken.join("inside"), "").unwrap();
         for path in [taken, folder.path().join("absent/puzzles.csv")] {
-            let error = write_path(&path, &[]).unwrap_err().to_string();
+            let error = write_path::<Puzzle>(&path, &[]).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("cannot write {}", path.display())),
                 "{error}"
