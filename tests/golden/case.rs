@@ -28,7 +28,8 @@ pub fn identify(path: &Path) -> (String, String, Option<String>) {
     )
 }
 
-fn parse(path: &Path) -> Value {
+/// What the JSON file of a case says.
+pub fn parse(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

@@ -1,21 +1,28 @@
 //! Golden parity with the PyTorch reference: every case in the fixture folder, on every instruction set.
 //!
 //! A case is a JSON file (config, tolerances, scalars) beside a safetensors file (inputs and outputs).
-//! Every output tensor must be compared exactly once; a case counts when it passed on every ISA. The
-//! folder is `tests/fixtures`, or the one that `TRM_FIXTURES` names.
+//! Every output tensor must be compared exactly once; a case counts when it passed on every ISA. Cases of
+//! data have no tensors, and no ISA. The folder is `tests/fixtures`, or the one that `TRM_FIXTURES` names.
 
 mod blocks;
 mod case;
 mod eval_rollout;
 mod train_run;
 mod train_step;
+mod transforms;
 
 use case::Case;
+use serde_json::Value;
 use std::path::PathBuf;
 use trm_kernels::Kernels;
 
-/// The check for a kind of case on one instruction set.
-type Check = fn(&mut Case, &'static Kernels);
+/// The check for a kind of case.
+enum Check {
+    /// Of the network, on one instruction set.
+    Network(fn(&mut Case, &'static Kernels)),
+    /// Of data: no kernel takes part.
+    Data(fn(&Value)),
+}
 
 fn folder() -> PathBuf {
     match std::env::var_os("TRM_FIXTURES") {
@@ -27,12 +34,13 @@ fn folder() -> PathBuf {
 /// The check for a case, or why there is none yet.
 fn check_of(kind: &str, arch: Option<&str>) -> Result<Check, String> {
     match (kind, arch) {
-        ("blocks", None) => Ok(blocks::check),
-        ("train_step", Some("trm")) => Ok(train_step::check),
-        ("train_run", Some("trm")) => Ok(train_run::check),
-        ("eval_rollout", Some("trm")) => Ok(eval_rollout::check),
+        ("blocks", None) => Ok(Check::Network(blocks::check)),
+        ("train_step", Some("trm")) => Ok(Check::Network(train_step::check)),
+        ("train_run", Some("trm")) => Ok(Check::Network(train_run::check)),
+        ("eval_rollout", Some("trm")) => Ok(Check::Network(eval_rollout::check)),
+        ("transforms", None) => Ok(Check::Data(transforms::check)),
         (kind, Some(arch)) => Err(format!("architecture {arch} ({kind}) is not built yet")),
-        (kind, None) => Err(format!("{kind}: not a case of the network")),
+        (kind, None) => Err(format!("{kind} is not built yet")),
     }
 }
 
@@ -53,7 +61,12 @@ fn golden_parity_with_the_pytorch_reference() {
         let (name, kind, arch) = case::identify(&path);
         match check_of(&kind, arch.as_deref()) {
             Err(why) => println!("not counted: {name}: {why}"),
-            Ok(check) => {
+            Ok(Check::Data(check)) => {
+                check(&case::parse(&path));
+                println!("passed: {name}");
+                checked += 1;
+            }
+            Ok(Check::Network(check)) => {
                 for kernels in Kernels::available() {
                     let mut case = Case::load(&path, kernels.name());
                     check(&mut case, kernels);
