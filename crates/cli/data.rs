@@ -1,5 +1,7 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
+mod maze;
+
 use crate::output::print;
 use crate::progress::Progress;
 use crate::train::threads;
@@ -9,11 +11,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::check::{Report, check_path};
 use trm_data::generate::{Difficulty, generate};
+use trm_data::read::Row;
 use trm_data::{Geometry, Puzzle, read_path, split, write, write_path};
 
 /// Arguments of `trm data`.
@@ -29,6 +33,9 @@ enum Kind {
     /// Sudoku of side 4, 6 or 9
     #[command(subcommand, arg_required_else_help = true)]
     Sudoku(Sudoku),
+    /// Mazes, from start to goal by the shortest way
+    #[command(subcommand, arg_required_else_help = true)]
+    Maze(maze::Maze),
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,11 +50,11 @@ enum Sudoku {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Kind::Sudoku(verb) = &args.kind;
-    match verb {
-        Sudoku::Generate(args) => run_generate(args),
-        Sudoku::Split(args) => run_split(args),
-        Sudoku::Check(args) => run_check(args),
+    match &args.kind {
+        Kind::Sudoku(Sudoku::Generate(args)) => run_generate(args),
+        Kind::Sudoku(Sudoku::Split(args)) => run_split(args),
+        Kind::Sudoku(Sudoku::Check(args)) => run_check(args),
+        Kind::Maze(verb) => maze::run(verb),
     }
 }
 
@@ -67,12 +74,19 @@ struct GenerateArgs {
     /// Side of the board
     #[arg(long, value_parser = sides())]
     side: Geometry,
-    /// How many puzzles
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    count: u32,
     /// easy (solvable by singles), minimal (no clue to spare), or givens=N
     #[arg(long, value_name = "WHICH", default_value = "easy")]
     difficulty: Difficulty,
+    #[command(flatten)]
+    making: Making,
+}
+
+/// How many to make, from what, and where to.
+#[derive(Debug, clap::Args)]
+struct Making {
+    /// How many puzzles
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
     /// Seed of the random streams
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -96,7 +110,7 @@ fn sides() -> impl TypedValueParser<Value = Geometry> {
 const BARREN: u64 = 10_000;
 
 fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
-    let (geometry, count) = (args.side, args.count as usize);
+    let geometry = args.side;
     if let Difficulty::Givens(givens) = args.difficulty {
         let cells = geometry.cells();
         ensure!(
@@ -104,60 +118,56 @@ fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
             "--difficulty givens={givens}: a {geometry} board has {cells} cells"
         );
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads(args.threads))
-        .build()?;
-    let progress = Progress::new(count as u64, "generating puzzles");
-    let made = pool.install(|| make(geometry, args.difficulty, args.seed, count, &progress));
-    progress.finish();
-    let puzzles = made?;
-    match &args.out {
-        Some(path) => {
-            write_path(path, &puzzles)?;
-            eprintln!("{count} puzzles of {geometry} in {}", path.display());
-        }
-        None => {
-            // Through memory: the CSV writer's errors would hide a closed pipe.
-            let mut text = Vec::new();
-            write::write(&mut text, &puzzles)?;
-            print(|out| out.write_all(&text))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    let Making { seed, ref out, .. } = args.making;
+    let make = |i| {
+        let rng = &mut stream(seed, Purpose::Generate, i);
+        generate(geometry, args.difficulty, rng)
+    };
+    let puzzles = args.making.run(make, |puzzle: &Puzzle| puzzle.question)?;
+    deliver(&puzzles, out.as_deref(), &format!("puzzles of {geometry}"))
 }
 
-/// The first `count` different puzzles of the endless list in which puzzle `i` comes from random stream
-/// `i`: neither threads nor the size of a round can change them.
-fn make(
-    geometry: Geometry,
-    difficulty: Difficulty,
-    seed: u64,
+impl Making {
+    /// The first `count` different ones of the endless list of what `make` makes from random stream 0, 1,
+    /// and so on; two are the same when their `question` is.
+    fn run<P: Send, Q: Eq + Hash, E: Into<anyhow::Error> + Send>(
+        &self,
+        make: impl Fn(u64) -> Result<P, E> + Sync + Send,
+        question: impl Fn(&P) -> Q + Send,
+    ) -> anyhow::Result<Vec<P>> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads(self.threads))
+            .build()?;
+        let progress = Progress::new(self.count.into(), "generating puzzles");
+        let made = pool.install(|| distinct(self.count as usize, &progress, make, question));
+        progress.finish();
+        made
+    }
+}
+
+/// [`Making::run`] on the current pool: neither threads nor the size of a round change what comes out.
+fn distinct<P: Send, Q: Eq + Hash, E: Into<anyhow::Error> + Send>(
     count: usize,
     progress: &Progress,
-) -> anyhow::Result<Vec<Puzzle>> {
+    make: impl Fn(u64) -> Result<P, E> + Sync,
+    question: impl Fn(&P) -> Q,
+) -> anyhow::Result<Vec<P>> {
     /// Puzzles made at a time: bounds what is made in vain.
     const ROUND: u64 = 1 << 16;
+    let one = |i| {
+        let puzzle = make(i);
+        progress.add(1);
+        puzzle
+    };
     let (mut puzzles, mut seen) = (Vec::with_capacity(count), HashSet::new());
     let (mut next, mut last_new) = (0, 0);
     while puzzles.len() < count {
         let missing = (count - puzzles.len()) as u64;
         let round = next..next + missing.min(ROUND);
         next = round.end;
-        let made: Result<Vec<_>, _> = round
-            .clone()
-            .into_par_iter()
-            .map(|i| {
-                let puzzle = generate(
-                    geometry,
-                    difficulty,
-                    &mut stream(seed, Purpose::Generate, i),
-                );
-                progress.add(1);
-                puzzle
-            })
-            .collect();
-        for (i, puzzle) in round.zip(made?) {
-            if puzzles.len() < count && seen.insert(puzzle.question) {
+        let made: Result<Vec<P>, E> = round.clone().into_par_iter().map(one).collect();
+        for (i, puzzle) in round.zip(made.map_err(Into::into)?) {
+            if puzzles.len() < count && seen.insert(question(&puzzle)) {
                 puzzles.push(puzzle);
                 last_new = i;
             }
@@ -166,13 +176,30 @@ fn make(
         if next - last_new > BARREN && puzzles.len() < count {
             bail!(
                 "only {} different puzzles found, {count} asked for: the last {} made were all \
-                 repeats; ask for fewer with --count, or for another --difficulty or --side",
+                 repeats; ask for fewer with --count, or for others",
                 puzzles.len(),
                 next - last_new - 1
             );
         }
     }
     Ok(puzzles)
+}
+
+/// Writes the file, or prints where none was named.
+fn deliver<P: Row>(puzzles: &[P], out: Option<&Path>, what: &str) -> anyhow::Result<ExitCode> {
+    match out {
+        Some(path) => {
+            write_path(path, puzzles)?;
+            eprintln!("{} {what} in {}", puzzles.len(), path.display());
+        }
+        None => {
+            // Through memory: the CSV writer's errors would hide a closed pipe.
+            let mut text = Vec::new();
+            write::write(&mut text, puzzles)?;
+            print(|out| out.write_all(&text))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Arguments of `trm data sudoku split`.

@@ -18,7 +18,7 @@ fn numbers(value: &Value) -> Vec<u8> {
     }
 }
 
-fn each<'a>(value: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn each(value: &Value) -> impl Iterator<Item = &Value> {
     let list = value.as_array().expect("a list");
     assert!(!list.is_empty(), "nothing to compare");
     list.iter()

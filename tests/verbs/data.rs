@@ -1,4 +1,4 @@
-//! `trm data sudoku`.
+//! `trm data`.
 
 use super::{generate, run, text, trm};
 use std::collections::HashSet;
@@ -205,4 +205,58 @@ fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
     }
     assert_eq!(std::fs::read(&all).expect("the file"), before);
     assert!(!train.exists() && !test.exists());
+}
+
+#[test]
+fn mazes_are_made_alike_by_any_threads_and_pass_the_check() {
+    let made = |options: &str| {
+        let args: Vec<_> = options.split(' ').collect();
+        run(0, &[&["data", "maze", "generate"][..], &args].concat()).out
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mazes.csv");
+    for (options, unique) in [
+        ("--side 10 --min-steps 12", true),
+        ("--side 8 --plain", false),
+    ] {
+        let one = made(&format!("{options} --count 70 --threads 1"));
+        assert_eq!(one, made(&format!("{options} --count 70 --threads 2")));
+        assert_ne!(one, made(&format!("{options} --count 70 --seed 1")));
+        std::fs::write(&path, one).expect("to be written");
+        let report = run(0, &["data", "maze", "check", text(&path), "--json"]).json();
+        assert_eq!(
+            (&report["rows"], &report["answers"]),
+            (&70.into(), &70.into())
+        );
+        assert_eq!(report["unique"] == 70, unique, "{report}");
+    }
+}
+
+#[test]
+fn faulty_mazes_are_reported_and_impossible_ones_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mazes.csv");
+    let rows = "source,question,answer,rating\n,S  ## #G ,Soo##o#Go,\n,S  ## #G ,,\n,   ## #G ,,\n";
+    std::fs::write(&path, rows).expect("to be written");
+    let report = run(1, &["data", "maze", "check", text(&path), "--json"]).json();
+    assert_eq!(
+        (&report["rows"], &report["duplicates"], &report["faulty"]),
+        (&3.into(), &1.into(), &1.into())
+    );
+    let shown = run(1, &["data", "maze", "check", text(&path)]).out;
+    assert!(
+        shown.contains("line 4, column question: 0 of 'S'"),
+        "{shown}"
+    );
+    run(
+        2,
+        &["data", "maze", "check", text(&folder.path().join("absent"))],
+    );
+    for options in [
+        &["--side", "2", "--count", "1"][..],
+        &["--side", "10", "--count", "1", "--min-steps", "100"],
+        &["--side", "3", "--count", "1", "--min-steps", "8"],
+    ] {
+        run(2, &[&["data", "maze", "generate"][..], options].concat());
+    }
 }

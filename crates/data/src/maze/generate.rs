@@ -9,6 +9,7 @@
 //! 2 x 2 block becomes a wall, since around a block there are always two ways. *Repair*: while several
 //! shortest ways are left, a cell that some but not all of them lead over becomes a wall.
 
+use super::path::{FAR, distances};
 use super::{MAX_SIDE, Maze, MazePuzzle, Ways};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -25,7 +26,7 @@ pub struct MazeOptions {
 }
 
 /// Layouts tried before [`generate`] gives up.
-pub const LAYOUTS: usize = 10_000;
+pub const LAYOUTS: usize = 300_000;
 
 /// Pairs of start and goal tried in one layout.
 const PAIRS: usize = 100;
@@ -101,20 +102,19 @@ fn thin(maze: &mut Maze, rng: &mut impl Rng) {
 
 /// Puts start and goal on free cells so far apart; false when no pair of those tried is.
 fn place_ends(maze: &mut Maze, min_steps: u32, rng: &mut impl Rng) -> bool {
-    let mut free: Vec<usize> = (0..maze.cells.len())
-        .filter(|&c| maze.cells[c] == b' ')
-        .collect();
-    if free.len() < 2 {
+    let open: Vec<bool> = maze.cells.iter().map(|&c| c == b' ').collect();
+    let mut free: Vec<usize> = (0..open.len()).filter(|&c| open[c]).collect();
+    if free.len() <= min_steps as usize {
         return false;
     }
     for _ in 0..PAIRS {
         let (ends, _) = free.partial_shuffle(rng, 2);
         let (start, goal) = (ends[0], ends[1]);
-        (maze.cells[start], maze.cells[goal]) = (b'S', b'G');
-        if maze.steps().is_some_and(|steps| steps >= min_steps) {
+        let steps = distances(&open, maze.side, start)[goal];
+        if steps != FAR && steps >= min_steps {
+            (maze.cells[start], maze.cells[goal]) = (b'S', b'G');
             return true;
         }
-        (maze.cells[start], maze.cells[goal]) = (b' ', b' ');
     }
     false
 }

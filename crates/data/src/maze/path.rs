@@ -3,7 +3,7 @@
 use super::Maze;
 
 /// A cell that no way reaches.
-const FAR: u32 = u32::MAX;
+pub(super) const FAR: u32 = u32::MAX;
 
 /// All shortest ways from start to goal of one maze.
 #[derive(Clone, Debug)]
@@ -92,8 +92,8 @@ fn neighbours(cell: usize, side: usize) -> impl Iterator<Item = usize> {
     .flatten()
 }
 
-/// Steps from `from` to every cell over open ones.
-fn distances(open: &[bool], side: usize, from: usize) -> Vec<u32> {
+/// Steps from `from` to every cell over open ones, [`FAR`] where no way leads; `open` is (side, side).
+pub(super) fn distances(open: &[bool], side: usize, from: usize) -> Vec<u32> {
     let mut steps = vec![FAR; open.len()];
     let mut queue = Vec::with_capacity(open.len());
     steps[from] = 0;
