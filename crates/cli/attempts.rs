@@ -2,14 +2,15 @@
 //!
 //! Most of what a recursive network gets wrong is bad luck of one trajectory, not lack of knowledge: from
 //! another start it often gets there. An attempt differs from the others in the noise on its first state,
-//! in the symmetry under which it sees the board, and in what the network guesses. Which attempt counts is decided by the halting head,
-//! by a vote, or by Sudoku's rules, which accept or reject a full board and never fill a cell.
+//! in the symmetry under which it sees the board, and in what the network guesses. Which attempt counts is
+//! decided by the halting head, by a vote, or by the task's rules, which accept or reject a full board and
+//! never fill a cell.
 
+use crate::task::{Task, View};
 use anyhow::ensure;
 use clap::ValueEnum;
 use rayon::prelude::*;
 use trm_autograd::random::{Purpose, stream};
-use trm_data::{BLANK_TOKEN, Board, Geometry, Symmetry};
 use trm_model::guess::Guess;
 use trm_model::solve::{Answer, Rollout, SolveOptions, solve_all};
 use trm_model::{Network, Parameters};
@@ -49,21 +50,12 @@ pub struct Attempts {
 pub struct Outcome {
     /// The attempt that counts.
     pub answer: Answer,
-    /// Its board, as the puzzle was given.
-    pub board: Board,
+    /// Its tokens, as the puzzle was given; (cells).
+    pub board: Vec<u8>,
     /// Attempts made.
     pub attempts: usize,
     /// Supervision steps of all of them.
     pub steps: usize,
-}
-
-/// Whether `answer` is a solution of `question`, both as tokens.
-fn is_solution(question: &[u8], answer: &[u8]) -> bool {
-    let Some(geometry) = Geometry::from_cells(question.len()) else {
-        return false;
-    };
-    let [question, answer] = [question, answer].map(|tokens| Board::from_tokens(geometry, tokens));
-    answer.is_valid_solution_of(&question)
 }
 
 impl Attempts {
@@ -81,61 +73,71 @@ impl Attempts {
         self.attempts > 1 || self.verify || self.noise.is_some() || self.guess_every.is_some()
     }
 
-    /// Fails unless the values can work.
+    /// Fails unless the values can work for `task`.
     ///
     /// # Errors
     /// Names the option, its value and the range.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self, task: Task) -> anyhow::Result<()> {
         if let Some(noise) = self.noise {
             let ok = (0.0..=10.0).contains(&noise);
             ensure!(ok, "--noise {noise}: expected 0 to 10");
         }
+        ensure!(
+            self.guess_every.is_none() || task.blank().is_some(),
+            "--guess-every fills blank cells, and {} has none",
+            task.name()
+        );
         Ok(())
     }
 
     /// The options of one attempt.
-    fn attempt(&self, number: usize, options: SolveOptions) -> SolveOptions {
+    fn attempt(&self, task: Task, number: usize, options: SolveOptions) -> SolveOptions {
         SolveOptions {
             attempt: number as u64,
             noise: self.noise,
-            guess: self.guess_every.map(|every| Guess {
-                every: every as usize,
-                blank: BLANK_TOKEN,
-            }),
-            accept: self.verify.then_some(is_solution),
+            guess: self
+                .guess_every
+                .zip(task.blank())
+                .map(|(every, blank)| Guess {
+                    every: every as usize,
+                    blank,
+                }),
+            accept: self.verify.then_some(task.rules()),
             ..options
         }
     }
 
-    /// The symmetry under which an attempt sees every board; the first sees them as they are.
-    fn symmetry(geometry: Geometry, number: usize) -> Symmetry {
+    /// How an attempt sees every board; the first sees them as they are.
+    fn view(task: Task, number: usize) -> View {
         match number {
-            0 => Symmetry::identity(geometry),
-            _ => Symmetry::random(geometry, &mut stream(0, Purpose::Augment, number as u64)),
+            0 => task.plain_view(),
+            _ => task.random_view(&mut stream(0, Purpose::Augment, number as u64)),
         }
     }
 
-    /// Solves `questions`, all of one size, on the current rayon pool, at most `micro_batch` at a time on
+    /// Solves `questions`, (puzzles, cells), on the current rayon pool, at most `micro_batch` at a time on
     /// each thread; `done(n)` hears of every n that are finished. The outcomes do not depend on either.
     pub fn solve(
         &self,
         (net, params): (&Network, &Parameters),
-        questions: &[Board],
+        (task, questions): (Task, &[u8]),
         micro_batch: usize,
         options: SolveOptions,
         done: impl Fn(usize) + Sync,
     ) -> Vec<Outcome> {
+        let questions: Vec<&[u8]> = questions.chunks_exact(task.cells()).collect();
         let mut tallies = vec![Tally::default(); questions.len()];
         let mut open: Vec<usize> = (0..questions.len()).collect();
         let (all, threads) = (self.attempts as usize, rayon::current_num_threads());
         let mut number = 0;
         while number < all && !open.is_empty() {
-            let boards: Vec<&Board> = open.iter().map(|&i| &questions[i]).collect();
+            let boards: Vec<&[u8]> = open.iter().map(|&i| questions[i]).collect();
+            let boards = (task, &boards[..]);
             // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
-            let many = all == 1 || boards.len() >= 2 * threads * micro_batch;
+            let many = all == 1 || open.len() >= 2 * threads * micro_batch;
             let wave = if many { 1 } else { threads.min(all - number) };
-            let once = |n| self.once((net, params), &boards, micro_batch, (n, many), options);
-            let answers: Vec<Vec<(Answer, Board)>> = if many {
+            let once = |n| self.once((net, params), boards, micro_batch, (n, many), options);
+            let answers: Vec<Vec<(Answer, Vec<u8>)>> = if many {
                 vec![once(number)]
             } else {
                 (number..number + wave).into_par_iter().map(once).collect()
@@ -144,7 +146,7 @@ impl Attempts {
             let before = open.len();
             for answers in answers {
                 for (&i, (answer, board)) in open.iter().zip(answers) {
-                    let solved = self.verify && board.is_valid_solution_of(&questions[i]);
+                    let solved = self.verify && task.rules()(questions[i], &board);
                     tallies[i].note(answer, board, solved);
                 }
             }
@@ -159,38 +161,27 @@ impl Attempts {
     fn once(
         &self,
         (net, params): (&Network, &Parameters),
-        boards: &[&Board],
+        (task, boards): (Task, &[&[u8]]),
         micro_batch: usize,
         (number, shared): (usize, bool),
         options: SolveOptions,
-    ) -> Vec<(Answer, Board)> {
-        let (inputs, symmetry) = Self::seen(boards, number);
-        let options = self.attempt(number, options);
+    ) -> Vec<(Answer, Vec<u8>)> {
+        let view = Self::view(task, number);
+        let mut inputs = vec![0; boards.len() * task.cells()];
+        for (board, image) in boards.iter().zip(inputs.chunks_exact_mut(task.cells())) {
+            view.apply(board, image);
+        }
+        let options = self.attempt(task, number, options);
         let answers = if shared {
             solve_all(net, params, &inputs, micro_batch, options, |_| ())
         } else {
             let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
             rollout.solve(&inputs, &vec![0; boards.len()], options, |_, _| ())
         };
-        Self::back(boards, &symmetry, answers)
-    }
-
-    /// Tokens of the boards as an attempt sees them.
-    fn seen(boards: &[&Board], number: usize) -> (Vec<u8>, Symmetry) {
-        let geometry = boards[0].geometry();
-        let symmetry = Self::symmetry(geometry, number);
-        let mut inputs = vec![0; boards.len() * geometry.cells()];
-        for (board, tokens) in boards.iter().zip(inputs.chunks_exact_mut(geometry.cells())) {
-            symmetry.apply(board).tokens_into(tokens);
-        }
-        (inputs, symmetry)
-    }
-
-    /// Answers as boards under no symmetry.
-    fn back(boards: &[&Board], symmetry: &Symmetry, answers: Vec<Answer>) -> Vec<(Answer, Board)> {
-        let (geometry, inverse) = (boards[0].geometry(), symmetry.inverse());
+        let back = view.inverse();
         let boards = answers.into_iter().map(|answer| {
-            let board = inverse.apply(&Board::from_tokens(geometry, &answer.tokens));
+            let mut board = vec![0; task.cells()];
+            back.apply(&answer.tokens, &mut board);
             (answer, board)
         });
         boards.collect()
@@ -201,7 +192,7 @@ impl Attempts {
 #[derive(Clone, Debug, Default)]
 struct Tally {
     /// Different boards, each with the surest answer that gave it and how many gave it.
-    boards: Vec<(Board, Answer, usize)>,
+    boards: Vec<(Vec<u8>, Answer, usize)>,
     attempts: usize,
     steps: usize,
     /// The rules accepted the last attempt, whose board is then the last of `boards`: an equal one before it
@@ -211,7 +202,7 @@ struct Tally {
 
 impl Tally {
     /// Takes the next attempt; those after one that the rules accepted were not asked for.
-    fn note(&mut self, answer: Answer, board: Board, solved: bool) {
+    fn note(&mut self, answer: Answer, board: Vec<u8>, solved: bool) {
         if self.solved {
             return;
         }
@@ -230,7 +221,7 @@ impl Tally {
     }
 
     fn decide(mut self, choose: Choose) -> Outcome {
-        let better = |a: &(Board, Answer, usize), b: &(Board, Answer, usize)| match choose {
+        let better = |a: &(Vec<u8>, Answer, usize), b: &(Vec<u8>, Answer, usize)| match choose {
             Choose::Halt => a.1.q_halt > b.1.q_halt,
             Choose::Vote => (a.2, a.1.q_halt) > (b.2, b.1.q_halt),
         };
@@ -265,19 +256,13 @@ mod tests {
         }
     }
 
-    fn board(digit: u8) -> Board {
-        let mut board = Board::blank(Geometry::Four);
-        board.set(0, digit);
-        board
-    }
-
     fn decided(attempts: &[(u8, f32, bool)], choose: Choose) -> (u8, usize, usize) {
         let mut tally = Tally::default();
         for &(digit, q_halt, solved) in attempts {
-            tally.note(answer(q_halt), board(digit), solved);
+            tally.note(answer(q_halt), vec![digit], solved);
         }
         let outcome = tally.decide(choose);
-        (outcome.board.get(0), outcome.attempts, outcome.steps)
+        (outcome.board[0], outcome.attempts, outcome.steps)
     }
 
     #[test]
@@ -300,20 +285,5 @@ mod tests {
         for choose in [Choose::Halt, Choose::Vote] {
             assert_eq!(decided(&attempts, choose), (4, 3, 48));
         }
-    }
-
-    #[test]
-    fn a_solution_is_full_right_and_keeps_the_givens() {
-        let tokens = |text: &str| {
-            text.bytes()
-                .map(|b| if b == b'.' { 1 } else { b - b'0' + 1 })
-                .collect::<Vec<u8>>()
-        };
-        let question = tokens("1...34...4..2..3");
-        let solution = tokens("1234341221434321");
-        assert!(is_solution(&tokens("1234............"), &solution));
-        assert!(!is_solution(&tokens("2..............."), &solution));
-        assert!(!is_solution(&question, &question));
-        assert!(!is_solution(&question[..15], &question));
     }
 }

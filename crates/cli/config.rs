@@ -1,9 +1,9 @@
 //! A run's config: a preset's name or a TOML file, and the command line's word over both.
 
-use anyhow::{Context, bail, ensure};
+use crate::task::{Kind, Task};
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use trm_data::Geometry;
 use trm_model::{ModelConfig, TrainConfig};
 
 /// Everything that decides what a run computes; stored whole in checkpoints and weights.
@@ -26,11 +26,14 @@ pub struct RunConfig {
     pub run: Intervals,
 }
 
-/// Puzzles: their size, and where they come from when no file is given.
+/// Puzzles: their kind and size, and where they come from when no file is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Side of the Sudoku board: 4, 6 or 9.
+    /// What is played: "sudoku" or "maze".
+    #[serde(default)]
+    pub task: Kind,
+    /// Side of the board: 4, 6 or 9 for Sudoku, 3 to 100 for mazes.
     pub side: usize,
     /// Training puzzles used, from the front of the file; 0: all.
     #[serde(default)]
@@ -42,15 +45,21 @@ pub struct DataConfig {
     #[serde(default = "default_true")]
     pub augment: bool,
     /// Most cells of the answer that a draw shows beside the givens; how many, and which, is drawn anew each
-    /// time, 0 to this many alike. A few make new puzzles, a little easier, out of old ones.
+    /// time, 0 to this many alike. A few make new puzzles, a little easier, out of old ones. Sudoku only.
     #[serde(default)]
     pub reveal: usize,
-    /// Puzzles generated when no file is given: solvable by singles.
+    /// Sudokus generated when no file is given: solvable by singles.
     #[serde(default)]
     pub generate_easy: usize,
-    /// Puzzles generated when no file is given: no clue to spare.
+    /// Sudokus generated when no file is given: no clue to spare.
     #[serde(default)]
     pub generate_minimal: usize,
+    /// Mazes generated when no file is given, each with one shortest way.
+    #[serde(default)]
+    pub generate_mazes: usize,
+    /// Fewest steps from start to goal of those.
+    #[serde(default)]
+    pub min_steps: u32,
 }
 
 /// Steps between looks.
@@ -75,6 +84,16 @@ impl Default for Intervals {
     }
 }
 
+impl RunConfig {
+    /// What is played.
+    ///
+    /// # Errors
+    /// When there is no such board.
+    pub fn task(&self) -> anyhow::Result<Task> {
+        Task::new(self.data.task, self.data.side)
+    }
+}
+
 fn default_validation() -> usize {
     500
 }
@@ -84,11 +103,13 @@ fn default_true() -> bool {
 }
 
 /// The presets, by name.
-pub const PRESETS: [(&str, &str); 6] = [
+pub const PRESETS: [(&str, &str); 8] = [
     ("sudoku4", include_str!("presets/sudoku4.toml")),
     ("sudoku6", include_str!("presets/sudoku6.toml")),
     ("sudoku9", include_str!("presets/sudoku9.toml")),
     ("sudoku9-hard", include_str!("presets/sudoku9-hard.toml")),
+    ("maze10", include_str!("presets/maze10.toml")),
+    ("maze30", include_str!("presets/maze30.toml")),
     ("paper-mlp", include_str!("presets/paper-mlp.toml")),
     ("paper-att", include_str!("presets/paper-att.toml")),
 ];
@@ -126,13 +147,8 @@ pub fn load(name_or_path: &str) -> anyhow::Result<RunConfig> {
 pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     let table: toml::Table = toml::from_str(text)?;
     let mut config: RunConfig = toml::from_str(text)?;
-    let Some(geometry) = Geometry::from_side(config.data.side) else {
-        bail!("data.side = {}: expected 4, 6 or 9", config.data.side);
-    };
-    for (key, follows) in [
-        ("cells", geometry.cells()),
-        ("vocab_size", geometry.side() + 2),
-    ] {
+    let task = config.task()?;
+    for (key, follows) in [("cells", task.cells()), ("vocab_size", task.vocab())] {
         let given = table
             .get("model")
             .and_then(|model| model.get(key))
@@ -140,12 +156,12 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
         let agrees = given.is_none_or(|given| given == follows as i64);
         ensure!(
             agrees,
-            "model.{key} = {}: a board of side {} has {follows}",
+            "model.{key} = {}: {} has {follows}",
             given.unwrap_or(0),
-            config.data.side
+            task.name()
         );
     }
-    (config.model.cells, config.model.vocab_size) = (geometry.cells(), geometry.side() + 2);
+    (config.model.cells, config.model.vocab_size) = (task.cells(), task.vocab());
     if config.name.is_empty() {
         config.name = name.to_owned();
     }
@@ -161,7 +177,26 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
     config.model.validate()?;
     config.train.validate()?;
     config.train.validate_for(&config.model)?;
-    let (reveal, side) = (config.data.reveal, config.data.side);
+    let data = &config.data;
+    let foreign: &[(&str, usize)] = match data.task {
+        Kind::Sudoku => &[
+            ("generate_mazes", data.generate_mazes),
+            ("min_steps", data.min_steps as usize),
+        ],
+        Kind::Maze => &[
+            ("generate_easy", data.generate_easy),
+            ("generate_minimal", data.generate_minimal),
+            ("reveal", data.reveal),
+        ],
+    };
+    for (key, value) in foreign {
+        ensure!(
+            *value == 0,
+            "data.{key} = {value}: not an option of {}",
+            config.task()?.name()
+        );
+    }
+    let (reveal, side) = (data.reveal, data.side);
     ensure!(
         reveal <= side * side,
         "data.reveal = {reveal}: expected 0 to the board's {} cells",
@@ -208,6 +243,13 @@ mod tests {
                 "[data]\nside = 4\n[run]\nlog_every = 0",
                 "run.log_every = 0",
             ),
+            ("[data]\ntask = \"maze\"\nside = 101", "data.side = 101"),
+            (
+                "[data]\ntask = \"maze\"\nside = 10\nreveal = 2",
+                "data.reveal = 2: not an option of maze10",
+            ),
+            ("[data]\nside = 9\nmin_steps = 4", "data.min_steps = 4"),
+            ("[data]\ntask = \"chess\"\nside = 8", "chess"),
             ("[model]\nwidth = 8", "data"),
         ] {
             let error = format!("{:#}", parse(text, "test").expect_err(text));

@@ -3,6 +3,7 @@
 
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;
+use crate::task::Task;
 use anyhow::{Context, ensure};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -11,63 +12,75 @@ use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::geometry::BLANK_TOKEN;
-use trm_data::{Board, Geometry, Puzzle, Symmetry, read, split};
+use trm_data::maze::MazePuzzle;
+use trm_data::maze::generate::MazeOptions;
+use trm_data::read::{Reader, Row};
+use trm_data::{Geometry, Puzzle, ReadError, split};
 use trm_model::carry::Slot;
 
-/// Questions with their answers.
+/// Questions with their answers, as tokens.
 #[derive(Debug)]
 pub struct Dataset {
-    geometry: Geometry,
-    questions: Vec<Board>,
-    answers: Vec<Board>,
+    task: Task,
+    /// (puzzles, cells)
+    questions: Vec<u8>,
+    /// (puzzles, cells)
+    answers: Vec<u8>,
     /// Where each puzzle comes from.
     sources: Vec<Arc<str>>,
 }
 
 impl Dataset {
-    /// Takes puzzles that all have answers and the given geometry.
-    fn new(puzzles: &[Puzzle], geometry: Geometry, from: &str) -> anyhow::Result<Self> {
-        let mut answers = Vec::with_capacity(puzzles.len());
+    /// Takes puzzles that all have answers and the side of the task.
+    fn new<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<Self> {
+        let (mut questions, mut answers) = (Vec::new(), Vec::new());
         for (i, puzzle) in puzzles.iter().enumerate() {
-            let side = puzzle.question.geometry().side();
+            let side = puzzle.side();
             ensure!(
-                side == geometry.side(),
-                "{from}: puzzle {} has side {side}, but the config says data.side = {}",
+                side == task.side(),
+                "{from}: puzzle {} has side {side}, but {} is asked for; see data.side in the config",
                 i + 1,
-                geometry.side()
+                task.name()
             );
-            let answer = puzzle.answer.with_context(|| {
+            let (question, answer) = puzzle.tokens();
+            let answer = answer.with_context(|| {
                 format!(
                     "{from}: puzzle {} has no answer; training and evaluation need the four-column CSV",
                     i + 1
                 )
             })?;
-            answers.push(answer);
+            questions.extend(question);
+            answers.extend(answer);
         }
         ensure!(
             !answers.is_empty(),
             "{from}: no puzzles left; give a larger file or a smaller data.validation_puzzles"
         );
         Ok(Dataset {
-            geometry,
-            questions: puzzles.iter().map(|puzzle| puzzle.question).collect(),
+            task,
+            questions,
             answers,
-            sources: puzzles.iter().map(|p| Arc::clone(&p.source)).collect(),
+            sources: puzzles.iter().map(|p| Arc::clone(p.source())).collect(),
         })
+    }
+
+    /// What is played.
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// Number of puzzles.
     pub fn len(&self) -> usize {
-        self.questions.len()
+        self.sources.len()
     }
 
-    /// All questions.
-    pub fn questions(&self) -> &[Board] {
+    /// All questions, (puzzles, cells).
+    pub fn questions(&self) -> &[u8] {
         &self.questions
     }
 
-    /// Their answers.
-    pub fn answers(&self) -> &[Board] {
+    /// Their answers, (puzzles, cells).
+    pub fn answers(&self) -> &[u8] {
         &self.answers
     }
 
@@ -76,32 +89,21 @@ impl Dataset {
         &self.sources
     }
 
-    /// Tokens of all questions and of all answers, (puzzles, cells) each.
-    pub fn tokens(&self) -> (Vec<u8>, Vec<u8>) {
-        let cells = self.geometry.cells();
-        let mut questions = vec![0; self.len() * cells];
-        let mut answers = vec![0; self.len() * cells];
-        let boards = self.questions.iter().zip(&self.answers);
-        for (i, (question, answer)) in boards.enumerate() {
-            question.tokens_into(&mut questions[i * cells..][..cells]);
-            answer.tokens_into(&mut answers[i * cells..][..cells]);
-        }
-        (questions, answers)
-    }
-
     /// Writes draw number `draw` of the run: any puzzle, under any symmetry, with as many more givens as the
     /// config allows. The same number and seed always give the same draw, so neither threads nor restarts
     /// matter.
     pub fn draw(&self, draw: u64, seed: u64, config: &DataConfig, slot: Slot<'_>) {
         let index = stream(seed, Purpose::Shuffle, draw).random_range(0..self.len());
-        let (question, answer) = (&self.questions[index], &self.answers[index]);
-        let symmetry = if config.augment {
-            Symmetry::random(self.geometry, &mut stream(seed, Purpose::Augment, draw))
+        let cells = self.task.cells();
+        let at = index * cells..(index + 1) * cells;
+        let view = if config.augment {
+            self.task
+                .random_view(&mut stream(seed, Purpose::Augment, draw))
         } else {
-            Symmetry::identity(self.geometry)
+            self.task.plain_view()
         };
-        symmetry.apply(question).tokens_into(slot.inputs);
-        symmetry.apply(answer).tokens_into(slot.labels);
+        view.apply(&self.questions[at.clone()], slot.inputs);
+        view.apply(&self.answers[at], slot.labels);
         *slot.puzzle = 0;
         if config.reveal > 0 {
             let rng = &mut stream(seed, Purpose::Reveal, draw);
@@ -129,13 +131,24 @@ fn reveal(count: usize, rng: &mut impl Rng, inputs: &mut [u8], labels: &[u8]) {
 /// Reads a file whose puzzles all have answers, at most `limit` of them (0: all).
 ///
 /// # Errors
-/// When the file is faulty, or its boards are of another size.
-pub fn read_labelled(path: &Path, geometry: Geometry, limit: usize) -> anyhow::Result<Dataset> {
-    let mut puzzles = read::read_path(path)?;
+/// When the file is faulty, or its puzzles are of another size.
+pub fn read_labelled(path: &Path, task: Task, limit: usize) -> anyhow::Result<Dataset> {
+    match task {
+        Task::Sudoku(_) => labelled::<Puzzle>(path, task, limit),
+        Task::Maze(_) => labelled::<MazePuzzle>(path, task, limit),
+    }
+}
+
+fn labelled<P: Row>(path: &Path, task: Task, limit: usize) -> anyhow::Result<Dataset> {
+    let mut puzzles = read::<P>(path)?;
     if limit > 0 {
         puzzles.truncate(limit);
     }
-    Dataset::new(&puzzles, geometry, &path.display().to_string())
+    Dataset::new(&puzzles, task, &path.display().to_string())
+}
+
+fn read<P: Row>(path: &Path) -> Result<Vec<P>, ReadError> {
+    Reader::open(path)?.collect()
 }
 
 /// What a run learns from, and what it is validated by.
@@ -154,10 +167,9 @@ impl Split {
         // FNV-1a: short, stable, and against accidents only.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for data in [&self.train, &self.validation] {
-            let (questions, answers) = data.tokens();
             let len = (data.len() as u64).to_le_bytes();
-            for byte in len.into_iter().chain(questions).chain(answers) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            for byte in len.iter().chain(&data.questions).chain(&data.answers) {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }
         format!("{hash:016x}")
@@ -176,22 +188,39 @@ pub fn load(
     validation: Option<&Path>,
 ) -> anyhow::Result<Split> {
     let data = &config.data;
-    let geometry = Geometry::from_side(data.side).context("data.side: expected 4, 6 or 9")?;
+    match config.task()? {
+        task @ Task::Sudoku(geometry) => {
+            let generate = || generated_sudokus(data, geometry, config.train.seed);
+            load_rows::<Puzzle>(config, task, file, validation, generate)
+        }
+        task @ Task::Maze(_) => {
+            let generate = || generated_mazes(data, config.train.seed);
+            load_rows::<MazePuzzle>(config, task, file, validation, generate)
+        }
+    }
+}
+
+/// [`load`] for one kind of puzzle; `generate` makes them where no file is given.
+fn load_rows<P: Row>(
+    config: &RunConfig,
+    task: Task,
+    file: Option<&Path>,
+    validation: Option<&Path>,
+    generate: impl FnOnce() -> anyhow::Result<Vec<P>>,
+) -> anyhow::Result<Split> {
+    let data = &config.data;
     let (mut puzzles, from) = match file {
-        Some(path) => (read::read_path(path)?, path.display().to_string()),
-        None => (
-            generated(data, geometry, config.train.seed)?,
-            "generated puzzles".to_owned(),
-        ),
+        Some(path) => (read::<P>(path)?, path.display().to_string()),
+        None => (generate()?, "generated puzzles".to_owned()),
     };
     let all_count = puzzles.len();
     if let Some(path) = validation {
         if data.train_puzzles > 0 {
             puzzles.truncate(data.train_puzzles);
         }
-        let validation = read_labelled(path, geometry, data.validation_puzzles)?;
+        let validation = read_labelled(path, task, data.validation_puzzles)?;
         return Ok(Split {
-            train: Dataset::new(&puzzles, geometry, &from)?,
+            train: Dataset::new(&puzzles, task, &from)?,
             validation,
         });
     }
@@ -209,36 +238,60 @@ pub fn load(
         data.train_puzzles
     );
     Ok(Split {
-        train: Dataset::new(&parts.train, geometry, &from)?,
-        validation: Dataset::new(&parts.test, geometry, &from)?,
+        train: Dataset::new(&parts.train, task, &from)?,
+        validation: Dataset::new(&parts.test, task, &from)?,
     })
 }
 
-/// Fresh puzzles, one random stream each.
-fn generated(data: &DataConfig, geometry: Geometry, seed: u64) -> anyhow::Result<Vec<Puzzle>> {
+fn generated_sudokus(
+    data: &DataConfig,
+    geometry: Geometry,
+    seed: u64,
+) -> anyhow::Result<Vec<Puzzle>> {
     let count = data.generate_easy + data.generate_minimal;
     ensure!(
         count > 0,
         "no puzzles: give --data FILE, or data.generate_easy or data.generate_minimal in the config"
     );
+    generated(count, |i| {
+        let difficulty = if i < data.generate_easy {
+            Difficulty::Easy
+        } else {
+            Difficulty::Minimal
+        };
+        let rng = &mut stream(seed, Purpose::Generate, i as u64);
+        Ok(generate(geometry, difficulty, rng)?)
+    })
+}
+
+fn generated_mazes(data: &DataConfig, seed: u64) -> anyhow::Result<Vec<MazePuzzle>> {
+    ensure!(
+        data.generate_mazes > 0,
+        "no mazes: give --data FILE, or data.generate_mazes in the config"
+    );
+    let options = MazeOptions {
+        side: data.side,
+        min_steps: data.min_steps,
+        unique: true,
+    };
+    generated(data.generate_mazes, |i| {
+        let rng = &mut stream(seed, Purpose::Generate, i as u64);
+        Ok(trm_data::maze::generate::generate(options, rng)?)
+    })
+}
+
+/// Fresh puzzles, each from a random stream of its own; repeats are left out.
+fn generated<P: Row + Send>(
+    count: usize,
+    make: impl Fn(usize) -> anyhow::Result<P> + Sync,
+) -> anyhow::Result<Vec<P>> {
     let progress = Progress::new(count as u64, "generating puzzles");
-    let puzzles: Result<Vec<_>, _> = (0..count)
-        .into_par_iter()
-        .map(|i| {
-            let difficulty = if i < data.generate_easy {
-                Difficulty::Easy
-            } else {
-                Difficulty::Minimal
-            };
-            let puzzle = generate(
-                geometry,
-                difficulty,
-                &mut stream(seed, Purpose::Generate, i as u64),
-            );
-            progress.add(1);
-            puzzle
-        })
-        .collect();
+    let one = |i| {
+        let puzzle = make(i);
+        progress.add(1);
+        puzzle
+    };
+    let puzzles: anyhow::Result<Vec<P>> = (0..count).into_par_iter().map(one).collect();
     progress.finish();
     Ok(split::without_repeats(puzzles?))
 }

@@ -5,6 +5,7 @@ use crate::dataset;
 use crate::output::{print, table};
 use crate::progress::Progress;
 use crate::score::{Score, score};
+use crate::task::Task;
 use crate::train::threads;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -12,7 +13,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use trm_data::Geometry;
 use trm_kernels::Kernels;
 use trm_model::solve::{Halt, SolveOptions};
 use trm_model::weights;
@@ -49,13 +49,14 @@ Example:
   trm eval --weights weights/sudoku9.safetensors --data test.csv --attempts 100 --guess-every 8 --supervision-steps 24 --verify
 
 The weights are the moving average of training; every puzzle gets exactly the given number of
-supervision steps unless --halt says otherwise. A board counts as exact when every cell is right.
+supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as
+valid when it keeps the rules: in a maze any shortest way does.
 What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Puzzles with answers: CSV (source,question,answer,rating)
+    /// Sudokus or mazes with answers: CSV (source,question,answer,rating)
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// Only the first N puzzles
@@ -83,15 +84,9 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = weights::load(&args.weights, Kernels::best()?)?;
-    args.attempts.check()?;
-    let cells = loaded.net.config().cells;
-    let geometry = Geometry::from_cells(cells).with_context(|| {
-        format!(
-            "{}: plays boards of {cells} cells, not Sudoku",
-            args.weights.display()
-        )
-    })?;
-    let data = dataset::read_labelled(&args.data, geometry, args.limit.unwrap_or(0) as usize)?;
+    let task = Task::of(&loaded).with_context(|| args.weights.display().to_string())?;
+    args.attempts.check(task)?;
+    let data = dataset::read_labelled(&args.data, task, args.limit.unwrap_or(0) as usize)?;
     let options = SolveOptions {
         halt: args.halt.into(),
         ..SolveOptions::new(args.supervision_steps as usize)
@@ -148,6 +143,7 @@ fn report(score: &Score, seconds: f64, puzzles: usize) -> serde_json::Value {
     json!({
         "puzzles": puzzles,
         "exact_accuracy": score.exact,
+        "valid_accuracy": score.valid,
         "cell_accuracy": score.cells,
         "mean_steps": score.steps,
         "seconds": seconds,
@@ -165,6 +161,9 @@ fn lines(score: &Score, seconds: f64, puzzles: usize) -> Vec<[String; 2]> {
             let share = percent(*exact as f64 / *puzzles as f64);
             [format!("  {source}"), format!("{share} of {puzzles}")]
         }));
+    }
+    if score.valid != score.exact {
+        rows.push(["valid, if other".into(), percent(score.valid)]);
     }
     rows.push(["cell accuracy".into(), percent(score.cells)]);
     rows.push(["mean steps".into(), format!("{:.2}", score.steps)]);

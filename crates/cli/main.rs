@@ -21,6 +21,7 @@ mod record;
 mod report;
 mod score;
 mod solve;
+mod task;
 mod train;
 mod weights;
 

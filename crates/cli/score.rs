@@ -5,7 +5,6 @@ use crate::dataset::Dataset;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trm_data::Board;
 use trm_model::solve::SolveOptions;
 use trm_model::{Network, Parameters};
 
@@ -14,6 +13,8 @@ use trm_model::{Network, Parameters};
 pub struct Score {
     /// Boards with every cell right.
     pub exact: f64,
+    /// Boards that keep the task's rules: where several answers are right, any of them.
+    pub valid: f64,
     /// Cells right, of all cells.
     pub cells: f64,
     /// Mean supervision steps.
@@ -34,28 +35,35 @@ pub fn score(
     attempts: &Attempts,
     done: impl Fn(usize) + Sync,
 ) -> Score {
-    let outcomes = attempts.solve(net, data.questions(), micro_batch, options, done);
+    let questions = (data.task(), data.questions());
+    let outcomes = attempts.solve(net, questions, micro_batch, options, done);
     Score::of(data, &outcomes)
 }
 
 impl Score {
     fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
-        let (mut exact, mut right, mut cells) = (0, 0, 0);
+        let (mut exact, mut valid, mut right) = (0, 0, 0);
+        let (cells, rules) = (data.task().cells(), data.task().rules());
         let mut sources = BTreeMap::new();
-        for ((outcome, answer), source) in outcomes.iter().zip(data.answers()).zip(data.sources()) {
+        let questions = data.questions().chunks_exact(cells);
+        let boards = questions.zip(data.answers().chunks_exact(cells));
+        for ((outcome, (question, answer)), source) in
+            outcomes.iter().zip(boards).zip(data.sources())
+        {
             let agreeing = agreeing(&outcome.board, answer);
-            let all = usize::from(agreeing == answer.digits().len());
+            let all = usize::from(agreeing == cells);
+            valid += usize::from(rules(question, &outcome.board));
             let of_source = sources.entry(Arc::clone(source)).or_insert((0, 0));
             *of_source = (of_source.0 + 1, of_source.1 + all);
             exact += all;
             right += agreeing;
-            cells += answer.digits().len();
         }
         let n = outcomes.len() as f64;
         let mean = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>() as f64 / n;
         Score {
             exact: exact as f64 / n,
-            cells: right as f64 / cells as f64,
+            valid: valid as f64 / n,
+            cells: right as f64 / (n * cells as f64),
             steps: mean(|outcome| outcome.steps),
             attempts: mean(|outcome| outcome.attempts),
             sources,
@@ -73,8 +81,7 @@ impl Score {
     }
 }
 
-/// Cells that hold the same digit.
-fn agreeing(a: &Board, b: &Board) -> usize {
-    let pairs = a.digits().iter().zip(b.digits());
-    pairs.filter(|(a, b)| a == b).count()
+/// Cells that hold the same token.
+fn agreeing(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).filter(|(a, b)| a == b).count()
 }

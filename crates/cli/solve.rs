@@ -4,6 +4,7 @@ use crate::attempts::{Attempts, Outcome};
 use crate::eval::HaltArg;
 use crate::output::print;
 use crate::progress::Progress;
+use crate::task::{Kind, Task};
 use crate::train::threads;
 use crate::weights::find;
 use anyhow::{Context, bail};
@@ -11,7 +12,8 @@ use serde_json::json;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trm_data::{Board, Geometry, Puzzle, read};
+use trm_data::read::{self, Row};
+use trm_data::{Geometry, maze};
 use trm_model::solve::{Answer, Rollout, SolveOptions};
 use trm_model::weights::Loaded;
 
@@ -21,6 +23,13 @@ const EXAMPLE: &str = include_str!("example.txt");
 /// Puzzles that a worker takes at a time.
 const MICRO_BATCH: usize = 4;
 
+/// Questions of one task.
+struct Questions {
+    task: Task,
+    /// (puzzles, cells)
+    tokens: Vec<u8>,
+}
+
 /// Arguments of `trm solve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,15 +37,16 @@ Examples:
   trm solve                                 the built-in example
   trm solve --trace                         watch the network think, step by step
   trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, '.' or '0' for a blank
+  trm solve mazes.txt --weights W           mazes: # wall, space free, S start, G goal, one a line
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
   trm solve hard.csv --attempts 100 --guess-every 8 --verify   again until the rules are kept
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
 Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input.")]
 pub struct Args {
-    /// A puzzle, a file of puzzles (CSV or plain lines), or - for standard input
+    /// A Sudoku or a maze, a file of them (CSV or plain lines), or - for standard input
     pub puzzle: Option<String>,
-    /// Weights file [default: the shipped one for the board's size]
+    /// Weights file [default: the shipped one for the puzzle's kind and size]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Most supervision steps
@@ -60,10 +70,10 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    args.attempts.check()?;
-    let puzzles = read_puzzles(args.puzzle.as_deref())?;
-    let geometry = puzzles[0].question.geometry();
-    let (path, loaded) = find(args.weights.as_deref(), geometry)?;
+    let questions = read_questions(args.puzzle.as_deref())?;
+    let task = questions.task;
+    args.attempts.check(task)?;
+    let (path, loaded) = find(args.weights.as_deref(), task)?;
     eprintln!("weights: {}", path.display());
     let options = SolveOptions {
         halt: args.halt.into(),
@@ -75,13 +85,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut all_valid = true; // as far as anybody looked
     if args.trace {
         print(|out| {
-            all_valid = trace(out, &loaded, &puzzles, options)?;
+            all_valid = trace(out, &loaded, &questions, options)?;
             Ok(())
         })?;
     } else {
-        let outcomes = solve(&loaded, &puzzles, options, &args.attempts);
+        let outcomes = solve(&loaded, &questions, options, &args.attempts);
         print(|out| {
-            all_valid = show_all(out, &puzzles, &outcomes, args.json)?;
+            all_valid = show_all(out, &questions, &outcomes, args.json)?;
             Ok(())
         })?;
     }
@@ -89,53 +99,78 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The puzzles of the argument: none, `-`, a file, or a puzzle itself.
-fn read_puzzles(argument: Option<&str>) -> anyhow::Result<Vec<Puzzle>> {
-    let puzzles = match argument {
-        None => read::read_str(EXAMPLE, "example")?,
+fn read_questions(argument: Option<&str>) -> anyhow::Result<Questions> {
+    let (text, name) = match argument {
+        None => (EXAMPLE.to_owned(), "example"),
         Some("-") => {
             let mut text = String::new();
             std::io::stdin()
                 .read_to_string(&mut text)
                 .context("cannot read standard input as text")?;
-            read::read_str(&text, "standard input")?
+            (text, "standard input")
         }
-        Some(file) if Path::new(file).exists() => read::read_path(file)?,
-        Some(text) if looks_like_a_puzzle(text) => read::read_str(text, "the puzzle")?,
+        Some(file) if Path::new(file).exists() => {
+            // The reader says where a byte is no text; here only the kind of puzzle is looked for.
+            let bytes = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;
+            match is_of_mazes(&String::from_utf8_lossy(&bytes)) {
+                true => return questions(&maze::read_path(file)?, Kind::Maze),
+                false => return questions(&read::read_path(file)?, Kind::Sudoku),
+            }
+        }
+        Some(text) if looks_like_a_puzzle(text) => (text.to_owned(), "the puzzle"),
         Some(other) => bail!(
-            "{other:?} is neither a file nor a puzzle: expected 16, 36 or 81 characters of digits and '.' for blanks"
+            "{other:?} is neither a file nor a puzzle: expected 16, 36 or 81 characters of digits and '.' for \
+             blanks, or a maze"
         ),
     };
-    if puzzles.is_empty() {
-        bail!("no puzzle given: expected at least one line of 16, 36 or 81 characters");
+    match is_of_mazes(&text) {
+        true => questions(&maze::read_str(&text, name)?, Kind::Maze),
+        false => questions(&read::read_str(&text, name)?, Kind::Sudoku),
     }
-    Ok(puzzles)
+}
+
+fn questions<P: Row>(puzzles: &[P], kind: Kind) -> anyhow::Result<Questions> {
+    let Some(first) = puzzles.first() else {
+        bail!("no puzzle given: expected at least one line with one");
+    };
+    Ok(Questions {
+        task: Task::new(kind, first.side())?,
+        tokens: puzzles
+            .iter()
+            .flat_map(|puzzle| puzzle.tokens().0)
+            .collect(),
+    })
+}
+
+/// Whether a line, or a field of one, is written in the characters of a maze and has a start or a goal.
+fn is_of_mazes(text: &str) -> bool {
+    let fields = text.split(['\n', '\r', ',', '"']);
+    fields.into_iter().any(|field| {
+        field.len() >= 9
+            && field.bytes().all(|byte| maze::CHARACTERS.contains(&byte))
+            && field.contains(['S', 'G'])
+    })
 }
 
 fn looks_like_a_puzzle(text: &str) -> bool {
     let board = |c: char| c.is_ascii_digit() || c == '.';
     !text.is_empty()
-        && (text.chars().all(board) || Geometry::from_cells(text.chars().count()).is_some())
-}
-
-fn tokens(puzzles: &[Puzzle], cells: usize) -> Vec<u8> {
-    let mut tokens = vec![0; puzzles.len() * cells];
-    for (puzzle, tokens) in puzzles.iter().zip(tokens.chunks_exact_mut(cells)) {
-        puzzle.question.tokens_into(tokens);
-    }
-    tokens
+        && (text.chars().all(board)
+            || is_of_mazes(text)
+            || Geometry::from_cells(text.chars().count()).is_some())
 }
 
 fn solve(
     loaded: &Loaded,
-    puzzles: &[Puzzle],
+    questions: &Questions,
     options: SolveOptions,
     attempts: &Attempts,
 ) -> Vec<Outcome> {
-    let progress = Progress::new(puzzles.len() as u64, "solving");
-    let questions: Vec<Board> = puzzles.iter().map(|puzzle| puzzle.question).collect();
+    let Questions { task, tokens } = questions;
+    let progress = Progress::new((tokens.len() / task.cells()) as u64, "solving");
     let net = (&loaded.net, &loaded.params);
     let done = |n: usize| progress.add(n as u64);
-    let outcomes = attempts.solve(net, &questions, MICRO_BATCH, options, done);
+    let outcomes = attempts.solve(net, (*task, tokens), MICRO_BATCH, options, done);
     progress.finish();
     outcomes
 }
@@ -143,45 +178,43 @@ fn solve(
 /// Shows every answer; true when all are valid.
 fn show_all(
     out: &mut dyn Write,
-    puzzles: &[Puzzle],
+    questions: &Questions,
     outcomes: &[Outcome],
     json: bool,
 ) -> std::io::Result<bool> {
+    let Questions { task, tokens } = questions;
     let mut all_valid = true;
-    for (puzzle, outcome) in puzzles.iter().zip(outcomes) {
-        let (question, board, answer) = (&puzzle.question, &outcome.board, &outcome.answer);
-        let valid = board.is_valid_solution_of(question);
+    for (question, outcome) in tokens.chunks_exact(task.cells()).zip(outcomes) {
+        let (board, answer) = (&outcome.board, &outcome.answer);
+        let valid = task.rules()(question, board);
         all_valid &= valid;
         if json {
             let line = json!({
-                "question": question.to_string(),
-                "answer": board.to_string(),
+                "question": task.line(question),
+                "answer": task.line(board),
                 "valid": valid,
                 "steps": answer.steps,
                 "attempts": outcome.attempts,
                 "halt_probability": answer.halt_probability(),
             });
             writeln!(out, "{line}")?;
-        } else if puzzles.len() == 1 {
-            writeln!(out, "{}\n{}", question.render(), board.render())?;
-            writeln!(out, "{}", verdict(board, question, answer))?;
+        } else if outcomes.len() == 1 {
+            writeln!(out, "{}\n{}", task.render(question), task.render(board))?;
+            writeln!(out, "{}", verdict(*task, question, board, answer))?;
         } else {
-            writeln!(out, "{board}{}", if valid { "" } else { "  (not valid)" })?;
+            let remark = if valid { "" } else { "  (not valid)" };
+            writeln!(out, "{}{remark}", task.line(board))?;
         }
     }
     Ok(all_valid)
 }
 
 /// One line on what the network thinks and what the rules say.
-fn verdict(board: &Board, question: &Board, answer: &Answer) -> String {
-    let rules = if board.is_valid_solution_of(question) {
-        "a valid solution".to_owned()
-    } else {
-        format!("not valid: {} conflicts", board.conflicts().count())
-    };
+fn verdict(task: Task, question: &[u8], board: &[u8], answer: &Answer) -> String {
     format!(
-        "step {}: {rules}; halt probability {:.3}",
+        "step {}: {}; halt probability {:.3}",
         answer.steps,
+        task.verdict(question, board),
         answer.halt_probability()
     )
 }
@@ -190,28 +223,24 @@ fn verdict(board: &Board, question: &Board, answer: &Answer) -> String {
 fn trace(
     out: &mut dyn Write,
     loaded: &Loaded,
-    puzzles: &[Puzzle],
+    questions: &Questions,
     options: SolveOptions,
 ) -> std::io::Result<bool> {
+    let Questions { task, tokens } = questions;
     let threads = rayon::current_num_threads();
     let mut rollout = Rollout::on_threads(&loaded.net, &loaded.params, 1, threads);
     let mut all_valid = true;
-    for puzzle in puzzles {
-        let question = &puzzle.question;
-        writeln!(out, "question\n{}", question.render())?;
-        let inputs = tokens(std::slice::from_ref(puzzle), loaded.net.config().cells);
-        let (mut boards, mut failed) = (Vec::new(), Ok(()));
-        rollout.solve(&inputs, &[0], options, |_, answer| {
-            let board = Board::from_tokens(question.geometry(), &answer.tokens);
+    for question in tokens.chunks_exact(task.cells()) {
+        writeln!(out, "question\n{}", task.render(question))?;
+        let (mut before, mut failed) = (None, Ok(()));
+        rollout.solve(question, &[0], options, |_, answer| {
             if failed.is_ok() {
-                failed = show(out, question, boards.last(), &board, answer);
+                failed = show(out, (*task, question), before.as_deref(), answer);
             }
-            boards.push(board);
+            before = Some(answer.tokens.clone());
         });
         failed?;
-        all_valid &= boards
-            .last()
-            .is_some_and(|board| board.is_valid_solution_of(question));
+        all_valid &= before.is_some_and(|last| task.rules()(question, &last));
     }
     Ok(all_valid)
 }
@@ -219,26 +248,18 @@ fn trace(
 /// One step: the verdict and, when it changed, the board.
 fn show(
     out: &mut dyn Write,
-    question: &Board,
-    before: Option<&Board>,
-    board: &Board,
+    (task, question): (Task, &[u8]),
+    before: Option<&[u8]>,
     answer: &Answer,
 ) -> std::io::Result<()> {
-    let changed = before.map_or(board.digits().len(), |before| {
-        before
-            .digits()
-            .iter()
-            .zip(board.digits())
-            .filter(|(a, b)| a != b)
-            .count()
+    let board = &answer.tokens;
+    let changed = before.map_or(board.len(), |before| {
+        before.iter().zip(board).filter(|(a, b)| a != b).count()
     });
-    writeln!(
-        out,
-        "{}; {changed} cells changed",
-        verdict(board, question, answer)
-    )?;
+    let verdict = verdict(task, question, board, answer);
+    writeln!(out, "{verdict}; {changed} cells changed")?;
     if changed > 0 {
-        writeln!(out, "{}", board.render())?;
+        writeln!(out, "{}", task.render(board))?;
     }
     out.flush() // to be watched while it happens
 }

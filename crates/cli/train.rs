@@ -351,7 +351,7 @@ impl Run {
     fn metadata(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let entries = [
             ("run", serde_json::to_string(&self.config)?),
-            ("task", format!("sudoku{}", self.config.data.side)),
+            ("task", self.config.task()?.name()),
             ("data", self.data.digest()),
             ("trained_steps", self.trainer.step.to_string()),
             ("seconds", format!("{:.1}", self.seconds())),

@@ -1,16 +1,16 @@
 //! Finding weights: the file that was named, or the shipped one for a board's size.
 
+use crate::task::Task;
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
-use trm_data::Geometry;
 use trm_kernels::Kernels;
 use trm_model::weights::{Loaded, load};
 
-/// Shipped weights, by side of the board.
-const SHIPPED: [(usize, &str); 3] = [
-    (4, "sudoku4.safetensors"),
-    (6, "sudoku6.safetensors"),
-    (9, "sudoku9-easy.safetensors"),
+/// Shipped weights, by task.
+const SHIPPED: [(&str, &str); 3] = [
+    ("sudoku4", "sudoku4.safetensors"),
+    ("sudoku6", "sudoku6.safetensors"),
+    ("sudoku9", "sudoku9-easy.safetensors"),
 ];
 
 /// Folders that may hold the shipped weights: here, beside the program, and where it was built.
@@ -27,39 +27,40 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Loads `path`, or the shipped weights for boards of `geometry`.
+/// Loads `path`, or the shipped weights for `task`.
 ///
 /// # Errors
-/// When there is no such file, it is no weights file, or its network plays another size.
-pub fn find(path: Option<&Path>, geometry: Geometry) -> anyhow::Result<(PathBuf, Loaded)> {
+/// When there is no such file, it is no weights file, or it plays something else.
+pub fn find(path: Option<&Path>, task: Task) -> anyhow::Result<(PathBuf, Loaded)> {
     let path = match path {
         Some(path) => path.to_owned(),
-        None => shipped(geometry)?,
+        None => shipped(task)?,
     };
     let loaded = load(&path, Kernels::best()?)?;
-    let (got, want) = (loaded.net.config().cells, geometry.cells());
+    let found = Task::of(&loaded).with_context(|| path.display().to_string())?;
     ensure!(
-        got == want,
-        "{}: plays boards of {got} cells, but the puzzle has {want}; give other weights with --weights",
-        path.display()
+        found == task,
+        "{}: plays {}, but the puzzle is {}; give other weights with --weights",
+        path.display(),
+        found.name(),
+        task.name()
     );
     Ok((path, loaded))
 }
 
-fn shipped(geometry: Geometry) -> anyhow::Result<PathBuf> {
-    let side = geometry.side();
-    let (_, name) = SHIPPED
-        .iter()
-        .find(|(s, _)| *s == side)
-        .context("no weights for this size")?;
+fn shipped(task: Task) -> anyhow::Result<PathBuf> {
+    let name = task.name();
+    let Some((_, file)) = SHIPPED.iter().find(|(task, _)| *task == name) else {
+        bail!("no weights for {name} are shipped: train some, and give --weights FILE")
+    };
     match folders()
         .into_iter()
-        .map(|folder| folder.join(name))
+        .map(|folder| folder.join(file))
         .find(|path| path.exists())
     {
         Some(path) => Ok(path),
         None => {
-            bail!("no weights/{name} here: run in the project's folder, or give --weights FILE")
+            bail!("no weights/{file} here: run in the project's folder, or give --weights FILE")
         }
     }
 }

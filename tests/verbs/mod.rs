@@ -5,6 +5,7 @@ mod bench;
 mod data;
 mod gradcheck;
 mod info;
+mod maze;
 mod report;
 mod shipped;
 mod solve;

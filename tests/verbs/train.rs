@@ -145,6 +145,7 @@ fn a_run_leaves_everything_that_the_other_verbs_need() {
         [
             "puzzles",
             "exact_accuracy",
+            "valid_accuracy",
             "cell_accuracy",
             "mean_steps",
             "seconds",

@@ -83,6 +83,11 @@ impl Symmetry {
         })
     }
 
+    /// The shape of the boards that it moves.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
     /// The image of a board.
     ///
     /// # Panics

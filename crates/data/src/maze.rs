@@ -339,6 +339,39 @@ impl Row for MazePuzzle {
         self.question.side
     }
 
+    fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let tokens = |maze: &Maze| {
+            let mut tokens = vec![0; maze.cells.len()];
+            maze.tokens_into(&mut tokens);
+            tokens
+        };
+        (tokens(&self.question), self.answer.as_ref().map(tokens))
+    }
+
+    /// Turned or mirrored mazes share it, and those with start and goal exchanged.
+    fn fingerprint(&self) -> u64 {
+        let mut exchanged = self.question.clone();
+        for cell in &mut exchanged.cells {
+            *cell = match *cell {
+                b'S' => b'G',
+                b'G' => b'S',
+                other => other,
+            };
+        }
+        let images = Dihedral::all().flat_map(|symmetry| {
+            [&self.question, &exchanged].map(|maze| maze.image(symmetry).cells)
+        });
+        let least = images.min().expect("sixteen images");
+        // FNV-1a.
+        least.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &cell| {
+            (hash ^ u64::from(cell)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     fn record(&self) -> [String; 4] {
         let answer = self.answer.as_ref().map(Maze::to_string);
         let rating = self.rating.map(|rating| rating.to_string());
@@ -459,6 +492,24 @@ mod tests {
                 .is_ok_and(|a: Maze| a.is_shortest_way_through(&open));
             assert_eq!(found, right, "{answer}");
         }
+    }
+
+    #[test]
+    fn images_share_the_fingerprint_and_others_do_not() {
+        let puzzle = |question: &str| MazePuzzle {
+            source: "".into(),
+            question: maze(question),
+            answer: None,
+            rating: None,
+        };
+        let print = |question: &str| puzzle(question).fingerprint();
+        let question = "S  ## #G ";
+        for symmetry in Dihedral::all() {
+            let image = maze(question).image(symmetry).to_string();
+            assert_eq!(print(&image), print(question));
+        }
+        assert_eq!(print("G  ## #S "), print(question));
+        assert_ne!(print("S  ## # G"), print(question));
     }
 
     #[test]

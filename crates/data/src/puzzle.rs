@@ -6,6 +6,7 @@ use crate::board::{Board, Conflict};
 use crate::fault::Fault;
 use crate::geometry::Geometry;
 use crate::read::{Fields, Row, RowFault, text};
+use crate::split;
 
 /// One row of a puzzle file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +101,23 @@ impl Row for Puzzle {
 
     fn side(&self) -> usize {
         self.question.geometry().side()
+    }
+
+    fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let tokens = |board: &Board| {
+            let mut tokens = vec![0; board.digits().len()];
+            board.tokens_into(&mut tokens);
+            tokens
+        };
+        (tokens(&self.question), self.answer.as_ref().map(tokens))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        split::fingerprint(&self.question)
     }
 
     fn record(&self) -> [String; 4] {

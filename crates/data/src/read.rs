@@ -38,6 +38,15 @@ pub trait Row: Sized {
     /// Cells along one side of the question.
     fn side(&self) -> usize;
 
+    /// Where it comes from.
+    fn source(&self) -> &Arc<str>;
+
+    /// The network's tokens of question and answer.
+    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>);
+
+    /// A number that all images of the question under the task's symmetries share.
+    fn fingerprint(&self) -> u64;
+
     /// The fields to be written, in the order of [`COLUMNS`].
     fn record(&self) -> [String; COLUMNS.len()];
 }

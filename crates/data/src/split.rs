@@ -1,7 +1,8 @@
 //! Setting puzzles aside for testing without letting look-alikes leak into training.
 //!
 //! Two puzzles are the same for a network that trains on symmetries if one is the image of the other under
-//! a [`Symmetry`](crate::augment::Symmetry). Telling this exactly needs a canonical form, which is dear on
+//! one of the task's: a [`Symmetry`](crate::augment::Symmetry) of Sudoku, one of the eight of a maze
+//! ([`Dihedral`](crate::dihedral::Dihedral)). Telling this exactly needs a canonical form, which is dear on
 //! 9 x 9. A [`fingerprint`] is cheap and errs on the safe side: images of one puzzle always share it.
 //!
 //! **Guaranteed**: no test question is the image of a train question under any symmetry; in particular
@@ -16,26 +17,27 @@ use rand::seq::SliceRandom;
 
 use crate::board::Board;
 use crate::geometry::{MAX_CELLS, MAX_SIDE};
-use crate::puzzle::Puzzle;
+use crate::read::Row;
 
 /// Two lists of puzzles without look-alikes across them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Split {
+pub struct Split<P> {
     /// Puzzles to learn from, in their former order.
-    pub train: Vec<Puzzle>,
+    pub train: Vec<P>,
     /// Puzzles to be judged by, in their former order.
-    pub test: Vec<Puzzle>,
+    pub test: Vec<P>,
 }
 
 /// Draws about `test_count` puzzles for testing and keeps all that share a fingerprint on one side.
 ///
 /// The test side never gets more than `test_count`; it gets fewer only if the groups left over are too
 /// large to fit.
-pub fn split(puzzles: Vec<Puzzle>, test_count: usize, rng: &mut (impl Rng + ?Sized)) -> Split {
-    let prints: Vec<u64> = puzzles
-        .iter()
-        .map(|puzzle| fingerprint(&puzzle.question))
-        .collect();
+pub fn split<P: Row>(
+    puzzles: Vec<P>,
+    test_count: usize,
+    rng: &mut (impl Rng + ?Sized),
+) -> Split<P> {
+    let prints: Vec<u64> = puzzles.iter().map(Row::fingerprint).collect();
     let mut sizes = HashMap::new();
     let mut groups = Vec::new(); // in order of appearance: the order of a hash map is not reproducible
     for &print in &prints {
@@ -71,12 +73,16 @@ pub fn split(puzzles: Vec<Puzzle>, test_count: usize, rng: &mut (impl Rng + ?Siz
 
 /// Takes the first `train_count` puzzles for training, exactly those, and for testing the first `test_count` of
 /// the others that look like none of them.
-pub fn split_in_order(mut puzzles: Vec<Puzzle>, train_count: usize, test_count: usize) -> Split {
+pub fn split_in_order<P: Row>(
+    mut puzzles: Vec<P>,
+    train_count: usize,
+    test_count: usize,
+) -> Split<P> {
     let others = puzzles.split_off(train_count.min(puzzles.len()));
-    let seen: HashSet<u64> = puzzles.iter().map(|p| fingerprint(&p.question)).collect();
+    let seen: HashSet<u64> = puzzles.iter().map(Row::fingerprint).collect();
     let unseen = others
         .into_iter()
-        .filter(|p| !seen.contains(&fingerprint(&p.question)));
+        .filter(|p| !seen.contains(&p.fingerprint()));
     Split {
         test: unseen.take(test_count).collect(),
         train: puzzles,
@@ -84,9 +90,9 @@ pub fn split_in_order(mut puzzles: Vec<Puzzle>, train_count: usize, test_count: 
 }
 
 /// Keeps the first puzzle of every question.
-pub fn without_repeats(mut puzzles: Vec<Puzzle>) -> Vec<Puzzle> {
+pub fn without_repeats<P: Row>(mut puzzles: Vec<P>) -> Vec<P> {
     let mut seen = HashSet::new();
-    puzzles.retain(|puzzle| seen.insert(puzzle.question));
+    puzzles.retain(|puzzle| seen.insert(puzzle.tokens().0));
     puzzles
 }
 
@@ -173,6 +179,7 @@ mod tests {
     use crate::augment::Symmetry;
     use crate::generate::{Difficulty, generate, stream};
     use crate::geometry::Geometry;
+    use crate::puzzle::Puzzle;
     use crate::testing::{any_board, any_symmetry};
     use proptest::prelude::*;
 
