@@ -87,6 +87,11 @@ impl Attempts {
             "--guess-every fills blank cells, and {} has none",
             task.name()
         );
+        ensure!(
+            !self.verify || task.rules().is_some(),
+            "--verify needs rules to check answers by, and none are known for {}",
+            task.name()
+        );
         Ok(())
     }
 
@@ -102,7 +107,7 @@ impl Attempts {
                     every: every as usize,
                     blank,
                 }),
-            accept: self.verify.then_some(task.rules()),
+            accept: self.verify.then(|| task.rules()).flatten(),
             ..options
         }
     }
@@ -146,7 +151,7 @@ impl Attempts {
             let before = open.len();
             for answers in answers {
                 for (&i, (answer, board)) in open.iter().zip(answers) {
-                    let solved = self.verify && task.rules()(questions[i], &board);
+                    let solved = self.verify && task.accepts(questions[i], &board) == Some(true);
                     tallies[i].note(answer, board, solved);
                 }
             }

@@ -1,6 +1,6 @@
 //! A run's config: a preset's name or a TOML file, and the command line's word over both.
 
-use crate::task::{Kind, Task};
+use crate::task::{GridConfig, Kind, Task};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -30,10 +30,11 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// What is played: "sudoku" or "maze".
+    /// What is played: "sudoku", "maze", or "grid" for a task of your own.
     #[serde(default)]
     pub task: Kind,
     /// Side of the board: 4, 6 or 9 for Sudoku, 3 to 100 for mazes.
+    #[serde(default)]
     pub side: usize,
     /// Training puzzles used, from the front of the file; 0: all.
     #[serde(default)]
@@ -60,6 +61,9 @@ pub struct DataConfig {
     /// Fewest steps from start to goal of those.
     #[serde(default)]
     pub min_steps: u32,
+    /// The grids of a task of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<GridConfig>,
 }
 
 /// Steps between looks.
@@ -90,7 +94,7 @@ impl RunConfig {
     /// # Errors
     /// When there is no such board.
     pub fn task(&self) -> anyhow::Result<Task> {
-        Task::new(self.data.task, self.data.side)
+        Task::new(self.data.task, self.data.side, self.data.grid.as_ref())
     }
 }
 
@@ -103,13 +107,14 @@ fn default_true() -> bool {
 }
 
 /// The presets, by name.
-pub const PRESETS: [(&str, &str); 8] = [
+pub const PRESETS: [(&str, &str); 9] = [
     ("sudoku4", include_str!("presets/sudoku4.toml")),
     ("sudoku6", include_str!("presets/sudoku6.toml")),
     ("sudoku9", include_str!("presets/sudoku9.toml")),
     ("sudoku9-hard", include_str!("presets/sudoku9-hard.toml")),
     ("maze10", include_str!("presets/maze10.toml")),
     ("maze30", include_str!("presets/maze30.toml")),
+    ("addition", include_str!("presets/addition.toml")),
     ("paper-mlp", include_str!("presets/paper-mlp.toml")),
     ("paper-att", include_str!("presets/paper-att.toml")),
 ];
@@ -188,6 +193,14 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
             ("generate_minimal", data.generate_minimal),
             ("reveal", data.reveal),
         ],
+        Kind::Grid => &[
+            ("side", data.side),
+            ("generate_easy", data.generate_easy),
+            ("generate_minimal", data.generate_minimal),
+            ("generate_mazes", data.generate_mazes),
+            ("min_steps", data.min_steps as usize),
+            ("reveal", data.reveal),
+        ],
     };
     for (key, value) in foreign {
         ensure!(
@@ -250,6 +263,22 @@ mod tests {
             ),
             ("[data]\nside = 9\nmin_steps = 4", "data.min_steps = 4"),
             ("[data]\ntask = \"chess\"\nside = 8", "chess"),
+            (
+                "[data]\ntask = \"grid\"\n[data.grid]\nname = \"x\"\nrows = 2\ncols = 0\ncharacters = \"ab\"",
+                "2 rows x 0 cols: expected 1 to",
+            ),
+            (
+                "[data]\ntask = \"grid\"",
+                "data.grid describes the grids of",
+            ),
+            (
+                "[data]\nside = 4\n[data.grid]\nname = \"x\"\nrows = 2\ncols = 2\ncharacters = \"ab\"",
+                "and of no other",
+            ),
+            (
+                "[data]\ntask = \"grid\"\n[data.grid]\nname = \"x9\"\nrows = 2\ncols = 2\ncharacters = \"ab\"",
+                "data.grid.name = \"x9\": expected letters",
+            ),
             ("[model]\nwidth = 8", "data"),
         ] {
             let error = format!("{:#}", parse(text, "test").expect_err(text));

@@ -1,5 +1,6 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
+mod arithmetic;
 mod maze;
 
 use crate::output::print;
@@ -36,6 +37,9 @@ enum Kind {
     /// Mazes, from start to goal by the shortest way
     #[command(subcommand, arg_required_else_help = true)]
     Maze(maze::Maze),
+    /// Sums, products and remainders
+    #[command(subcommand, arg_required_else_help = true)]
+    Arithmetic(arithmetic::Arithmetic),
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Kind::Sudoku(Sudoku::Split(args)) => run_split(args),
         Kind::Sudoku(Sudoku::Check(args)) => run_check(args),
         Kind::Maze(verb) => maze::run(verb),
+        Kind::Arithmetic(verb) => arithmetic::run(verb),
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;
 use crate::task::Task;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::geometry::BLANK_TOKEN;
+use trm_data::grid::GridPuzzle;
 use trm_data::maze::MazePuzzle;
 use trm_data::maze::generate::MazeOptions;
 use trm_data::read::{Reader, Row};
@@ -35,10 +36,10 @@ impl Dataset {
     fn new<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<Self> {
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
         for (i, puzzle) in puzzles.iter().enumerate() {
-            let side = puzzle.side();
+            let (rows, cols) = puzzle.size();
             ensure!(
-                side == task.side(),
-                "{from}: puzzle {} has side {side}, but {} is asked for; see data.side in the config",
+                (rows, cols) == task.size(),
+                "{from}: puzzle {} has {rows} rows of {cols}, but {} is asked for; see data.side in the config",
                 i + 1,
                 task.name()
             );
@@ -134,21 +135,27 @@ fn reveal(count: usize, rng: &mut impl Rng, inputs: &mut [u8], labels: &[u8]) {
 /// When the file is faulty, or its puzzles are of another size.
 pub fn read_labelled(path: &Path, task: Task, limit: usize) -> anyhow::Result<Dataset> {
     match task {
-        Task::Sudoku(_) => labelled::<Puzzle>(path, task, limit),
-        Task::Maze(_) => labelled::<MazePuzzle>(path, task, limit),
+        Task::Sudoku(_) => labelled::<Puzzle>(path, task, (), limit),
+        Task::Maze(_) => labelled::<MazePuzzle>(path, task, (), limit),
+        Task::Grid(format) => labelled::<GridPuzzle>(path, task, Arc::new(format.clone()), limit),
     }
 }
 
-fn labelled<P: Row>(path: &Path, task: Task, limit: usize) -> anyhow::Result<Dataset> {
-    let mut puzzles = read::<P>(path)?;
+fn labelled<P: Row>(
+    path: &Path,
+    task: Task,
+    format: P::Format,
+    limit: usize,
+) -> anyhow::Result<Dataset> {
+    let mut puzzles = read::<P>(path, format)?;
     if limit > 0 {
         puzzles.truncate(limit);
     }
     Dataset::new(&puzzles, task, &path.display().to_string())
 }
 
-fn read<P: Row>(path: &Path) -> Result<Vec<P>, ReadError> {
-    Reader::open(path)?.collect()
+fn read<P: Row>(path: &Path, format: P::Format) -> Result<Vec<P>, ReadError> {
+    Reader::open_as(path, format)?.collect()
 }
 
 /// What a run learns from, and what it is validated by.
@@ -191,11 +198,16 @@ pub fn load(
     match config.task()? {
         task @ Task::Sudoku(geometry) => {
             let generate = || generated_sudokus(data, geometry, config.train.seed);
-            load_rows::<Puzzle>(config, task, file, validation, generate)
+            load_rows::<Puzzle>(config, (task, ()), file, validation, generate)
         }
         task @ Task::Maze(_) => {
             let generate = || generated_mazes(data, config.train.seed);
-            load_rows::<MazePuzzle>(config, task, file, validation, generate)
+            load_rows::<MazePuzzle>(config, (task, ()), file, validation, generate)
+        }
+        task @ Task::Grid(format) => {
+            let format = Arc::new(format.clone());
+            let generate = || bail!("no puzzles: {} needs --data FILE", task.name());
+            load_rows::<GridPuzzle>(config, (task, format), file, validation, generate)
         }
     }
 }
@@ -203,14 +215,14 @@ pub fn load(
 /// [`load`] for one kind of puzzle; `generate` makes them where no file is given.
 fn load_rows<P: Row>(
     config: &RunConfig,
-    task: Task,
+    (task, format): (Task, P::Format),
     file: Option<&Path>,
     validation: Option<&Path>,
     generate: impl FnOnce() -> anyhow::Result<Vec<P>>,
 ) -> anyhow::Result<Split> {
     let data = &config.data;
     let (mut puzzles, from) = match file {
-        Some(path) => (read::<P>(path)?, path.display().to_string()),
+        Some(path) => (read::<P>(path, format)?, path.display().to_string()),
         None => (generate()?, "generated puzzles".to_owned()),
     };
     let all_count = puzzles.len();

@@ -5,17 +5,14 @@ use crate::dataset;
 use crate::output::{print, table};
 use crate::progress::Progress;
 use crate::score::{Score, score};
-use crate::task::Task;
 use crate::train::threads;
-use anyhow::Context;
+use crate::weights::Player;
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use trm_kernels::Kernels;
 use trm_model::solve::{Halt, SolveOptions};
-use trm_model::weights;
 
 /// When a puzzle stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -83,8 +80,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = weights::load(&args.weights, Kernels::best()?)?;
-    let task = Task::of(&loaded).with_context(|| args.weights.display().to_string())?;
+    let Player { loaded, task, .. } = Player::read(&args.weights)?;
     args.attempts.check(task)?;
     let data = dataset::read_labelled(&args.data, task, args.limit.unwrap_or(0) as usize)?;
     let options = SolveOptions {

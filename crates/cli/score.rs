@@ -13,7 +13,8 @@ use trm_model::{Network, Parameters};
 pub struct Score {
     /// Boards with every cell right.
     pub exact: f64,
-    /// Boards that keep the task's rules: where several answers are right, any of them.
+    /// Boards that keep the task's rules: where several answers are right, any of them. As `exact` where no
+    /// rules are known.
     pub valid: f64,
     /// Cells right, of all cells.
     pub cells: f64,
@@ -43,7 +44,7 @@ pub fn score(
 impl Score {
     fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
         let (mut exact, mut valid, mut right) = (0, 0, 0);
-        let (cells, rules) = (data.task().cells(), data.task().rules());
+        let (task, cells) = (data.task(), data.task().cells());
         let mut sources = BTreeMap::new();
         let questions = data.questions().chunks_exact(cells);
         let boards = questions.zip(data.answers().chunks_exact(cells));
@@ -52,7 +53,8 @@ impl Score {
         {
             let agreeing = agreeing(&outcome.board, answer);
             let all = usize::from(agreeing == cells);
-            valid += usize::from(rules(question, &outcome.board));
+            let accepted = task.accepts(question, &outcome.board);
+            valid += accepted.map_or(all, usize::from);
             let of_source = sources.entry(Arc::clone(source)).or_insert((0, 0));
             *of_source = (of_source.0 + 1, of_source.1 + all);
             exact += all;

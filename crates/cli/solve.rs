@@ -6,14 +6,17 @@ use crate::output::print;
 use crate::progress::Progress;
 use crate::task::{Kind, Task};
 use crate::train::threads;
-use crate::weights::find;
-use anyhow::{Context, bail};
+use crate::weights::Player;
+use anyhow::{Context, bail, ensure};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trm_data::read::{self, Row};
-use trm_data::{Geometry, maze};
+use std::sync::Arc;
+use trm_data::grid::GridPuzzle;
+use trm_data::maze::{self, MazePuzzle};
+use trm_data::read::{Reader, Row};
+use trm_data::{Geometry, Puzzle};
 use trm_model::solve::{Answer, Rollout, SolveOptions};
 use trm_model::weights::Loaded;
 
@@ -42,9 +45,10 @@ Examples:
   trm solve hard.csv --attempts 100 --guess-every 8 --verify   again until the rules are kept
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
-Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input.")]
+Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks without
+rules nobody can tell; their exit code is 0.")]
 pub struct Args {
-    /// A Sudoku or a maze, a file of them (CSV or plain lines), or - for standard input
+    /// A puzzle, a file of them (CSV or plain lines), or - for standard input
     pub puzzle: Option<String>,
     /// Weights file [default: the shipped one for the puzzle's kind and size]
     #[arg(long, value_name = "FILE")]
@@ -70,11 +74,17 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let questions = read_questions(args.puzzle.as_deref())?;
+    let named = args.weights.as_deref().map(Player::read).transpose()?;
+    let questions = read_questions(args.puzzle.as_deref(), named.as_ref().map(|p| p.task))?;
     let task = questions.task;
     args.attempts.check(task)?;
-    let (path, loaded) = find(args.weights.as_deref(), task)?;
-    eprintln!("weights: {}", path.display());
+    let player = match named {
+        Some(player) => player,
+        None => Player::shipped(task)?,
+    };
+    player.check(task)?;
+    eprintln!("weights: {}", player.path.display());
+    let loaded = player.loaded;
     let options = SolveOptions {
         halt: args.halt.into(),
         ..SolveOptions::new(args.supervision_steps as usize)
@@ -98,47 +108,67 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!all_valid)))
 }
 
-/// The puzzles of the argument: none, `-`, a file, or a puzzle itself.
-fn read_questions(argument: Option<&str>) -> anyhow::Result<Questions> {
-    let (text, name) = match argument {
-        None => (EXAMPLE.to_owned(), "example"),
+/// The puzzles of the argument: none, `-`, a file, or a puzzle itself. Grids are those that the weights
+/// `play`; whether it is a Sudoku or a maze the puzzles tell themselves.
+fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<Questions> {
+    let format = match play {
+        Some(Task::Grid(format)) => Some(format),
+        _ => None,
+    };
+    let (bytes, name) = match argument {
+        None if format.is_none() => (EXAMPLE.as_bytes().to_vec(), "example"),
+        None => bail!("these weights have no built-in example: give a puzzle, a file, or -"),
         Some("-") => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .context("cannot read standard input as text")?;
-            (text, "standard input")
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes);
+            read.context("cannot read standard input")?;
+            (bytes, "standard input")
         }
         Some(file) if Path::new(file).exists() => {
-            // The reader says where a byte is no text; here only the kind of puzzle is looked for.
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;
-            match is_of_mazes(&String::from_utf8_lossy(&bytes)) {
-                true => return questions(&maze::read_path(file)?, Kind::Maze),
-                false => return questions(&read::read_path(file)?, Kind::Sudoku),
-            }
+            (bytes, file)
         }
-        Some(text) if looks_like_a_puzzle(text) => (text.to_owned(), "the puzzle"),
+        Some(text) if format.is_some() || looks_like_a_puzzle(text) => {
+            (text.as_bytes().to_vec(), "the puzzle")
+        }
         Some(other) => bail!(
             "{other:?} is neither a file nor a puzzle: expected 16, 36 or 81 characters of digits and '.' for \
              blanks, or a maze"
         ),
     };
-    match is_of_mazes(&text) {
-        true => questions(&maze::read_str(&text, name)?, Kind::Maze),
-        false => questions(&read::read_str(&text, name)?, Kind::Sudoku),
+    if let Some(format) = format {
+        let rows = rows::<GridPuzzle>(&bytes, name, Arc::new(format.clone()))?;
+        return Ok(Questions {
+            task: Task::Grid(format),
+            tokens: tokens(&rows),
+        });
+    }
+    match is_of_mazes(&String::from_utf8_lossy(&bytes)) {
+        true => squares(&rows::<MazePuzzle>(&bytes, name, ())?, Kind::Maze),
+        false => squares(&rows::<Puzzle>(&bytes, name, ())?, Kind::Sudoku),
     }
 }
 
-fn questions<P: Row>(puzzles: &[P], kind: Kind) -> anyhow::Result<Questions> {
-    let Some(first) = puzzles.first() else {
-        bail!("no puzzle given: expected at least one line with one");
-    };
+/// All rows of a file, which is not empty.
+fn rows<P: Row>(bytes: &[u8], name: &str, format: P::Format) -> anyhow::Result<Vec<P>> {
+    let rows: Vec<P> = Reader::new_as(bytes, name, format)?.collect::<Result<_, _>>()?;
+    ensure!(
+        !rows.is_empty(),
+        "no puzzle given: expected at least one line with one"
+    );
+    Ok(rows)
+}
+
+fn tokens<P: Row>(rows: &[P]) -> Vec<u8> {
+    rows.iter().flat_map(|row| row.tokens().0).collect()
+}
+
+/// Puzzles of a kind whose size is their side.
+fn squares<P: Row>(rows: &[P], kind: Kind) -> anyhow::Result<Questions> {
+    let (side, _) = rows[0].size();
     Ok(Questions {
-        task: Task::new(kind, first.side())?,
-        tokens: puzzles
-            .iter()
-            .flat_map(|puzzle| puzzle.tokens().0)
-            .collect(),
+        task: Task::new(kind, side, None)?,
+        tokens: tokens(rows),
     })
 }
 
@@ -186,8 +216,8 @@ fn show_all(
     let mut all_valid = true;
     for (question, outcome) in tokens.chunks_exact(task.cells()).zip(outcomes) {
         let (board, answer) = (&outcome.board, &outcome.answer);
-        let valid = task.rules()(question, board);
-        all_valid &= valid;
+        let valid = task.accepts(question, board);
+        all_valid &= valid != Some(false);
         if json {
             let line = json!({
                 "question": task.line(question),
@@ -202,7 +232,8 @@ fn show_all(
             writeln!(out, "{}\n{}", task.render(question), task.render(board))?;
             writeln!(out, "{}", verdict(*task, question, board, answer))?;
         } else {
-            let remark = if valid { "" } else { "  (not valid)" };
+            let wrong = valid == Some(false);
+            let remark = if wrong { "  (not valid)" } else { "" };
             writeln!(out, "{}{remark}", task.line(board))?;
         }
     }
@@ -240,7 +271,7 @@ fn trace(
             before = Some(answer.tokens.clone());
         });
         failed?;
-        all_valid &= before.is_some_and(|last| task.rules()(question, &last));
+        all_valid &= before.is_some_and(|last| task.accepts(question, &last) != Some(false));
     }
     Ok(all_valid)
 }

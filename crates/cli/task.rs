@@ -1,9 +1,11 @@
 //! What a network plays: how its tokens look to people, what they may be turned into, and when they are right.
 
-use anyhow::{Context, bail};
-use rand::Rng;
+use crate::config::RunConfig;
+use anyhow::{Context, bail, ensure};
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use trm_data::dihedral::Dihedral;
+use trm_data::grid::{Format, Symmetries};
 use trm_data::maze::{self, Maze};
 use trm_data::{BLANK_TOKEN, Board, Geometry, Symmetry};
 use trm_model::solve::Accept;
@@ -18,6 +20,38 @@ pub enum Kind {
     Sudoku,
     /// Draw the shortest way through a maze.
     Maze,
+    /// Turn one grid of characters into another, as `data.grid` says.
+    Grid,
+}
+
+/// A task of your own, as a config describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridConfig {
+    /// What the task is called; letters, and no digit at the end.
+    pub name: String,
+    /// Rows of a grid.
+    pub rows: usize,
+    /// Columns of a grid.
+    pub cols: usize,
+    /// All characters that may stand in a cell.
+    pub characters: String,
+    /// What may be done to a question and its answer alike: "none", "mirror" or "dihedral".
+    #[serde(default)]
+    pub symmetries: SymmetriesArg,
+}
+
+/// [`Symmetries`], as configs name them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SymmetriesArg {
+    /// Nothing.
+    #[default]
+    None,
+    /// Left and right exchanged.
+    Mirror,
+    /// Any of the eight rotations and reflections.
+    Dihedral,
 }
 
 /// A task of one size.
@@ -27,6 +61,8 @@ pub enum Task {
     Sudoku(Geometry),
     /// Squares of this side.
     Maze(usize),
+    /// Grids of a format of one's own. A program plays one task: its format lives as long.
+    Grid(&'static Format),
 }
 
 /// A symmetry of a task.
@@ -34,17 +70,22 @@ pub enum Task {
 pub enum View {
     /// Digits renamed, rows and columns moved.
     Sudoku(Symmetry),
-    /// Turned or mirrored.
-    Maze(Dihedral, usize),
+    /// Turned or mirrored, with the rows and columns of what it sees.
+    Turned(Dihedral, (usize, usize)),
 }
 
 impl Task {
-    /// The task of a kind and side.
+    /// The task of a kind and side, or of a format.
     ///
     /// # Errors
-    /// When there is none of that side.
-    pub fn new(kind: Kind, side: usize) -> anyhow::Result<Task> {
+    /// When there is none of that side, or the format cannot be.
+    pub fn new(kind: Kind, side: usize, grid: Option<&GridConfig>) -> anyhow::Result<Task> {
+        ensure!(
+            (kind == Kind::Grid) == grid.is_some(),
+            "data.grid describes the grids of data.task = \"grid\", and of no other"
+        );
         match kind {
+            Kind::Grid => Task::of_grid(grid.context("data.grid is missing")?),
             Kind::Sudoku => {
                 let geometry = Geometry::from_side(side);
                 let geometry =
@@ -59,6 +100,31 @@ impl Task {
         }
     }
 
+    fn of_grid(grid: &GridConfig) -> anyhow::Result<Task> {
+        let named = grid.name.chars().all(char::is_alphabetic) && !grid.name.is_empty();
+        let taken = ["sudoku", "maze"].contains(&grid.name.as_str());
+        ensure!(
+            named && !taken,
+            "data.grid.name = {:?}: expected letters alone, and neither \"sudoku\" nor \"maze\"",
+            grid.name
+        );
+        let symmetries = match grid.symmetries {
+            SymmetriesArg::None => Symmetries::None,
+            SymmetriesArg::Mirror => Symmetries::Mirror,
+            SymmetriesArg::Dihedral => Symmetries::Dihedral,
+        };
+        let format = Format::new(
+            &grid.name,
+            grid.rows,
+            grid.cols,
+            &grid.characters,
+            symmetries,
+        );
+        Ok(Task::Grid(Box::leak(Box::new(
+            format.context("data.grid")?,
+        ))))
+    }
+
     /// The task of weights: what they say of themselves, or, where they say nothing, Sudoku of their size.
     ///
     /// # Errors
@@ -69,7 +135,13 @@ impl Task {
         let task = match named.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit())) {
             Some("sudoku") | None => Geometry::from_cells(cells).map(Task::Sudoku),
             Some("maze") => maze::side_of(cells).map(Task::Maze),
-            Some(_) => None,
+            // Any other name is a format, which the run's config in the file describes.
+            Some(_) => {
+                let run = loaded.metadata.get("run").map_or("", String::as_str);
+                let config: Option<RunConfig> = serde_json::from_str(run).ok();
+                let task = config.and_then(|config| config.task().ok());
+                task.filter(|task| task.cells() == cells)
+            }
         };
         task.with_context(|| match named {
             Some(name) => format!("plays {name:?} of {cells} cells, which is not known here"),
@@ -82,20 +154,23 @@ impl Task {
         match self {
             Task::Sudoku(geometry) => format!("sudoku{}", geometry.side()),
             Task::Maze(side) => format!("maze{side}"),
+            Task::Grid(format) => format.name().to_owned(),
         }
     }
 
-    /// Cells along one side.
-    pub fn side(self) -> usize {
+    /// Rows and columns of a question.
+    pub fn size(self) -> (usize, usize) {
         match self {
-            Task::Sudoku(geometry) => geometry.side(),
-            Task::Maze(side) => side,
+            Task::Sudoku(geometry) => (geometry.side(), geometry.side()),
+            Task::Maze(side) => (side, side),
+            Task::Grid(format) => format.size(),
         }
     }
 
     /// Cells of a question.
     pub fn cells(self) -> usize {
-        self.side() * self.side()
+        let (rows, cols) = self.size();
+        rows * cols
     }
 
     /// Tokens that there are.
@@ -103,6 +178,7 @@ impl Task {
         match self {
             Task::Sudoku(geometry) => geometry.vocab(),
             Task::Maze(_) => maze::VOCAB,
+            Task::Grid(format) => format.vocab(),
         }
     }
 
@@ -110,24 +186,30 @@ impl Task {
     pub fn blank(self) -> Option<u8> {
         match self {
             Task::Sudoku(_) => Some(BLANK_TOKEN),
-            Task::Maze(_) => None,
+            Task::Maze(_) | Task::Grid(_) => None,
         }
     }
 
-    /// The rules: whether an answer solves a question, both as tokens.
-    pub fn rules(self) -> Accept {
+    /// The rules, where they are known: whether an answer solves a question, both as tokens.
+    pub fn rules(self) -> Option<Accept> {
         match self {
-            Task::Sudoku(_) => |question, answer| {
+            Task::Sudoku(_) => Some(|question, answer| {
                 let Some(geometry) = Geometry::from_cells(question.len()) else {
                     return false;
                 };
                 let board = |tokens| Board::from_tokens(geometry, tokens);
                 board(answer).is_valid_solution_of(&board(question))
-            },
-            Task::Maze(_) => |question, answer| {
+            }),
+            Task::Maze(_) => Some(|question, answer| {
                 Maze::from_tokens(answer).is_shortest_way_through(&Maze::from_tokens(question))
-            },
+            }),
+            Task::Grid(_) => None,
         }
+    }
+
+    /// Whether the rules accept an answer; none where no rules are known.
+    pub fn accepts(self, question: &[u8], answer: &[u8]) -> Option<bool> {
+        self.rules().map(|rules| rules(question, answer))
     }
 
     /// Tokens as one line of text.
@@ -135,6 +217,7 @@ impl Task {
         match self {
             Task::Sudoku(geometry) => Board::from_tokens(geometry, tokens).to_string(),
             Task::Maze(_) => Maze::from_tokens(tokens).to_string(),
+            Task::Grid(format) => format.line(tokens),
         }
     }
 
@@ -143,13 +226,15 @@ impl Task {
         match self {
             Task::Sudoku(geometry) => Board::from_tokens(geometry, tokens).render(),
             Task::Maze(_) => Maze::from_tokens(tokens).render(),
+            Task::Grid(format) => format.render(tokens),
         }
     }
 
     /// What the rules say of an answer, in words.
     pub fn verdict(self, question: &[u8], answer: &[u8]) -> String {
         match self {
-            _ if self.rules()(question, answer) => "a valid solution".to_owned(),
+            Task::Grid(_) => "an answer".to_owned(),
+            _ if self.accepts(question, answer) == Some(true) => "a valid solution".to_owned(),
             Task::Sudoku(geometry) => {
                 let conflicts = Board::from_tokens(geometry, answer).conflicts().count();
                 format!("not valid: {conflicts} conflicts")
@@ -168,25 +253,27 @@ impl Task {
     pub fn plain_view(self) -> View {
         match self {
             Task::Sudoku(geometry) => View::Sudoku(Symmetry::identity(geometry)),
-            Task::Maze(side) => View::Maze(Dihedral::IDENTITY, side),
+            Task::Maze(_) | Task::Grid(_) => View::Turned(Dihedral::ALL[0], self.size()),
         }
     }
 
     /// Any view, all alike likely.
     pub fn random_view(self, rng: &mut impl Rng) -> View {
-        match self {
-            Task::Sudoku(geometry) => View::Sudoku(Symmetry::random(geometry, rng)),
-            Task::Maze(side) => View::Maze(Dihedral::random(rng), side),
-        }
+        let any = match self {
+            Task::Sudoku(geometry) => return View::Sudoku(Symmetry::random(geometry, rng)),
+            Task::Maze(_) => &Dihedral::ALL,
+            Task::Grid(format) => format.images(),
+        };
+        View::Turned(any[rng.random_range(0..any.len())], self.size())
     }
 }
 
 impl View {
-    /// The view that undoes this one.
+    /// The view that undoes this one; only squares are turned, so rows and columns stay as many.
     pub fn inverse(&self) -> View {
         match self {
             View::Sudoku(symmetry) => View::Sudoku(symmetry.inverse()),
-            View::Maze(symmetry, side) => View::Maze(symmetry.inverse(), *side),
+            View::Turned(symmetry, size) => View::Turned(symmetry.inverse(), *size),
         }
     }
 
@@ -200,8 +287,8 @@ impl View {
                 let board = Board::from_tokens(symmetry.geometry(), tokens);
                 symmetry.apply(&board).tokens_into(image);
             }
-            View::Maze(symmetry, side) => {
-                image.copy_from_slice(&symmetry.apply(tokens, *side, *side));
+            View::Turned(symmetry, (rows, cols)) => {
+                image.copy_from_slice(&symmetry.apply(tokens, *rows, *cols));
             }
         }
     }
@@ -225,7 +312,7 @@ mod tests {
         let mut tokens = vec![0; task.cells()];
         match task {
             Task::Sudoku(_) => text.parse::<Board>().unwrap().tokens_into(&mut tokens),
-            Task::Maze(_) => text.parse::<Maze>().unwrap().tokens_into(&mut tokens),
+            _ => text.parse::<Maze>().unwrap().tokens_into(&mut tokens),
         }
         tokens
     }
@@ -234,13 +321,13 @@ mod tests {
     fn the_rules_accept_the_answer_and_nothing_less() {
         for (task, question, answer) in TASKS {
             let [question, answer] = [question, answer].map(|text| tokens(task, text));
-            assert!(task.rules()(&question, &answer));
-            assert!(!task.rules()(&question, &question));
+            assert_eq!(task.accepts(&question, &answer), Some(true));
+            assert_eq!(task.accepts(&question, &question), Some(false));
             assert_eq!(task.verdict(&question, &answer), "a valid solution");
             assert!(task.verdict(&question, &question).starts_with("not valid"));
             let mut other = answer.clone();
             other[task.cells() - 1] ^= 1;
-            assert!(!task.rules()(&question, &other));
+            assert_eq!(task.accepts(&question, &other), Some(false));
         }
     }
 
@@ -259,7 +346,7 @@ mod tests {
                 let mut back = vec![0; task.cells()];
                 view.inverse().apply(&seen(&question), &mut back);
                 assert_eq!(back, question);
-                assert!(task.rules()(&seen(&question), &seen(&answer)));
+                assert_eq!(task.accepts(&seen(&question), &seen(&answer)), Some(true));
                 changed += usize::from(seen(&question) != question);
             }
             assert!(

@@ -27,25 +27,50 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Loads `path`, or the shipped weights for `task`.
-///
-/// # Errors
-/// When there is no such file, it is no weights file, or it plays something else.
-pub fn find(path: Option<&Path>, task: Task) -> anyhow::Result<(PathBuf, Loaded)> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => shipped(task)?,
-    };
-    let loaded = load(&path, Kernels::best()?)?;
-    let found = Task::of(&loaded).with_context(|| path.display().to_string())?;
-    ensure!(
-        found == task,
-        "{}: plays {}, but the puzzle is {}; give other weights with --weights",
-        path.display(),
-        found.name(),
-        task.name()
-    );
-    Ok((path, loaded))
+/// A network and what it plays.
+pub struct Player {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The network.
+    pub loaded: Loaded,
+    /// What it plays.
+    pub task: Task,
+}
+
+impl Player {
+    /// Reads a weights file.
+    ///
+    /// # Errors
+    /// When it is none, or plays what is not known here.
+    pub fn read(path: &Path) -> anyhow::Result<Player> {
+        let loaded = load(path, Kernels::best()?)?;
+        let task = Task::of(&loaded).with_context(|| path.display().to_string())?;
+        let path = path.to_owned();
+        Ok(Player { path, loaded, task })
+    }
+
+    /// The shipped one for a task.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn shipped(task: Task) -> anyhow::Result<Player> {
+        Player::read(&shipped(task)?)
+    }
+
+    /// Fails unless it plays `task`.
+    ///
+    /// # Errors
+    /// Names both.
+    pub fn check(&self, task: Task) -> anyhow::Result<()> {
+        ensure!(
+            self.task == task,
+            "{}: plays {}, but the puzzle is {}; give other weights with --weights",
+            self.path.display(),
+            self.task.name(),
+            task.name()
+        );
+        Ok(())
+    }
 }
 
 fn shipped(task: Task) -> anyhow::Result<PathBuf> {

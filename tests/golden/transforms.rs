@@ -26,7 +26,7 @@ fn each(value: &Value) -> impl Iterator<Item = &Value> {
 
 pub fn check(case: &Value) {
     let inputs = &case["dihedral_inputs"];
-    for (symmetry, expected) in Dihedral::all().zip(each(&case["dihedral"])) {
+    for (symmetry, expected) in Dihedral::ALL.into_iter().zip(each(&case["dihedral"])) {
         assert_eq!(expected["tid"], symmetry.number());
         assert_eq!(expected["inverse_tid"], symmetry.inverse().number());
         for (name, rows, cols) in [("rect", 2, 3), ("square", 3, 3)] {

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod data;
 mod gradcheck;
+mod grid;
 mod info;
 mod maze;
 mod report;

@@ -20,9 +20,19 @@ impl Dihedral {
     pub const IDENTITY: Dihedral = Dihedral(0);
 
     /// All eight in the order of their numbers.
-    pub fn all() -> impl Iterator<Item = Dihedral> {
-        (0..8).map(Dihedral)
-    }
+    pub const ALL: [Dihedral; 8] = [
+        Dihedral(0),
+        Dihedral(1),
+        Dihedral(2),
+        Dihedral(3),
+        Dihedral(4),
+        Dihedral(5),
+        Dihedral(6),
+        Dihedral(7),
+    ];
+
+    /// The identity, and left and right exchanged.
+    pub const MIRROR: [Dihedral; 2] = [Dihedral(0), Dihedral(4)];
 
     /// Any of the eight, all alike likely.
     pub fn random(rng: &mut (impl Rng + ?Sized)) -> Dihedral {
@@ -82,7 +92,7 @@ mod tests {
     fn the_inverse_undoes_and_all_images_differ() {
         let cells = [1, 2, 3, 4, 5, 6];
         let mut images = Vec::new();
-        for symmetry in Dihedral::all() {
+        for symmetry in Dihedral::ALL {
             let image = symmetry.apply(&cells, 2, 3);
             let (rows, cols) = if symmetry.exchanges_sides() {
                 (3, 2)

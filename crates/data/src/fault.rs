@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::board::BoardError;
+use crate::grid::GridError;
 use crate::maze::MazeError;
 use crate::puzzle::PuzzleError;
 
@@ -92,6 +93,9 @@ pub enum Fault {
     /// A question and an answer that are no maze.
     #[error("{0}; correct or remove this row")]
     MazePuzzle(MazeError),
+    /// Text that is no grid of the format at hand.
+    #[error("{0}")]
+    Grid(GridError),
     /// A rating that is no number.
     #[error("rating {found:?}; expected a whole number from 0, or nothing")]
     Rating {
@@ -100,14 +104,14 @@ pub enum Fault {
     },
     /// Boards of different sizes in one file.
     #[error(
-        "a {found}x{found} board, but the file began with {expected}x{expected} at line {line}; \
-         put each size into a file of its own"
+        "a {}x{} board, but the file began with {}x{} at line {line}; put each size into a file of its own",
+        found.0, found.1, expected.0, expected.1
     )]
     MixedSizes {
-        /// Side of this row.
-        found: usize,
-        /// Side of the first row.
-        expected: usize,
+        /// Rows and columns of this one.
+        found: (usize, usize),
+        /// Rows and columns of the first.
+        expected: (usize, usize),
         /// Line of the first row.
         line: u64,
     },

@@ -1,4 +1,4 @@
-//! Sudoku puzzles, from text to the tokens that a network reads.
+//! Puzzles, from text to the tokens that a network reads: Sudoku first, and what is like it.
 //!
 //! A Sudoku is a grid of cells in which every row, every column and every box must hold each digit once.
 //! A puzzle gives some of the digits, the *givens*, such that one full grid fits. Three sizes exist here:
@@ -36,11 +36,15 @@
 //! [`check`]: puzzle files and their faults. [`split`](mod@split): what to learn from and what to be
 //! judged by.
 //!
+//! Beside Sudoku there are [mazes](maze) and [grids of any characters](grid), among them
+//! [sums](arithmetic); their files have the same columns.
+//!
 //! Everything random takes a generator from the caller and draws from nothing else, so results never
 //! depend on the number of threads.
 
 #![forbid(unsafe_code)]
 
+pub mod arithmetic;
 pub mod augment;
 pub mod board;
 pub mod check;
@@ -48,6 +52,7 @@ pub mod dihedral;
 pub mod fault;
 pub mod generate;
 pub mod geometry;
+pub mod grid;
 mod lines;
 pub mod maze;
 pub mod puzzle;

@@ -20,6 +20,7 @@ mod path;
 
 use crate::dihedral::Dihedral;
 use crate::fault::{Fault, ReadError};
+use crate::grid::fnv;
 use crate::read::{Fields, Reader, Row, RowFault, text};
 use std::fmt;
 use std::path::Path;
@@ -311,7 +312,9 @@ impl MazePuzzle {
 impl Row for MazePuzzle {
     const COMMENTS: bool = false;
 
-    fn from_fields(fields: Fields<'_>) -> Result<MazePuzzle, RowFault> {
+    type Format = ();
+
+    fn from_fields(fields: Fields<'_>, (): &()) -> Result<MazePuzzle, RowFault> {
         let fault = |column, fault| RowFault {
             column: Some(column),
             fault,
@@ -335,8 +338,8 @@ impl Row for MazePuzzle {
         }
     }
 
-    fn side(&self) -> usize {
-        self.question.side
+    fn size(&self) -> (usize, usize) {
+        (self.question.side, self.question.side)
     }
 
     fn source(&self) -> &Arc<str> {
@@ -362,14 +365,10 @@ impl Row for MazePuzzle {
                 other => other,
             };
         }
-        let images = Dihedral::all().flat_map(|symmetry| {
+        let images = Dihedral::ALL.into_iter().flat_map(|symmetry| {
             [&self.question, &exchanged].map(|maze| maze.image(symmetry).cells)
         });
-        let least = images.min().expect("sixteen images");
-        // FNV-1a.
-        least.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &cell| {
-            (hash ^ u64::from(cell)).wrapping_mul(0x0100_0000_01b3)
-        })
+        fnv(&images.min().expect("sixteen images"))
     }
 
     fn record(&self) -> [String; 4] {
@@ -504,7 +503,7 @@ mod tests {
         };
         let print = |question: &str| puzzle(question).fingerprint();
         let question = "S  ## #G ";
-        for symmetry in Dihedral::all() {
+        for symmetry in Dihedral::ALL {
             let image = maze(question).image(symmetry).to_string();
             assert_eq!(print(&image), print(question));
         }

@@ -76,7 +76,9 @@ impl Puzzle {
 impl Row for Puzzle {
     const COMMENTS: bool = true;
 
-    fn from_fields(fields: Fields<'_>) -> Result<Puzzle, RowFault> {
+    type Format = ();
+
+    fn from_fields(fields: Fields<'_>, (): &()) -> Result<Puzzle, RowFault> {
         let board = |column, field| {
             let board = text(field).and_then(|text| text.parse().map_err(Fault::Board));
             board.map_err(|fault| RowFault { column, fault })
@@ -99,8 +101,9 @@ impl Row for Puzzle {
         }
     }
 
-    fn side(&self) -> usize {
-        self.question.geometry().side()
+    fn size(&self) -> (usize, usize) {
+        let side = self.question.geometry().side();
+        (side, side)
     }
 
     fn source(&self) -> &Arc<str> {

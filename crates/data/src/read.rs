@@ -9,11 +9,11 @@
 //!   are skipped.
 //!
 //! All questions of a file have one size. What a row becomes is a [`Row`]: a Sudoku ([`Puzzle`]; 16, 36 or
-//! 81 characters, `.` or `0` for a blank) or a maze ([`MazePuzzle`](crate::maze::MazePuzzle)).
+//! 81 characters, `.` or `0` for a blank), a maze ([`MazePuzzle`](crate::maze::MazePuzzle)), or a grid of a
+//! format of your own ([`GridPuzzle`](crate::grid::GridPuzzle)).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,14 +29,17 @@ pub trait Row: Sized {
     /// Whether a plain line may be a comment; where `#` is a wall, none is.
     const COMMENTS: bool;
 
+    /// What must be known beforehand to read a row.
+    type Format: Clone;
+
     /// Takes the fields of a row, and checks them against each other.
     ///
     /// # Errors
     /// The first fault and its column.
-    fn from_fields(fields: Fields<'_>) -> Result<Self, RowFault>;
+    fn from_fields(fields: Fields<'_>, format: &Self::Format) -> Result<Self, RowFault>;
 
-    /// Cells along one side of the question.
-    fn side(&self) -> usize;
+    /// Rows and columns of the question.
+    fn size(&self) -> (usize, usize);
 
     /// Where it comes from.
     fn source(&self) -> &Arc<str>;
@@ -84,12 +87,12 @@ pub fn read_str(text: &str, name: &str) -> Result<Vec<Puzzle>, ReadError> {
 ///
 /// A faulty row is one `Err` item and the rows after it still come, so that a check can list all faults.
 /// When reading itself fails, that is the last item.
-pub struct Reader<R, P = Puzzle> {
+pub struct Reader<R, P: Row = Puzzle> {
     name: String,
     rows: Rows<R>,
-    first: Option<(usize, u64)>, // side and line of the first good row
+    first: Option<((usize, usize), u64)>, // size and line of the first good row
     ended: bool,
-    row: PhantomData<P>,
+    format: P::Format,
 }
 
 impl<P: Row> Reader<BufReader<File>, P> {
@@ -97,10 +100,21 @@ impl<P: Row> Reader<BufReader<File>, P> {
     ///
     /// # Errors
     /// If it cannot be opened or read, is empty, or has a CSV header without a needed column.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError>
+    where
+        P::Format: Default,
+    {
+        Reader::open_as(path, P::Format::default())
+    }
+
+    /// [`Reader::open`] for rows of a given format.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_as(path: impl AsRef<Path>, format: P::Format) -> Result<Self, ReadError> {
         let file = path.as_ref().display().to_string();
         match File::open(path) {
-            Ok(source) => Reader::new(BufReader::with_capacity(1 << 16, source), &file),
+            Ok(source) => Reader::new_as(BufReader::with_capacity(1 << 16, source), &file, format),
             Err(e) => Err(ReadError {
                 file,
                 line: None,
@@ -116,7 +130,18 @@ impl<R: BufRead, P: Row> Reader<R, P> {
     ///
     /// # Errors
     /// As [`Reader::open`].
-    pub fn new(source: R, name: &str) -> Result<Self, ReadError> {
+    pub fn new(source: R, name: &str) -> Result<Self, ReadError>
+    where
+        P::Format: Default,
+    {
+        Reader::new_as(source, name, P::Format::default())
+    }
+
+    /// [`Reader::new`] for rows of a given format.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn new_as(source: R, name: &str, format: P::Format) -> Result<Self, ReadError> {
         let mut lines = Lines::new(source);
         let error = |line, fault| ReadError {
             file: name.into(),
@@ -144,7 +169,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
             rows,
             first: None,
             ended: false,
-            row: PhantomData,
+            format,
         })
     }
 
@@ -157,12 +182,12 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         let Some(fields) = fields else {
             return Ok(None);
         };
-        let puzzle = P::from_fields(fields)?;
+        let puzzle = P::from_fields(fields, &self.format)?;
         let line = match &self.rows {
             Rows::Plain(rows) => rows.lines.number(),
             Rows::Csv(rows) => rows.reader.get_ref().number(),
         };
-        let found = puzzle.side();
+        let found = puzzle.size();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
             return Err(Fault::MixedSizes {

@@ -1,0 +1,421 @@
+//! Grids of any characters: your own task, without a line of Rust.
+//!
+//! A [`Format`] says how many rows and columns a grid has, and which characters may stand in it. A question
+//! and its answer are two such grids, each written as one line, row by row. A network reads a token for each
+//! cell, 1 for the first of the characters and so on, and answers with one; 0 is left for the pad.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use trm_data::grid::{self, Format, Symmetries};
+//!
+//! let format = Arc::new(Format::new("parity", 1, 4, "01_", Symmetries::None)?);
+//! let text = "source,question,answer,rating\n,011_,0110,\n,010_,0101,\n";
+//! let puzzles = grid::read_str(text, "parity.csv", &format)?;
+//! assert_eq!(puzzles[0].question, [1, 2, 2, 3]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::dihedral::Dihedral;
+use crate::fault::{Fault, ReadError};
+use crate::read::{Fields, Reader, Row, RowFault, text};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The most cells that a grid may have.
+pub const MAX_CELLS: usize = 10_000;
+
+/// The most characters that a format may have: tokens are bytes, and some are taken.
+pub const MAX_CHARACTERS: usize = 200;
+
+/// What may be done to a grid, question and answer alike, so that the answer stays right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Symmetries {
+    /// Nothing.
+    #[default]
+    None,
+    /// Left and right exchanged.
+    Mirror,
+    /// Any of the eight rotations and reflections; square grids only.
+    Dihedral,
+}
+
+/// Shape and characters of the grids of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Format {
+    name: String,
+    rows: usize,
+    cols: usize,
+    /// Token i + 1 is character i.
+    characters: Vec<char>,
+    symmetries: Symmetries,
+}
+
+/// Why a format, or a text of one, is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GridError {
+    /// Nothing, or too much.
+    #[error("{rows} rows x {cols} cols: expected 1 to {MAX_CELLS} cells")]
+    Size {
+        /// Rows asked for.
+        rows: usize,
+        /// Columns asked for.
+        cols: usize,
+    },
+    /// Too few or too many characters.
+    #[error("{0} characters: expected 2 to {MAX_CHARACTERS}")]
+    Characters(usize),
+    /// A character that stands for two tokens.
+    #[error("the character {0:?} is there twice")]
+    Twice(char),
+    /// A character that would end a line or a field.
+    #[error("the character {0:?} cannot stand in a file of lines")]
+    Unfit(char),
+    /// Rotations of what is no square.
+    #[error("{rows} rows x {cols} cols: only a square can be turned; use mirror or none")]
+    NotSquare {
+        /// Rows asked for.
+        rows: usize,
+        /// Columns asked for.
+        cols: usize,
+    },
+    /// Text of another length.
+    #[error(
+        "{found} characters; expected {expected}, {rows} rows of {cols}, with every space kept"
+    )]
+    Length {
+        /// Characters in the text.
+        found: usize,
+        /// Characters of a grid.
+        expected: usize,
+        /// Rows of the format.
+        rows: usize,
+        /// Columns of the format.
+        cols: usize,
+    },
+    /// A character that the format does not have.
+    #[error("{found:?} in row {row}, column {col}; expected one of {expected:?}")]
+    Character {
+        /// The character.
+        found: char,
+        /// Counted from 1.
+        row: usize,
+        /// Counted from 1.
+        col: usize,
+        /// All that may stand there.
+        expected: String,
+    },
+}
+
+impl Format {
+    /// A format of `rows` x `cols` cells.
+    ///
+    /// # Errors
+    /// When the size, a character or the symmetries cannot be.
+    pub fn new(
+        name: &str,
+        rows: usize,
+        cols: usize,
+        characters: &str,
+        symmetries: Symmetries,
+    ) -> Result<Format, GridError> {
+        if !(1..=MAX_CELLS).contains(&rows.saturating_mul(cols)) {
+            return Err(GridError::Size { rows, cols });
+        }
+        let characters: Vec<char> = characters.chars().collect();
+        if !(2..=MAX_CHARACTERS).contains(&characters.len()) {
+            return Err(GridError::Characters(characters.len()));
+        }
+        for (i, &character) in characters.iter().enumerate() {
+            if characters[..i].contains(&character) {
+                return Err(GridError::Twice(character));
+            }
+            if character.is_control() {
+                return Err(GridError::Unfit(character));
+            }
+        }
+        if symmetries == Symmetries::Dihedral && rows != cols {
+            return Err(GridError::NotSquare { rows, cols });
+        }
+        Ok(Format {
+            name: name.to_owned(),
+            rows,
+            cols,
+            characters,
+            symmetries,
+        })
+    }
+
+    /// What the task is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    /// Cells of a grid.
+    pub fn cells(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Tokens that there are, the pad among them.
+    pub fn vocab(&self) -> usize {
+        self.characters.len() + 1
+    }
+
+    /// What may be done to a grid.
+    pub fn symmetries(&self) -> Symmetries {
+        self.symmetries
+    }
+
+    /// The symmetries by name, the identity first.
+    pub fn images(&self) -> &'static [Dihedral] {
+        match self.symmetries {
+            Symmetries::None => &Dihedral::ALL[..1],
+            Symmetries::Mirror => &Dihedral::MIRROR,
+            Symmetries::Dihedral => &Dihedral::ALL,
+        }
+    }
+
+    /// The tokens of a line of text, row by row.
+    ///
+    /// # Errors
+    /// When it has another length, or a character that the format does not have.
+    pub fn tokens(&self, line: &str) -> Result<Vec<u8>, GridError> {
+        let (found, expected) = (line.chars().count(), self.cells());
+        if found != expected {
+            return Err(GridError::Length {
+                found,
+                expected,
+                rows: self.rows,
+                cols: self.cols,
+            });
+        }
+        let token = |(cell, found): (usize, char)| {
+            let i = self.characters.iter().position(|&c| c == found);
+            i.map(|i| i as u8 + 1).ok_or_else(|| GridError::Character {
+                found,
+                row: cell / self.cols + 1,
+                col: cell % self.cols + 1,
+                expected: self.characters.iter().collect(),
+            })
+        };
+        line.chars().enumerate().map(token).collect()
+    }
+
+    /// The character of a token; those that mean nothing become `?`.
+    fn character(&self, token: u8) -> char {
+        let i = usize::from(token).checked_sub(1);
+        i.and_then(|i| self.characters.get(i))
+            .copied()
+            .unwrap_or('?')
+    }
+
+    /// Tokens as one line of text: the inverse of [`Format::tokens`].
+    pub fn line(&self, tokens: &[u8]) -> String {
+        tokens.iter().map(|&token| self.character(token)).collect()
+    }
+
+    /// Tokens for people: a row a line, in a frame.
+    pub fn render(&self, tokens: &[u8]) -> String {
+        let line = format!("+{}+\n", "-".repeat(self.cols));
+        let rows = tokens.chunks(self.cols);
+        let rows: String = rows.map(|row| format!("|{}|\n", self.line(row))).collect();
+        format!("{line}{rows}{line}")
+    }
+}
+
+/// A question with what is known about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GridPuzzle {
+    /// Where it comes from.
+    pub source: Arc<str>,
+    /// Shape and characters.
+    pub format: Arc<Format>,
+    /// Tokens, (rows, cols).
+    pub question: Vec<u8>,
+    /// Tokens, (rows, cols), if the file gives them.
+    pub answer: Option<Vec<u8>>,
+    /// How hard it is.
+    pub rating: Option<u64>,
+}
+
+impl Row for GridPuzzle {
+    const COMMENTS: bool = false;
+
+    type Format = Arc<Format>;
+
+    fn from_fields(fields: Fields<'_>, format: &Arc<Format>) -> Result<GridPuzzle, RowFault> {
+        let tokens = |column, field| {
+            let tokens = text(field).and_then(|line| format.tokens(line).map_err(Fault::Grid));
+            tokens.map_err(|fault| RowFault {
+                column: Some(column),
+                fault,
+            })
+        };
+        Ok(GridPuzzle {
+            source: fields.source,
+            format: Arc::clone(format),
+            question: tokens("question", fields.question)?,
+            answer: fields
+                .answer
+                .map(|field| tokens("answer", field))
+                .transpose()?,
+            rating: fields.rating,
+        })
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.format.size()
+    }
+
+    fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        (self.question.clone(), self.answer.clone())
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let (rows, cols) = self.format.size();
+        let images = self.format.images().iter();
+        let least = images
+            .map(|symmetry| symmetry.apply(&self.question, rows, cols))
+            .min();
+        fnv(&least.expect("the identity at least"))
+    }
+
+    fn record(&self) -> [String; 4] {
+        let line = |tokens: &Vec<u8>| self.format.line(tokens);
+        let rating = self.rating.map(|rating| rating.to_string());
+        [
+            self.source.to_string(),
+            line(&self.question),
+            self.answer.as_ref().map(line).unwrap_or_default(),
+            rating.unwrap_or_default(),
+        ]
+    }
+}
+
+/// FNV-1a: short and stable, against accidents only.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Reads all puzzles of a file: CSV, or plain lines of one question each.
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn read_path(
+    path: impl AsRef<Path>,
+    format: &Arc<Format>,
+) -> Result<Vec<GridPuzzle>, ReadError> {
+    Reader::open_as(path, Arc::clone(format))?.collect()
+}
+
+/// Reads all puzzles of a text; `name` stands for the file in errors.
+///
+/// # Errors
+/// As [`read_path`].
+pub fn read_str(
+    text: &str,
+    name: &str,
+    format: &Arc<Format>,
+) -> Result<Vec<GridPuzzle>, ReadError> {
+    Reader::new_as(text.as_bytes(), name, Arc::clone(format))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(rows: usize, cols: usize, symmetries: Symmetries) -> Arc<Format> {
+        Arc::new(Format::new("test", rows, cols, "ab. ", symmetries).unwrap())
+    }
+
+    #[test]
+    fn text_and_tokens_round_trip() {
+        let format = format(2, 3, Symmetries::None);
+        let tokens = format.tokens("ab. .a").unwrap();
+        assert_eq!(tokens, [1, 2, 3, 4, 3, 1]);
+        assert_eq!(format.line(&tokens), "ab. .a");
+        assert_eq!(
+            format.render(&[1, 2, 0, 9, 4, 1]),
+            "+---+\n|ab?|\n|? a|\n+---+\n"
+        );
+    }
+
+    #[test]
+    fn formats_that_cannot_be_are_refused() {
+        let new = |rows, cols, characters, symmetries| {
+            Format::new("test", rows, cols, characters, symmetries)
+                .unwrap_err()
+                .to_string()
+        };
+        let none = Symmetries::None;
+        for (found, expected) in [
+            (new(0, 3, "ab", none), "0 rows x 3 cols: expected 1 to"),
+            (new(usize::MAX, 3, "ab", none), "cols: expected 1 to"),
+            (new(1, 3, "a", none), "1 characters: expected 2 to"),
+            (new(1, 3, "aba", none), "the character 'a' is there twice"),
+            (new(1, 3, "a\n", none), "'\\n' cannot stand in a file"),
+            (
+                new(2, 3, "ab", Symmetries::Dihedral),
+                "only a square can be turned",
+            ),
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn faults_have_their_place() {
+        let format = format(2, 2, Symmetries::None);
+        let header = "source,question,answer,rating\n";
+        for (row, expected) in [
+            (
+                "x,abab,aba,",
+                "f, line 2, column answer: 3 characters; expected 4, 2 rows of 2",
+            ),
+            (
+                "x,abcb,,",
+                "f, line 2, column question: 'c' in row 2, column 1; expected one of \"ab. \"",
+            ),
+            ("x,abab,abab,hard", "f, line 2, column rating: "),
+        ] {
+            let error = read_str(&format!("{header}{row}\n"), "f", &format)
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let read = read_str(&format!("{header}x,ab  ,\"a.b \",7\n"), "f", &format).unwrap();
+        assert_eq!(read[0].record(), ["x", "ab  ", "a.b ", "7"]);
+    }
+
+    #[test]
+    fn images_share_the_fingerprint() {
+        let print = |line: &str, symmetries| {
+            let format = format(2, 2, symmetries);
+            read_str(line, "f", &format).unwrap()[0].fingerprint()
+        };
+        for (symmetries, mirrored, turned) in [
+            (Symmetries::None, false, false),
+            (Symmetries::Mirror, true, false),
+            (Symmetries::Dihedral, true, true),
+        ] {
+            assert_eq!(
+                print("abbb", symmetries) == print("babb", symmetries),
+                mirrored
+            );
+            assert_eq!(
+                print("abbb", symmetries) == print("bbba", symmetries),
+                turned
+            );
+        }
+    }
+}
