@@ -4,6 +4,7 @@
 //! Every output tensor must be compared exactly once; a case counts when it passed on every ISA. Cases of
 //! data have no tensors, and no ISA. The folder is `tests/fixtures`, or the one that `TRM_FIXTURES` names.
 
+mod batching;
 mod blocks;
 mod case;
 mod eval_rollout;
@@ -38,6 +39,7 @@ fn check_of(kind: &str, arch: Option<&str>) -> Result<Check, String> {
         ("train_step", Some("trm")) => Ok(Check::Network(train_step::check)),
         ("train_run", Some("trm")) => Ok(Check::Network(train_run::check)),
         ("eval_rollout", Some("trm")) => Ok(Check::Network(eval_rollout::check)),
+        ("batching", None) => Ok(Check::Data(batching::check)),
         ("transforms", None) => Ok(Check::Data(transforms::check)),
         (kind, Some(arch)) => Err(format!("architecture {arch} ({kind}) is not built yet")),
         (kind, None) => Err(format!("{kind} is not built yet")),

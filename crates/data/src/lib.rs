@@ -57,6 +57,7 @@ mod lines;
 pub mod maze;
 pub mod puzzle;
 pub mod read;
+pub mod reference;
 mod render;
 pub mod solver;
 pub mod split;
