@@ -31,16 +31,27 @@ pub fn write_path<'a, P: Row + 'a>(
     path: impl AsRef<Path>,
     puzzles: impl IntoIterator<Item = &'a P>,
 ) -> Result<(), WriteError> {
-    let path = path.as_ref();
-    replace(path, puzzles).map_err(|error| WriteError {
+    replace(path.as_ref(), |out| write(out, puzzles))
+}
+
+/// Writes the file `path` in one step: `write` fills a temporary file beside it, which takes its name when it is
+/// complete and on the disk.
+///
+/// # Errors
+/// If `write` fails, or the system; the temporary file is then removed and `path` is as it was.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    try_to_replace(path, write).map_err(|error| WriteError {
         path: path.into(),
         error,
     })
 }
 
-fn replace<'a, P: Row + 'a>(
+fn try_to_replace(
     path: &Path,
-    puzzles: impl IntoIterator<Item = &'a P>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let folder = match path.parent() {
@@ -52,7 +63,7 @@ fn replace<'a, P: Row + 'a>(
         .suffix(".tmp")
         .make_in(folder, |path| File::create_new(path))?;
     let mut out = BufWriter::new(new.as_file_mut());
-    write(&mut out, puzzles)?;
+    write(&mut out)?;
     out.flush()?;
     drop(out);
     new.as_file().sync_all()?;

@@ -58,6 +58,11 @@ impl Levels {
         self.puzzles[self.puzzles()]
     }
 
+    /// The index arrays: of puzzles, and of groups.
+    pub fn indices(&self) -> (&[usize], &[usize]) {
+        (&self.puzzles, &self.groups)
+    }
+
     /// The examples of a puzzle.
     pub fn of_puzzle(&self, puzzle: usize) -> Range<usize> {
         self.puzzles[puzzle]..self.puzzles[puzzle + 1]
