@@ -1,6 +1,7 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
 mod arithmetic;
+mod convert;
 mod maze;
 
 use crate::output::print;
@@ -40,6 +41,8 @@ enum Kind {
     /// Sums, products and remainders
     #[command(subcommand, arg_required_else_help = true)]
     Arithmetic(arithmetic::Arithmetic),
+    /// From a CSV to a folder of the PyTorch reference, or back
+    Convert(convert::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Kind::Sudoku(Sudoku::Check(args)) => run_check(args),
         Kind::Maze(verb) => maze::run(verb),
         Kind::Arithmetic(verb) => arithmetic::run(verb),
+        Kind::Convert(args) => convert::run(args),
     }
 }
 

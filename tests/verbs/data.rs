@@ -260,3 +260,65 @@ fn faulty_mazes_are_reported_and_impossible_ones_refused() {
         run(2, &[&["data", "maze", "generate"][..], options].concat());
     }
 }
+
+#[test]
+fn a_file_becomes_a_folder_of_the_reference_and_comes_back() {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| place.path().join(name);
+    for (task, options) in [
+        ("sudoku", "data sudoku generate --side 6 --count 30"),
+        ("maze", "data maze generate --side 7 --count 30"),
+    ] {
+        let rows = run(0, &options.split(' ').collect::<Vec<_>>()).out;
+        let (file, folder, back) = (
+            path(&format!("{task}.csv")),
+            path(&format!("{task}/train")),
+            path(&format!("{task}-back.csv")),
+        );
+        std::fs::write(&file, &rows).expect("to be written");
+        let convert = |code, from, to| {
+            run(
+                code,
+                &["data", "convert", "--task", task, text(from), text(to)],
+            )
+        };
+        convert(0, &file, &folder);
+        convert(0, &folder, &back);
+        let again = std::fs::read_to_string(&back).expect("to be read");
+        let boards = |rows: &str| {
+            let fields = rows
+                .lines()
+                .map(|line| line.split(',').skip(1).take(2).map(String::from));
+            fields.map(Iterator::collect::<Vec<_>>).collect::<Vec<_>>()
+        };
+        assert_eq!(boards(&again), boards(&rows));
+        let said = convert(2, &file, &folder);
+        assert!(said.err.contains("is there already"), "{}", said.err);
+        // An answer that is none: nothing is written.
+        let labels = folder.join("all__labels.npy");
+        let mut bytes = std::fs::read(&labels).expect("to be read");
+        let last = bytes.len() - 1;
+        bytes[last] = 0;
+        std::fs::write(&labels, bytes).expect("to be written");
+        let never = path(&format!("{task}-never.csv"));
+        let said = convert(2, &folder, &never);
+        assert!(said.err.contains("example 29: "), "{}", said.err);
+        assert!(!never.exists());
+    }
+    let said = run(
+        2,
+        &[
+            "data",
+            "convert",
+            "--task",
+            "maze",
+            text(&path("sudoku/train")),
+            text(&path("x.csv")),
+        ],
+    );
+    assert!(
+        said.err.contains("36 cells and 8 tokens are no puzzles"),
+        "{}",
+        said.err
+    );
+}

@@ -1,0 +1,176 @@
+//! `trm data convert`: between files of rows and the folders of the PyTorch reference.
+
+use crate::task::{Kind, Task};
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use trm_data::maze::{Maze, MazePuzzle};
+use trm_data::read::{Reader, Row};
+use trm_data::reference::batches::Levels;
+use trm_data::reference::folder::{Folder, Metadata, Set};
+use trm_data::{Board, Geometry, PAD_TOKEN, Puzzle, write_path};
+
+/// What the puzzles are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TaskArg {
+    /// Sudoku of side 4, 6 or 9
+    Sudoku,
+    /// Mazes
+    Maze,
+}
+
+/// Arguments of `trm data convert`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trm data convert --task sudoku train.csv sudoku-1k/train     for the reference to train on
+  trm data convert --task maze maze-30x30/test test.csv        from one of its folders
+
+A folder is what the reference's builders write: dataset.json and five arrays. Every row becomes a puzzle of one
+example in a group of its own, with identifier 0; from a folder all examples come back as rows, in order.
+What is there already is never overwritten by a folder.")]
+pub(super) struct Args {
+    /// What the puzzles are
+    #[arg(long, value_enum)]
+    task: TaskArg,
+    /// A file of rows (CSV or plain lines with answers), or a folder with a dataset.json
+    from: PathBuf,
+    /// The folder, or the CSV, to write
+    to: PathBuf,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let count = match (args.task, args.from.is_dir()) {
+        (TaskArg::Sudoku, false) => to_folder::<Puzzle>(args, Kind::Sudoku)?,
+        (TaskArg::Maze, false) => to_folder::<MazePuzzle>(args, Kind::Maze)?,
+        (TaskArg::Sudoku, true) => {
+            let rows = from_folder(&args.from, |cells| {
+                Geometry::from_cells(cells).map(Task::Sudoku)
+            })?;
+            let board = |task: Task, tokens: &[u8]| match task {
+                Task::Sudoku(geometry) => Some(Board::from_tokens(geometry, tokens)),
+                _ => None,
+            };
+            let puzzles = rows.iter().map(|(task, question, answer)| {
+                Some(Puzzle {
+                    answer: board(*task, answer),
+                    ..Puzzle::of(board(*task, question)?)
+                })
+            });
+            let puzzles: Option<Vec<Puzzle>> = puzzles.collect();
+            save(
+                args,
+                &rows,
+                &puzzles.context("not Sudoku")?,
+                |puzzle: &Puzzle| Ok(puzzle.check()?),
+            )?
+        }
+        (TaskArg::Maze, true) => {
+            let side = |cells| trm_data::maze::side_of(cells).map(Task::Maze);
+            let rows = from_folder(&args.from, side)?;
+            let mazes = rows.iter().map(|(_, question, answer)| MazePuzzle {
+                source: "".into(),
+                question: Maze::from_tokens(question),
+                answer: Some(Maze::from_tokens(answer)),
+                rating: None,
+            });
+            let mazes: Vec<MazePuzzle> = mazes.collect();
+            save(args, &rows, &mazes, |maze| {
+                Ok(maze.check().map_err(|(_, error)| error)?)
+            })?
+        }
+    };
+    eprintln!("{count} puzzles in {}", args.to.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the folder; the number of its puzzles.
+fn to_folder<P: Row<Format: Default>>(args: &Args, kind: Kind) -> anyhow::Result<usize> {
+    let from = args.from.display();
+    let rows: Vec<P> = Reader::open(&args.from)?.collect::<Result<_, _>>()?;
+    let (side, _) = rows
+        .first()
+        .with_context(|| format!("{from}: no puzzles"))?
+        .size();
+    let task = Task::new(kind, side, None)?;
+    let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+    for (i, row) in rows.iter().enumerate() {
+        let (question, answer) = row.tokens();
+        inputs.extend(question);
+        labels.extend(answer.with_context(|| format!("{from}: puzzle {} has no answer", i + 1))?);
+    }
+    let count = rows.len();
+    let one_each: Vec<usize> = (0..=count).collect();
+    let folder = Folder {
+        metadata: Metadata {
+            pad_id: PAD_TOKEN.into(),
+            ignore_label_id: Some(PAD_TOKEN.into()),
+            blank_identifier_id: 0,
+            vocab_size: task.vocab(),
+            seq_len: task.cells(),
+            num_puzzle_identifiers: 1,
+            total_groups: count,
+            mean_puzzle_examples: 1.0,
+            total_puzzles: count,
+            sets: vec!["all".to_owned()],
+        },
+        sets: vec![Set {
+            name: "all".to_owned(),
+            inputs,
+            labels,
+            identifiers: vec![0; count],
+            levels: Levels::new(one_each.clone(), one_each, count)?,
+        }],
+    };
+    folder.write(&args.to)?;
+    Ok(count)
+}
+
+/// Task, question and answer.
+type Example = (Task, Vec<u8>, Vec<u8>);
+
+/// All examples of a folder whose size some task has.
+fn from_folder(path: &Path, task: impl Fn(usize) -> Option<Task>) -> anyhow::Result<Vec<Example>> {
+    let folder = Folder::read(path)?;
+    let m = &folder.metadata;
+    let task = task(m.seq_len).filter(|task| task.vocab() == m.vocab_size);
+    let task = task.with_context(|| {
+        format!(
+            "{}: examples of {} cells and {} tokens are no puzzles of --task",
+            path.display(),
+            m.seq_len,
+            m.vocab_size
+        )
+    })?;
+    let examples = folder.sets.iter().flat_map(|set| {
+        let questions = set.inputs.chunks_exact(m.seq_len);
+        questions.zip(set.labels.chunks_exact(m.seq_len))
+    });
+    Ok(examples
+        .map(|(q, a)| (task, q.to_vec(), a.to_vec()))
+        .collect())
+}
+
+/// Writes the CSV when every puzzle is sound and says all that its example says; the number of puzzles.
+fn save<P: Row>(
+    args: &Args,
+    rows: &[Example],
+    puzzles: &[P],
+    check: impl Fn(&P) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
+    let from = args.from.display();
+    ensure!(!puzzles.is_empty(), "{from}: no examples");
+    for (i, (puzzle, (_, question, answer))) in puzzles.iter().zip(rows).enumerate() {
+        let (said, labels) = puzzle.tokens();
+        let whole = said == *question && labels.as_ref() == Some(answer);
+        ensure!(
+            whole,
+            "{from}: example {i}: a token that stands for no character"
+        );
+        check(puzzle).with_context(|| format!("{from}: example {i}"))?;
+    }
+    write_path(&args.to, puzzles)?;
+    Ok(puzzles.len())
+}
