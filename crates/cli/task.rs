@@ -28,7 +28,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridConfig {
-    /// What the task is called; letters, and no digit at the end.
+    /// What the task is called; letters alone.
     pub name: String,
     /// Rows of a grid.
     pub rows: usize,
@@ -130,7 +130,7 @@ impl Task {
     /// # Errors
     /// When it is none that is known here.
     pub fn of(loaded: &Loaded) -> anyhow::Result<Task> {
-        let cells = loaded.net.config().cells;
+        let (cells, vocab) = (loaded.net.config().cells, loaded.net.config().vocab_size);
         let named = loaded.metadata.get("task").map(String::as_str);
         let task = match named.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit())) {
             Some("sudoku") | None => Geometry::from_cells(cells).map(Task::Sudoku),
@@ -139,13 +139,17 @@ impl Task {
             Some(_) => {
                 let run = loaded.metadata.get("run").map_or("", String::as_str);
                 let config: Option<RunConfig> = serde_json::from_str(run).ok();
-                let task = config.and_then(|config| config.task().ok());
-                task.filter(|task| task.cells() == cells)
+                config.and_then(|config| config.task().ok())
             }
         };
-        task.with_context(|| match named {
-            Some(name) => format!("plays {name:?} of {cells} cells, which is not known here"),
-            None => format!("plays boards of {cells} cells, not Sudoku"),
+        let fits = |task: &Task| (task.cells(), task.vocab()) == (cells, vocab);
+        task.filter(fits).with_context(|| match named {
+            Some(name) => {
+                format!(
+                    "plays {name:?} of {cells} cells and {vocab} tokens, which is not known here"
+                )
+            }
+            None => format!("plays boards of {cells} cells and {vocab} tokens, not Sudoku"),
         })
     }
 
@@ -298,6 +302,8 @@ impl View {
 mod tests {
     use super::*;
     use trm_autograd::random::{Purpose, stream};
+    use trm_kernels::Kernels;
+    use trm_model::{ModelConfig, Network};
 
     const TASKS: [(Task, &str, &str); 2] = [
         (
@@ -352,6 +358,52 @@ mod tests {
             assert!(
                 changed > 10,
                 "{task:?}: {changed} of 20 views change something"
+            );
+        }
+    }
+
+    /// A file may say anything of itself; its tokens must fit all the same.
+    #[test]
+    fn weights_that_lie_about_their_task_are_refused() {
+        let kernels = Kernels::best().expect("an instruction set");
+        let found = |cells, vocab_size, metadata: &[(&str, &str)]| {
+            let config = ModelConfig {
+                cells,
+                vocab_size,
+                width: 8,
+                puzzle_emb_ndim: 8,
+                ..ModelConfig::default()
+            };
+            let net = Network::new(config, kernels).expect("a network");
+            let params = net.init(0);
+            let metadata = metadata
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect();
+            let loaded = Loaded {
+                net,
+                params,
+                metadata,
+            };
+            Task::of(&loaded).map_err(|error| error.to_string())
+        };
+        assert_eq!(found(16, 6, &[]), Ok(Task::Sudoku(Geometry::Four)));
+        assert_eq!(found(16, 6, &[("task", "maze4")]), Ok(Task::Maze(4)));
+        let run = r#"{"data": {"task": "grid", "grid": {"name": "x", "rows": 1, "cols": 5, "characters": "ab"}}}"#;
+        let grid = found(5, 3, &[("task", "x"), ("run", run)]).expect("a grid");
+        assert_eq!((grid.size(), grid.vocab()), ((1, 5), 3));
+        for (cells, vocab, metadata) in [
+            (16, 7, &[("task", "maze4")][..]),
+            (16, 11, &[]),
+            (17, 6, &[("task", "sudoku4")]),
+            (16, 6, &[("task", "chess")]),
+            (6, 3, &[("task", "x"), ("run", run)]),
+            (5, 4, &[("task", "x"), ("run", run)]),
+        ] {
+            let error = found(cells, vocab, metadata).expect_err("a lie");
+            assert!(
+                error.contains(&format!("{cells} cells and {vocab} tokens")),
+                "{error}"
             );
         }
     }

@@ -170,7 +170,7 @@ impl Format {
         self.symmetries
     }
 
-    /// The symmetries by name, the identity first.
+    /// The images that a grid has, the grid itself first.
     pub fn images(&self) -> &'static [Dihedral] {
         match self.symmetries {
             Symmetries::None => &Dihedral::ALL[..1],
