@@ -36,10 +36,10 @@ impl Dataset {
     fn new<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<Self> {
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
         for (i, puzzle) in puzzles.iter().enumerate() {
-            let (rows, cols) = puzzle.size();
+            let ((rows, cols), (height, width)) = (puzzle.size(), task.size());
             ensure!(
-                (rows, cols) == task.size(),
-                "{from}: puzzle {} has {rows} rows of {cols}, but {} is asked for; see data.side in the config",
+                (rows, cols) == (height, width),
+                "{from}: puzzle {} is {rows}x{cols}, but {} is {height}x{width}",
                 i + 1,
                 task.name()
             );

@@ -109,7 +109,8 @@ fn puzzles_of_another_size_or_without_answers_are_refused() {
     let weights = text(&weights);
     generate(&path, "--side 6 --count 3");
     let said = run(2, &["eval", "--weights", weights, "--data", data]);
-    assert!(said.err.contains("side 6"), "{}", said.err);
+    let expected = "puzzle 1 is 6x6, but sudoku4 is 4x4";
+    assert!(said.err.contains(expected), "{}", said.err);
     std::fs::write(&path, "1.2..231..12.1..\n").expect("a file");
     let said = run(2, &["eval", "--weights", weights, "--data", data]);
     assert!(said.err.contains("puzzle 1 has no answer"), "{}", said.err);
