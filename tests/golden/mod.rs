@@ -4,6 +4,7 @@
 //! Every output tensor must be compared exactly once; a case counts when it passed on every ISA. Cases of
 //! data have no tensors, and no ISA. The folder is `tests/fixtures`, or the one that `TRM_FIXTURES` names.
 
+mod arc;
 mod batching;
 mod blocks;
 mod case;
@@ -42,6 +43,7 @@ fn check_of(kind: &str, arch: Option<&str>) -> Result<Check, String> {
         ("batching", None) => Ok(Check::Data(batching::check)),
         ("transforms", None) => Ok(Check::Data(transforms::check)),
         (kind, Some(arch)) => Err(format!("architecture {arch} ({kind}) is not built yet")),
+        ("arc", None) => Ok(Check::Data(arc::check)),
         (kind, None) => Err(format!("{kind} is not built yet")),
     }
 }

@@ -36,7 +36,7 @@
 //! [`check`]: puzzle files and their faults. [`split`](mod@split): what to learn from and what to be
 //! judged by.
 //!
-//! Beside Sudoku there are [mazes](maze) and [grids of any characters](grid), among them
+//! Beside Sudoku there are [mazes](maze), [ARC](arc) and [grids of any characters](grid), among them
 //! [sums](arithmetic); their files have the same columns.
 //!
 //! Everything random takes a generator from the caller and draws from nothing else, so results never
@@ -44,6 +44,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arc;
 pub mod arithmetic;
 pub mod augment;
 pub mod board;

@@ -1,0 +1,247 @@
+//! ARC: grids of colours, how a network sees them, and how its answers are counted (TRM_SPEC 7.5 and 10).
+//!
+//! A task shows a few pairs of grids and asks for the output of one input more. A network sees a canvas of 30 x 30
+//! cells with the grid somewhere on it and end markers along its lower and right edges. Every task is also
+//! seen in [variants](variant), turned and with other colours ([build]); the answers to all are brought back
+//! and [vote](votes).
+
+pub mod build;
+pub mod variant;
+pub mod votes;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Cells along one side of the canvas, and the largest side of a grid.
+pub const CANVAS: usize = 30;
+
+/// Cells of the canvas.
+pub const CELLS: usize = CANVAS * CANVAS;
+
+/// Tokens: the pad 0, the end marker 1, and ten colours from 2.
+pub const VOCAB: usize = 12;
+
+/// The token of the end markers.
+const END: u8 = 1;
+
+/// The token of colour 0.
+const FIRST_COLOUR: u8 = 2;
+
+/// A grid of colours 0 to 9, at most 30 x 30; a prediction may have no cells at all.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Vec<u8>>", into = "Vec<Vec<u8>>")]
+pub struct Grid {
+    rows: usize,
+    cols: usize,
+    /// (rows, cols)
+    cells: Vec<u8>,
+}
+
+/// An input with its output.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pair {
+    /// What is shown.
+    pub input: Grid,
+    /// What is asked for.
+    pub output: Grid,
+}
+
+/// Why rows make no grid.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ArcError {
+    /// Nothing, or too much.
+    #[error("a grid of {rows}x{cols}; expected 1 to {CANVAS} rows and as many columns")]
+    Size {
+        /// Rows that there are.
+        rows: usize,
+        /// Columns of the first.
+        cols: usize,
+    },
+    /// Rows of different lengths.
+    #[error("row {row} has {found} cells, but the first has {expected}")]
+    Ragged {
+        /// Counted from 1.
+        row: usize,
+        /// Its cells.
+        found: usize,
+        /// Cells of the first row.
+        expected: usize,
+    },
+    /// No colour.
+    #[error("colour {found} in row {row}, column {col}; expected 0 to 9")]
+    Colour {
+        /// What stands there.
+        found: u8,
+        /// Counted from 1.
+        row: usize,
+        /// Counted from 1.
+        col: usize,
+    },
+}
+
+impl TryFrom<Vec<Vec<u8>>> for Grid {
+    type Error = ArcError;
+
+    fn try_from(rows: Vec<Vec<u8>>) -> Result<Grid, ArcError> {
+        let cols = rows.first().map_or(0, Vec::len);
+        let sides = 1..=CANVAS;
+        if !sides.contains(&rows.len()) || !sides.contains(&cols) {
+            let rows = rows.len();
+            return Err(ArcError::Size { rows, cols });
+        }
+        for (i, row) in rows.iter().enumerate() {
+            let (found, expected) = (row.len(), cols);
+            if found != expected {
+                return Err(ArcError::Ragged {
+                    row: i + 1,
+                    found,
+                    expected,
+                });
+            }
+            if let Some(j) = row.iter().position(|&colour| colour > 9) {
+                let (row, col, found) = (i + 1, j + 1, row[j]);
+                return Err(ArcError::Colour { found, row, col });
+            }
+        }
+        Ok(Grid {
+            rows: rows.len(),
+            cols,
+            cells: rows.concat(),
+        })
+    }
+}
+
+impl From<Grid> for Vec<Vec<u8>> {
+    fn from(grid: Grid) -> Vec<Vec<u8>> {
+        match grid.cols {
+            0 => Vec::new(),
+            cols => grid.cells.chunks(cols).map(<[u8]>::to_vec).collect(),
+        }
+    }
+}
+
+impl Grid {
+    /// Rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    /// The colours row by row.
+    pub fn cells(&self) -> &[u8] {
+        &self.cells
+    }
+
+    /// SHA-256 of rows, columns and colours, a byte each.
+    pub fn hash(&self) -> String {
+        let sides = [self.rows as u8, self.cols as u8];
+        hex(&[&sides[..], &self.cells].concat())
+    }
+
+    /// Overwrites `tokens` (30 x 30) with the canvas that has this grid's first cell at `corner`: row, column.
+    ///
+    /// The row below the grid and the column to its right are end markers as far as they are on the canvas;
+    /// the cell where they would meet stays a pad.
+    ///
+    /// # Panics
+    /// If the grid does not fit there.
+    pub fn draw(&self, (top, left): (usize, usize), tokens: &mut [u8]) {
+        assert_eq!(tokens.len(), CELLS, "a canvas");
+        let (bottom, right) = (top + self.rows, left + self.cols);
+        assert!(bottom <= CANVAS && right <= CANVAS, "a grid on the canvas");
+        tokens.fill(0);
+        for (i, row) in self.cells.chunks(self.cols.max(1)).enumerate() {
+            for (j, colour) in row.iter().enumerate() {
+                tokens[(top + i) * CANVAS + left + j] = colour + FIRST_COLOUR;
+            }
+        }
+        if bottom < CANVAS {
+            tokens[bottom * CANVAS + left..bottom * CANVAS + right].fill(END);
+        }
+        if right < CANVAS {
+            (top..bottom).for_each(|i| tokens[i * CANVAS + right] = END);
+        }
+    }
+
+    /// The grid that begins in the first cell of a canvas.
+    ///
+    /// For every height h the width is the least that the first h rows have in colours from the left; the
+    /// grid is the one with most cells, the lowest of those that have as many. It may have none.
+    pub fn crop(tokens: &[u8]) -> Grid {
+        assert_eq!(tokens.len(), CELLS, "a canvas");
+        let is_colour = |token: &&u8| (FIRST_COLOUR..FIRST_COLOUR + 10).contains(*token);
+        let (mut width, mut best) = (CANVAS, (0, 0));
+        for (i, row) in tokens.chunks(CANVAS).enumerate() {
+            width = width.min(row.iter().take_while(is_colour).count());
+            if (i + 1) * width > best.0 * best.1 {
+                best = (i + 1, width);
+            }
+        }
+        let (rows, cols) = best;
+        let part = |row: &[u8]| {
+            row[..cols]
+                .iter()
+                .map(|t| t - FIRST_COLOUR)
+                .collect::<Vec<_>>()
+        };
+        Grid {
+            rows,
+            cols,
+            cells: tokens.chunks(CANVAS).take(rows).flat_map(part).collect(),
+        }
+    }
+}
+
+/// What two variants of a task share exactly when all their pairs are the same, in any order.
+pub fn puzzle_hash<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> String {
+    let of_pair = |pair: &Pair| format!("{}|{}", pair.input.hash(), pair.output.hash());
+    let mut hashes: Vec<String> = pairs.into_iter().map(of_pair).collect();
+    hashes.sort_unstable();
+    hex(hashes.join("|").as_bytes())
+}
+
+/// SHA-256 in hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(json: &str) -> Result<Grid, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_no_grid_is_refused_with_its_place() {
+        let rows = |n: usize| format!("[{}]", vec!["[1]"; n].join(","));
+        for (json, expected) in [
+            ("[[1, 2], [3]]", "row 2 has 1 cells, but the first has 2"),
+            ("[[1, 10]]", "colour 10 in row 1, column 2; expected 0 to 9"),
+            ("[]", "a grid of 0x0"),
+            ("[[]]", "a grid of 1x0"),
+            (&rows(31), "a grid of 31x1; expected 1 to 30 rows"),
+            ("[[1, -2]]", "invalid value"),
+        ] {
+            let error = grid(json).unwrap_err();
+            assert!(error.contains(expected), "{error:?}, expected {expected:?}");
+        }
+        let json = "[[1,2],[3,4]]";
+        assert_eq!(serde_json::to_string(&grid(json).unwrap()).unwrap(), json);
+    }
+
+    #[test]
+    fn a_grid_in_the_first_corner_is_found_again() {
+        let mut tokens = vec![9; CELLS];
+        for json in ["[[0]]", "[[1,2,3],[4,5,6]]"] {
+            let grid = grid(json).unwrap();
+            grid.draw((0, 0), &mut tokens);
+            assert_eq!(Grid::crop(&tokens), grid);
+            grid.draw((3, 27), &mut tokens);
+            assert_eq!(Grid::crop(&tokens).size(), (0, 0));
+        }
+        let full = Grid::crop(&vec![7; CELLS]);
+        assert_eq!((full.size(), full.cells()[899]), ((30, 30), 5));
+    }
+}
