@@ -1,6 +1,6 @@
 //! The eight rotations and reflections of a grid (TRM_SPEC 7.4).
 //!
-//! For a grid a of R x C cells, out[i][j] is
+//! For a grid a of R x C cells, `out[i][j]` is
 //!
 //! ```text
 //! 0  a[i][j]                 identity           4  a[i][C-1-j]         left and right exchanged
