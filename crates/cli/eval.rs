@@ -53,7 +53,7 @@ pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Sudokus or mazes with answers: CSV (source,question,answer,rating)
+    /// Puzzles with answers: CSV (source,question,answer,rating)
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// Only the first N puzzles
@@ -159,7 +159,7 @@ fn lines(score: &Score, seconds: f64, puzzles: usize) -> Vec<[String; 2]> {
         }));
     }
     if score.valid != score.exact {
-        rows.push(["valid, if other".into(), percent(score.valid)]);
+        rows.push(["valid accuracy".into(), percent(score.valid)]);
     }
     rows.push(["cell accuracy".into(), percent(score.cells)]);
     rows.push(["mean steps".into(), format!("{:.2}", score.steps)]);
