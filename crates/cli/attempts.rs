@@ -258,6 +258,7 @@ mod tests {
             tokens: Vec::new(),
             steps: 16,
             q_halt,
+            q_continue: 0.0,
         }
     }
 

@@ -70,6 +70,46 @@ pub struct Validation {
     pub exact_accuracy: Vec<f64>,
 }
 
+impl Experiment {
+    /// Keeps the first `samples` samples, as if the run had ended there.
+    ///
+    /// # Errors
+    /// When the run has fewer, or nothing was written down that early.
+    pub fn cut(&mut self, samples: u64) -> anyhow::Result<()> {
+        ensure!(
+            samples <= self.samples,
+            "the run has {}: it cannot be compared at equal samples",
+            self.samples
+        );
+        let curve = &mut self.curve;
+        let kept = curve.samples.partition_point(|&at| at <= samples);
+        ensure!(kept > 0, "the first point of the run comes later");
+        curve.samples.truncate(kept);
+        for values in [
+            &mut curve.hours,
+            &mut curve.loss,
+            &mut curve.cell_accuracy,
+            &mut curve.exact_accuracy,
+        ] {
+            values.truncate(kept);
+        }
+        let held_out = &mut self.validation;
+        let kept = held_out.samples.partition_point(|&at| at <= samples);
+        held_out.samples.truncate(kept);
+        for values in [
+            &mut held_out.hours,
+            &mut held_out.cell_accuracy,
+            &mut held_out.exact_accuracy,
+        ] {
+            values.truncate(kept);
+        }
+        self.samples = samples;
+        self.hours = curve.hours[curve.hours.len() - 1];
+        self.best_exact_accuracy = held_out.exact_accuracy.iter().copied().reduce(f64::max);
+        Ok(())
+    }
+}
+
 /// Reads an experiment file and checks it.
 ///
 /// # Errors

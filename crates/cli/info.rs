@@ -231,8 +231,11 @@ fn tensors(loaded: &Loaded) -> Vec<Summary<'_>> {
     let mut tensors: Vec<_> = specs
         .map(|s| Summary::of(&s.name, s.shape.dims(), &params.values[s.at.clone()]))
         .collect();
-    tensors.push(Summary::of("H_init", &[config.width], &params.h_init));
-    tensors.push(Summary::of("L_init", &[config.width], &params.l_init));
+    let (high, latents) = config.system.state_names();
+    tensors.push(Summary::of(high, &[config.width], &params.h_init));
+    for (name, init) in latents.iter().zip(params.l_init.chunks_exact(config.width)) {
+        tensors.push(Summary::of(name, &[config.width], init));
+    }
     if !params.puzzle_emb.is_empty() {
         let shape = [config.puzzle_identifiers, config.puzzle_emb_ndim];
         tensors.push(Summary::of(

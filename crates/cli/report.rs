@@ -15,6 +15,7 @@ use std::process::ExitCode;
 Examples:
   trm report runs/hard/experiment.toml                one run, drawn into report.svg
   trm report runs/*/experiment.toml --out hard.svg    up to 8 runs, one above the other
+  trm report runs/*/experiment.toml --samples 64000   the beginnings, at equal samples
   trm report runs/*/experiment.toml --json | jq '.runs[].verdict'
 
 The picture shows loss, cell accuracy and exact accuracy, against samples and against hours. A thin
@@ -26,6 +27,9 @@ pub struct Args {
     /// The picture
     #[arg(long, value_name = "FILE", default_value = "report.svg")]
     pub out: PathBuf,
+    /// Only the first N samples of every run
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -46,7 +50,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.out.display()
     );
     let experiments = args.files.iter().map(|path| experiment::read(path));
-    let experiments: Vec<_> = experiments.collect::<anyhow::Result<_>>()?;
+    let mut experiments: Vec<_> = experiments.collect::<anyhow::Result<_>>()?;
+    if let Some(samples) = args.samples {
+        for (experiment, path) in experiments.iter_mut().zip(&args.files) {
+            let cut = experiment.cut(samples);
+            cut.with_context(|| format!("--samples {samples}, in {}", path.display()))?;
+        }
+    }
     let runs = label(experiments, &args.files);
     let picture = picture::draw(&runs).context("cannot draw the picture")?;
     trm_tensor::file::replace(&args.out, picture.as_bytes()).with_context(|| {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use trm_model::checkpoint::{self, Contents};
+use trm_model::config::System;
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
 use trm_model::{Trainer, weights};
@@ -254,7 +255,7 @@ impl Run {
         let halted = sums.count.max(1.0);
         let loss = sums.lm_loss / rows;
         progress.note(&format!("loss {loss:.3}"));
-        self.write_metrics(&json!({
+        let mut line = json!({
             "step": step,
             "samples": step as f64 * batch,
             "seconds": round(self.seconds(), 1),
@@ -266,7 +267,11 @@ impl Run {
             "q_halt_accuracy": round(sums.q_halt_accuracy / halted, 5),
             "supervision_steps": round(sums.steps / halted, 3),
             "samples_per_s": round(rows / window.since.elapsed().as_secs_f64(), 1),
-        }))
+        });
+        if self.config.model.system == System::Hrm {
+            line["q_continue_loss"] = json!(round(sums.q_continue_loss / rows, 5));
+        }
+        self.write_metrics(&line)
     }
 
     fn write_metrics(&self, line: &Value) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use trm_kernels::Kernels;
-use trm_model::config::{FeedForward, Mixer, PositionEncoding};
+use trm_model::config::{FeedForward, Mixer, PositionEncoding, System};
 use trm_model::train_step::Metrics;
 use trm_model::{ModelConfig, Network, Parameters};
 use trm_tensor::safetensors::SafeTensorsFile;
@@ -17,15 +17,12 @@ pub struct Case {
     compared: BTreeSet<String>,
 }
 
-/// Name, kind and architecture of a case, without its tensors.
-pub fn identify(path: &Path) -> (String, String, Option<String>) {
+/// Name and kind of a case, without its tensors.
+pub fn identify(path: &Path) -> (String, String) {
     let json = parse(path);
     let text = |key: &str| json[key].as_str().map(str::to_owned);
-    (
-        text("case").expect("a case name"),
-        text("kind").expect("a kind"),
-        text("arch"),
-    )
+    let name = text("case").expect("a case name");
+    (name, text("kind").expect("a kind"))
 }
 
 /// What the JSON file of a case says.
@@ -208,7 +205,17 @@ impl Case {
         } else {
             ndim.div_ceil(size("hidden_size"))
         };
+        let system = match self.json["arch"].as_str() {
+            Some("hrm") => System::Hrm,
+            Some("trm_singlez") => System::SingleZ,
+            Some("trm_hier6") => System::MultiZ,
+            Some("transformers_baseline") => System::Transformer,
+            _ => System::Trm,
+        };
+        // The reference's transformer ignores its cycles, and what is said of the layers of z_L.
+        let (once, high) = (system == System::Transformer, size("H_layers"));
         ModelConfig {
+            system,
             cells: size("seq_len"),
             vocab_size: size("vocab_size"),
             symbols: 0,
@@ -228,14 +235,15 @@ impl Case {
             },
             width: size("hidden_size"),
             heads: size("num_heads"),
-            layers: size("L_layers"),
+            layers: if once { high } else { size("L_layers") },
+            h_layers: if system == System::Hrm { high } else { 0 },
             inner: 0,
             inner_positions: 0,
             expansion: self.f64("config", "expansion"),
             prefix_len: prefix,
             puzzle_emb_ndim: ndim,
-            h_cycles: size("H_cycles"),
-            l_cycles: size("L_cycles"),
+            h_cycles: if once { 1 } else { size("H_cycles") },
+            l_cycles: if once { 1 } else { size("L_cycles") },
             halt_max_steps: size("halt_max_steps"),
             norm_eps: self.f64("config", "rms_norm_eps") as f32,
             rope_theta: self.f64("config", "rope_theta"),
@@ -257,12 +265,13 @@ impl Case {
             );
             params.values[spec.at.clone()].copy_from_slice(&self.floats(&tensor));
         }
-        params
-            .h_init
-            .copy_from_slice(&self.floats("param.model.inner.H_init"));
-        params
-            .l_init
-            .copy_from_slice(&self.floats("param.model.inner.L_init"));
+        let first = |name| self.floats(&format!("param.model.inner.{name}"));
+        let (high, latents) = net.config().system.state_names();
+        params.h_init.copy_from_slice(&first(high));
+        let inits = params.l_init.chunks_exact_mut(net.config().width);
+        for (name, init) in latents.iter().zip(inits) {
+            init.copy_from_slice(&first(name));
+        }
         if net.config().puzzle_emb_ndim > 0 {
             params
                 .puzzle_emb
@@ -285,7 +294,11 @@ impl Case {
             self.compare_absolute(name, got, &want[name], 0.0);
         }
         self.compare_absolute("accuracy", m.accuracy, &want["accuracy"], 1e-6);
-        let loss = m.lm_loss + 0.5 * m.q_halt_loss;
+        if want["q_continue_loss"].is_object() {
+            let want = &want["q_continue_loss"];
+            self.compare_scalar("q_continue_loss", m.q_continue_loss, want, relative);
+        }
+        let loss = m.lm_loss + 0.5 * (m.q_halt_loss + m.q_continue_loss);
         self.compare_scalar("lm_loss", m.lm_loss, &want["lm_loss"], relative);
         self.compare_scalar("q_halt_loss", m.q_halt_loss, &want["q_halt_loss"], relative);
         self.compare_scalar("loss", loss, &expected["loss"], relative);

@@ -3,7 +3,7 @@
 use super::case::Case;
 use trm_kernels::Kernels;
 use trm_model::carry::Carry;
-use trm_model::config::LossName;
+use trm_model::config::{LossName, System};
 use trm_model::train_step::{Metrics, StepContext, micro_batch};
 use trm_model::workspace::{Memory, Mode, Workspace};
 use trm_model::{Network, TrainConfig};
@@ -48,7 +48,10 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
         micro_batch(ctx, &mut ws, &mut carry.rows(), &mut grads, &mut metrics);
         compare_outputs(case, step, &net, &ws);
         compare_gradients(case, step, &net, &grads, &carry);
-        compare_carry(case, step, &carry);
+        compare_carry(case, step, &net, &carry);
+        if net.config().system == System::Hrm {
+            compare_targets(case, step, &ws, &config);
+        }
         case.compare_metrics(step as usize, &metrics, 1e-5);
         compare_halting(case, step, &carry);
     }
@@ -92,9 +95,24 @@ fn compare_gradients(case: &mut Case, step: u64, net: &Network, grads: &[f32], c
     }
 }
 
-fn compare_carry(case: &mut Case, step: u64, carry: &Carry) {
-    case.compare(&format!("step{step}.carry.z_H"), &carry.z_h);
-    case.compare(&format!("step{step}.carry.z_L"), &carry.z_l);
+fn compare_carry(case: &mut Case, step: u64, net: &Network, carry: &Carry) {
+    // The reference calls the one state of trm_singlez z_L, and numbers the latents of trm_hier6.
+    let c = net.config();
+    let high = match c.system {
+        System::SingleZ => "z_L",
+        _ => "z_H",
+    };
+    case.compare(&format!("step{step}.carry.{high}"), &carry.z_h);
+    let (latents, len) = (c.system.latents(), c.state_len());
+    for i in 0..latents {
+        let name = match latents {
+            1 => "z_L".to_owned(),
+            _ => format!("z_L{}", i + 1),
+        };
+        let all = carry.z_l.chunks_exact(len).skip(i).step_by(latents);
+        let z: Vec<f32> = all.flatten().copied().collect();
+        case.compare(&format!("step{step}.carry.{name}"), &z);
+    }
     case.compare_exact(&format!("step{step}.carry.steps"), &carry.steps);
     let halted: Vec<u8> = carry.halted.iter().map(|&h| u8::from(h)).collect();
     case.compare_exact(&format!("step{step}.carry.halted"), &halted);
@@ -104,6 +122,18 @@ fn compare_carry(case: &mut Case, step: u64, carry: &Carry) {
         &format!("step{step}.carry.current.puzzle_identifiers"),
         &carry.puzzles,
     );
+}
+
+/// HRM's targets of q_continue, as its gradient has them: d_q = w (sigmoid(q) - target) / B.
+fn compare_targets(case: &mut Case, step: u64, ws: &Workspace<'_>, config: &TrainConfig) {
+    let share = config.halt_loss_weight / config.batch as f64;
+    let rows = ws.q.chunks_exact(2).zip(ws.d_q.chunks_exact(2));
+    let target = |(q, d_q): (&[f32], &[f32])| {
+        let belief = 1.0 / (1.0 + f64::from(-q[1]).exp());
+        (belief - f64::from(d_q[1]) / share) as f32
+    };
+    let targets: Vec<f32> = rows.map(target).collect();
+    case.compare(&format!("step{step}.target_q_continue"), &targets);
 }
 
 fn compare_halting(case: &Case, step: u64, carry: &Carry) {

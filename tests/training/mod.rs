@@ -4,6 +4,7 @@ mod gradients;
 mod learning;
 mod recipe;
 mod resume;
+mod systems;
 mod threads;
 
 use rand::RngExt;

@@ -207,3 +207,29 @@ fn a_picture_that_cannot_be_written_leaves_no_trace() {
     assert_eq!(before, file);
     run(2, &["report"]);
 }
+
+#[test]
+fn runs_are_compared_at_equal_samples() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = experiment(folder.path(), "hard1", CURVE, VALIDATION);
+    let out = folder.path().join("cut.svg");
+    let args = |samples| {
+        let first = ["report", text(&whole), "--out", text(&out), "--json"];
+        [&first[..], &["--samples", samples]].concat()
+    };
+    let shown: serde_json::Value =
+        serde_json::from_str(&run(0, &args("32000")).out).expect("one JSON object");
+    let cut = &shown["runs"][0];
+    assert_eq!(cut["samples"], 32000);
+    assert_eq!(cut["hours"], 0.009, "of the last point kept");
+    assert_eq!(cut["best_exact_accuracy"], 0.05, "not what came later");
+    assert_eq!(cut["validation_cell_accuracy"], 0.61);
+
+    let said = run(2, &args("64001")).err;
+    assert!(said.contains("the run has 64000"), "{said}");
+    let said = run(2, &args("10")).err;
+    assert!(
+        said.contains("the first point of the run comes later"),
+        "{said}"
+    );
+}

@@ -69,6 +69,11 @@ impl<'a> Pass<'a> {
         self.puzzles * self.net.config.rows()
     }
 
+    /// Floats of a state of one puzzle: (S, D).
+    pub fn state_len(&self) -> usize {
+        self.net.config.state_len()
+    }
+
     /// Channels D.
     pub fn width(&self) -> usize {
         self.net.config.width
@@ -265,6 +270,34 @@ fn backward(
     }
 }
 
+/// Where a level writes the states of a micro-batch: (S, D) for each puzzle, equally far apart.
+#[derive(Debug)]
+pub struct Places<'a> {
+    states: &'a mut [f32],
+    len: usize,
+    first: usize,
+    stride: usize,
+}
+
+impl<'a> Places<'a> {
+    /// The `len` floats at `first` of every `stride` floats of `states`.
+    pub fn new(states: &'a mut [f32], len: usize, (first, stride): (usize, usize)) -> Self {
+        Places {
+            states,
+            len,
+            first,
+            stride,
+        }
+    }
+
+    fn write(&mut self, z: &[f32]) {
+        let places = self.states.chunks_exact_mut(self.stride);
+        for (place, z) in places.zip(z.chunks_exact(self.len)) {
+            place[self.first..][..self.len].copy_from_slice(z);
+        }
+    }
+}
+
 /// A level: the blocks in a row. Its memory is one slice, a part of equal length for each block.
 pub mod level {
     use super::*;
@@ -273,13 +306,13 @@ pub mod level {
     pub fn block_len(net: &Network, puzzles: usize) -> usize {
         let (s, d) = (net.config.rows(), net.config.width);
         let mut count = Count::default();
-        net.blocks[0].saved(&mut count, puzzles, s, d);
+        net.low[0].saved(&mut count, puzzles, s, d);
         count.total()
     }
 
     /// Floats of memory in which a level keeps all its activations for `puzzles`.
     pub fn saved_len(net: &Network, puzzles: usize) -> usize {
-        net.blocks.len() * block_len(net, puzzles)
+        net.low.len().max(net.high.len()) * block_len(net, puzzles)
     }
 
     fn carve<'a>(pass: Pass<'_>, block: &Block, memory: &'a mut [f32]) -> Saved<'a> {
@@ -293,42 +326,50 @@ pub mod level {
     /// second-level cache. Overwrites `h`.
     pub fn forward(
         pass: Pass<'_>,
-        z: &mut [f32],
+        blocks: &[Block],
+        z: &mut Places<'_>,
         h: &mut [f32],
         memory: &mut [f32],
         scratch: &mut Scratch<'_>,
     ) {
-        for (i, block) in pass.net.blocks.iter().enumerate() {
+        for (i, block) in blocks.iter().enumerate() {
             let mut saved = carve(pass, block, memory);
             super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
-            let last = i + 1 == pass.net.blocks.len();
-            let next = if last { &mut *z } else { &mut *h };
-            next.copy_from_slice(saved.y2);
+            if i + 1 == blocks.len() {
+                z.write(saved.y2);
+            } else {
+                h.copy_from_slice(saved.y2);
+            }
         }
     }
 
-    /// As [`forward`], keeping in `memory` (a level's) what [`backward`] reads. `h` stays.
+    /// As [`forward`], keeping in `memory` (a level's) what [`backward`] reads. `h` stays. Without `z` the level
+    /// only rebuilds what it kept.
     pub fn forward_saving(
         pass: Pass<'_>,
-        z: &mut [f32],
+        blocks: &[Block],
+        z: Option<&mut Places<'_>>,
         h: &[f32],
         memory: &mut [f32],
         scratch: &mut Scratch<'_>,
     ) {
         let mut h = h;
         let chunks = memory.chunks_exact_mut(block_len(pass.net, pass.puzzles));
-        for (block, memory) in pass.net.blocks.iter().zip(chunks) {
+        for (block, memory) in blocks.iter().zip(chunks) {
             let mut saved = carve(pass, block, memory);
             super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
             h = saved.y2;
         }
-        z.copy_from_slice(h);
+        if let Some(z) = z {
+            z.write(h);
+        }
     }
 
     /// Gradient of [`forward`]: replaces d_z in `d` (N x D) by d_h and adds the parameters' to `grads`.
     /// `h` and `memory` are as [`forward_saving`] left them.
     pub fn backward(
         pass: Pass<'_>,
+        blocks: &[Block],
         d: &mut [f32],
         grads: &mut [f32],
         h: &[f32],
@@ -337,13 +378,13 @@ pub mod level {
     ) {
         let len = block_len(pass.net, pass.puzzles);
         let mut rest = memory;
-        for (i, block) in pass.net.blocks.iter().enumerate().rev() {
+        for (i, block) in blocks.iter().enumerate().rev() {
             let (before, this) = rest.split_at_mut(i * len);
             let saved = carve(pass, block, this);
             if i == 0 {
                 super::backward(pass, block, d, grads, &saved, pass.matrix(h), scratch);
             } else {
-                let previous = carve(pass, &pass.net.blocks[i - 1], &mut before[(i - 1) * len..]);
+                let previous = carve(pass, &blocks[i - 1], &mut before[(i - 1) * len..]);
                 let h = pass.matrix(previous.y2);
                 super::backward(pass, block, d, grads, &saved, h, scratch);
             }

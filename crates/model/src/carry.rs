@@ -12,7 +12,7 @@ pub struct Carry {
     batch: usize,
     /// Answer states, (B, S, D), or (B, K, S, D) with K states a puzzle.
     pub z_h: AlignedVec,
-    /// Latent states, of the same shape.
+    /// Latent states, (B, latents, S, D), or (B, K, latents, S, D).
     pub z_l: AlignedVec,
     /// Gradients of the puzzle embeddings, (B, P).
     pub d_puzzle: AlignedVec,
@@ -35,7 +35,7 @@ pub struct Rows<'a> {
     pub first: usize,
     /// (rows, S, D)
     pub z_h: &'a mut [f32],
-    /// (rows, S, D)
+    /// (rows, latents, S, D)
     pub z_l: &'a mut [f32],
     /// (rows, P)
     pub d_puzzle: &'a mut [f32],
@@ -65,11 +65,10 @@ pub struct Slot<'a> {
 impl Carry {
     /// All rows halted, so that the first step fills them; with K = `states` of each puzzle.
     pub fn new(c: &ModelConfig, batch: usize, states: usize) -> Self {
-        let state = batch * states * c.rows() * c.width;
         Carry {
             batch,
-            z_h: AlignedVec::zeros(state),
-            z_l: AlignedVec::zeros(state),
+            z_h: AlignedVec::zeros(batch * states * c.state_len()),
+            z_l: AlignedVec::zeros(batch * states * c.latent_len()),
             d_puzzle: AlignedVec::zeros(batch * c.puzzle_emb_ndim),
             inputs: vec![0; batch * c.cells],
             labels: vec![0; batch * c.cells],
@@ -81,7 +80,7 @@ impl Carry {
 
     /// Bytes that one more puzzle in the batch costs.
     pub fn row_bytes(c: &ModelConfig, states: usize) -> usize {
-        let floats = 2 * states * c.rows() * c.width + c.puzzle_emb_ndim;
+        let floats = states * (c.state_len() + c.latent_len()) + c.puzzle_emb_ndim;
         4 * floats + 2 * c.cells + size_of::<u32>() * 2 + size_of::<bool>()
     }
 

@@ -1,10 +1,12 @@
 //! What a network is and how it is trained: two structs that a TOML file fills and a check that names
 //! the key, the value and the range of whatever cannot work.
 
+mod system;
 mod training;
 
 use serde::{Deserialize, Serialize};
 
+pub use system::System;
 pub use training::{LossName, OptimizerName, Stage, TrainConfig};
 
 /// What mixes the positions of a puzzle.
@@ -45,6 +47,8 @@ pub enum PositionEncoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
+    /// Which recursion runs.
+    pub system: System,
     /// Tokens of a puzzle.
     pub cells: usize,
     /// Different tokens \[V\].
@@ -62,8 +66,11 @@ pub struct ModelConfig {
     pub width: usize,
     /// Attention heads \[H\]; a head has floor(D/H) channels \[E\].
     pub heads: usize,
-    /// Blocks of the network.
+    /// Blocks of the network; of the one that updates z_L, where there are two.
     pub layers: usize,
+    /// Blocks of HRM's second network, which updates z_H; 0: as many as `layers`.
+    #[serde(rename = "H_layers")]
+    pub h_layers: usize,
     /// The gate of the feed-forward layers, over channels and over positions.
     pub feed_forward: FeedForward,
     /// Inner width \[F\] of the channel SwiGLU; 0: the reference's rounding of `expansion`.
@@ -87,8 +94,8 @@ pub struct ModelConfig {
     pub l_cycles: usize,
     /// Supervision steps after which a puzzle always halts.
     pub halt_max_steps: usize,
-    /// Standard deviation of the noise on every value of the first z_L, drawn anew for every puzzle in
-    /// training and for every attempt at one in use; 0: none.
+    /// Standard deviation of the noise on every value of the first z_L (the first z_H of a system without
+    /// latents), drawn anew for every puzzle in training and for every attempt at one in use; 0: none.
     pub init_noise: f64,
     /// Added to the mean square before the root.
     pub norm_eps: f32,
@@ -100,6 +107,7 @@ impl Default for ModelConfig {
     /// The paper's Sudoku network (TRM-MLP, 5 M parameters).
     fn default() -> Self {
         ModelConfig {
+            system: System::Trm,
             cells: 81,
             vocab_size: 11,
             symbols: 0,
@@ -109,6 +117,7 @@ impl Default for ModelConfig {
             width: 512,
             heads: 8,
             layers: 2,
+            h_layers: 0,
             feed_forward: FeedForward::Swiglu,
             inner: 0,
             inner_positions: 0,
@@ -301,6 +310,7 @@ impl ModelConfig {
             self.rope_theta,
             "expected more than 1",
         )?;
+        self.validate_system()?;
         self.validate_prefix()?;
         self.validate_symbols()?;
         self.validate_positions()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! last   = steps >= K
-//! halted = last, or (q_halt > 0 and steps >= m)
+//! halted = last, or (q_halt > 0 and steps >= m)          HRM and the transformer: q_halt > q_continue
 //! ```
 //!
 //! With probability p the floor m is drawn from {2..K}, at every step anew; otherwise it is 0. It keeps
@@ -23,14 +23,14 @@ pub struct Halting {
 }
 
 impl Halting {
-    /// Whether a puzzle halts after `steps` steps with logit `q_halt`.
+    /// Whether a puzzle halts after `steps` steps that end with this [`margin`](crate::config::System::halting_margin).
     ///
     /// `draw` numbers the decision over the whole run, so that threads and restarts do not change it.
-    pub fn halts(&self, steps: u32, q_halt: f32, draw: u64) -> bool {
+    pub fn halts(&self, steps: u32, margin: f32, draw: u64) -> bool {
         if steps >= self.max_steps {
             return true;
         }
-        self.max_steps > 1 && q_halt > 0.0 && steps >= self.floor(draw)
+        self.max_steps > 1 && margin > 0.0 && steps >= self.floor(draw)
     }
 
     /// m: the fewest steps this puzzle must do, as drawn for this step.

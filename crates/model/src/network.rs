@@ -1,14 +1,16 @@
 //! The network of TRM_SPEC 3: its parameters, where they lie, and the state that goes with them.
 
 use crate::block::{Block, TokenMixer};
-use crate::config::{ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, TrainConfig};
+use crate::config::{
+    ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, System, TrainConfig,
+};
 use crate::groups;
 use std::ops::Range;
 use std::sync::Arc;
 use trm_autograd::init::truncated_normal;
 use trm_autograd::op::attention::{Attention, Rope};
 use trm_autograd::op::embedding::{Embedding, ROLES};
-use trm_autograd::op::group_mixer::GroupMixer;
+use trm_autograd::op::group_mixer::{GroupMixer, Groups};
 use trm_autograd::op::swiglu::SwiGlu;
 use trm_autograd::params::{Axis, Init, Layout, Linear, Weights};
 use trm_autograd::random::{Purpose, stream};
@@ -22,8 +24,10 @@ pub struct Network {
     pub(crate) kernels: &'static Kernels,
     pub(crate) layout: Layout,
     pub(crate) embedding: Embedding,
-    /// The blocks of the one level network, in order.
-    pub(crate) blocks: Vec<Block>,
+    /// The blocks of the level network, in order; of the one that updates z_L, where there are two.
+    pub(crate) low: Vec<Block>,
+    /// The blocks of HRM's second network, which updates z_H; empty where one updates both.
+    pub(crate) high: Vec<Block>,
     /// (V, D), or (1, D) with symbols: a logit for each row of a cell.
     pub(crate) lm_head: Linear,
     /// (2, D): halt, continue
@@ -41,7 +45,7 @@ pub struct Parameters {
     pub packed: AlignedVec,
     /// First z_H of every position, (D). Never trained.
     pub h_init: AlignedVec,
-    /// First z_L of every position, (D). Never trained.
+    /// First latents of every position, (latents, D). Never trained.
     pub l_init: AlignedVec,
     /// Puzzle embeddings, (identifiers, P).
     pub puzzle_emb: AlignedVec,
@@ -101,6 +105,45 @@ fn attention(
     }
 }
 
+/// One block: its mixer of positions, and the feed-forward layer over channels.
+fn block(
+    layout: &mut Layout,
+    name: &str,
+    c: &ModelConfig,
+    rope: Option<Arc<Rope>>,
+    groups: Option<Arc<Groups>>,
+) -> Block {
+    let (s, d) = (c.positions(), c.width);
+    let norm = (c.feed_forward == FeedForward::GatedNorm).then_some(c.norm_eps);
+    let mixer = match c.mixer {
+        Mixer::Mlp => TokenMixer::Mlp(swiglu(
+            layout,
+            &format!("{name}.mlp_t"),
+            Axis::Positions,
+            (s, c.position_inner()),
+            norm,
+        )),
+        Mixer::Attention => {
+            let name = format!("{name}.self_attn");
+            TokenMixer::Attention(attention(layout, &name, c, rope))
+        }
+        Mixer::Groups => {
+            let groups = groups.expect("made for this mixer");
+            let map = |g: usize| {
+                let name = format!("{name}.groups.{g}.weight");
+                layout.linear(name, d, d, Axis::Channels, lecun(d))
+            };
+            TokenMixer::Groups(GroupMixer {
+                maps: (0..groups.counts.len()).map(map).collect(),
+                groups,
+            })
+        }
+    };
+    let sizes = (d, c.channel_inner());
+    let ffn = swiglu(layout, &format!("{name}.mlp"), Axis::Channels, sizes, norm);
+    Block { mixer, ffn }
+}
+
 impl Network {
     /// Lays the network out for one instruction set.
     ///
@@ -126,48 +169,23 @@ impl Network {
         let rotary = c.mixer == Mixer::Attention && c.position_encoding == PositionEncoding::Rope;
         let rope = rotary.then(|| Arc::new(Rope::new(s, c.head_width(), c.rope_theta)));
         let groups = (c.mixer == Mixer::Groups).then(|| Arc::new(groups::sudoku(c.symbols)));
-        let norm = (c.feed_forward == FeedForward::GatedNorm).then_some(c.norm_eps);
-        let mut blocks = Vec::with_capacity(c.layers);
-        for i in 0..c.layers {
-            let name = format!("L_level.layers.{i}");
-            let mixer = match c.mixer {
-                Mixer::Mlp => {
-                    let name = format!("{name}.mlp_t");
-                    TokenMixer::Mlp(swiglu(
-                        &mut layout,
-                        &name,
-                        Axis::Positions,
-                        (s, c.position_inner()),
-                        norm,
-                    ))
-                }
-                Mixer::Attention => TokenMixer::Attention(attention(
-                    &mut layout,
-                    &format!("{name}.self_attn"),
-                    c,
-                    rope.clone(),
-                )),
-                Mixer::Groups => {
-                    let groups = Arc::clone(groups.as_ref().expect("made for this mixer"));
-                    let map = |g: usize| {
-                        let name = format!("{name}.groups.{g}.weight");
-                        layout.linear(name, d, d, Axis::Channels, lecun(d))
-                    };
-                    TokenMixer::Groups(GroupMixer {
-                        maps: (0..groups.counts.len()).map(map).collect(),
-                        groups,
-                    })
-                }
+        let mut level = |name: &str, layers: usize| -> Vec<Block> {
+            let block = |i| {
+                let name = format!("{name}.layers.{i}");
+                block(&mut layout, &name, c, rope.clone(), groups.clone())
             };
-            let ffn = swiglu(
-                &mut layout,
-                &format!("{name}.mlp"),
-                Axis::Channels,
-                (d, c.channel_inner()),
-                norm,
-            );
-            blocks.push(Block { mixer, ffn });
-        }
+            (0..layers).map(block).collect()
+        };
+        let (low, high) = match c.system {
+            System::Hrm => (
+                level("L_level", c.layers),
+                level("H_level", c.high_layers()),
+            ),
+            System::Transformer => (level("H_level", c.layers), Vec::new()),
+            System::Trm | System::SingleZ | System::MultiZ => {
+                (level("L_level", c.layers), Vec::new())
+            }
+        };
         let logits = if c.symbols > 0 { 1 } else { v };
         let lm_head = layout.linear("lm_head.weight", logits, d, Axis::Channels, embed);
         let q_head = layout.linear("q_head.weight", 2, d, Axis::Channels, Init::Constant(0.0));
@@ -185,7 +203,8 @@ impl Network {
             kernels,
             layout,
             embedding,
-            blocks,
+            low,
+            high,
             lm_head,
             q_head,
             q_bias,
@@ -196,6 +215,15 @@ impl Network {
     /// The config it was made from.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The blocks that update a latent, or z_H.
+    pub(crate) fn blocks_of(&self, latent: bool) -> &[Block] {
+        if latent || self.high.is_empty() {
+            &self.low
+        } else {
+            &self.high
+        }
     }
 
     /// The instruction set it runs on.
@@ -234,7 +262,7 @@ impl Network {
             values: AlignedVec::zeros(self.layout.len()),
             packed: AlignedVec::zeros(self.layout.packed_len()),
             h_init: AlignedVec::zeros(c.width),
-            l_init: AlignedVec::zeros(c.width),
+            l_init: AlignedVec::zeros(c.system.latents() * c.width),
             puzzle_emb: AlignedVec::zeros(c.puzzle_identifiers * c.puzzle_emb_ndim),
         }
     }
@@ -244,11 +272,8 @@ impl Network {
         self.layout.pack(&mut p.packed, &p.values);
     }
 
-    /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
-    ///
-    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward. As in the paper, one
-    /// state and gradients through the last cycle; see [`Network::training_flops`].
-    pub fn flops(&self) -> (f64, f64) {
+    /// Floating-point operations of one block for one puzzle, forward.
+    fn block_flops(&self) -> f64 {
         let c = &self.config;
         let (s, d) = (c.rows() as f64, c.width as f64);
         let mixer = match c.mixer {
@@ -259,15 +284,33 @@ impl Network {
             }
             Mixer::Groups => 2.0 * groups::sudoku(c.symbols).total() as f64 * d * d,
         };
-        let level = c.layers as f64 * (mixer + 6.0 * s * d * c.channel_inner() as f64);
-        let levels = (c.l_cycles + 1) as f64;
-        let forward = level * levels * c.h_cycles as f64;
-        (forward, forward + 2.0 * level * levels)
+        mixer + 6.0 * s * d * c.channel_inner() as f64
+    }
+
+    /// Blocks that the last `updates` updates of a cycle run.
+    fn blocks_in(&self, updates: usize) -> f64 {
+        let depth = self.config.depth();
+        let of = |i| self.blocks_of(i < depth.l_cycles).len();
+        let all = self.config.system.updates(depth);
+        let blocks: usize = (all - updates..all).map(of).sum();
+        blocks as f64
+    }
+
+    /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
+    ///
+    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward. One state, and
+    /// gradients through the last cycle (its last two updates with HRM); see [`Network::training_flops`].
+    pub fn flops(&self) -> (f64, f64) {
+        let (system, depth) = (self.config.system, self.config.depth());
+        let cycle = self.block_flops() * self.blocks_in(system.updates(depth));
+        let trained = self.block_flops() * self.blocks_in(system.trained_updates(depth));
+        let forward = cycle * depth.h_cycles as f64;
+        (forward, forward + 2.0 * trained)
     }
 
     /// Floating-point operations of one supervision step of one puzzle at full depth, with what `train` adds:
     /// gradients through every cycle (`cycle_loss`), K steps forward to find the best state
-    /// (`winner_take_all = K`), and all levels but the last once more (`recompute`).
+    /// (`winner_take_all = K`), and all levels but the last once more (`recompute`). HRM looks a step ahead.
     pub fn training_flops(&self, train: &TrainConfig) -> f64 {
         let (forward, with_backward) = self.flops();
         let c = &self.config;
@@ -280,13 +323,14 @@ impl Network {
             1 => 0.0,
             k => k as f64,
         };
-        let level = forward / (c.h_cycles * (c.l_cycles + 1)) as f64;
+        let ahead = if c.system == System::Hrm { 1.0 } else { 0.0 };
+        let trained = self.blocks_in(c.system.trained_updates(c.depth()));
         let again = if train.recompute {
-            c.l_cycles as f64 * level
+            self.block_flops() * (trained - self.blocks_in(1))
         } else {
             0.0
         };
-        (1.0 + states) * forward + cycles * (with_backward - forward + again)
+        (1.0 + ahead + states) * forward + cycles * (with_backward - forward + again)
     }
 }
 

@@ -9,18 +9,22 @@
 //! keep their activations, the others overwrite theirs. The gradient enters at z_H, goes down through all
 //! levels of that cycle, and leaves at x; the states that came from before the cycle are constants.
 //!
+//! The other systems of the paper differ in what a level reads and writes, and in how many levels have
+//! gradients: [`System`] has the table. In all of them the gradient goes down one chain of levels.
+//!
 //! With [`Mode::Recompute`] a level keeps its input alone; the backward pass runs it once more, which
 //! gives the same bits, and all levels share the memory of one.
 
-use crate::block::{Pass, level};
+use crate::block::{Pass, Places, level};
+use crate::config::System;
 use crate::workspace::{Mode, Workspace};
 
-/// The state of a micro-batch, both (N, D), updated in place.
+/// The state of a micro-batch, updated in place.
 #[derive(Debug)]
 pub struct State<'a> {
-    /// The answer in the making; the paper's y.
+    /// The answer in the making, (N, D); the paper's y.
     pub z_h: &'a mut [f32],
-    /// The latent; the paper's z.
+    /// The latents, (puzzles, latents, S, D); with one of them (N, D), the paper's z.
     pub z_l: &'a mut [f32],
 }
 
@@ -31,62 +35,107 @@ fn part(buffer: &mut [f32], i: usize, len: usize) -> &mut [f32] {
 
 /// Runs one cycle on `state`, reading x from `ws`; its levels keep what `keep` says, or nothing.
 pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, keep: Option<Mode>) {
+    let system = pass.net.config.system;
     pass.net.kernels.add(ws.y_x, state.z_h, ws.x);
-    for i in 0..=pass.depth.l_cycles {
-        level_forward(pass, ws, state, i, keep);
+    let updates = system.updates(pass.depth);
+    let first = updates - system.trained_updates(pass.depth);
+    for i in 0..updates {
+        if i < first {
+            level_forward(pass, ws, state, i, None);
+        } else {
+            level_forward(pass, ws, state, i, keep.map(|mode| (i - first, mode)));
+        }
     }
 }
 
-/// Level `i` of a cycle: z_L for `i < L_cycles`, then z_H. Keeps what `keep` says, or nothing.
+/// Level `i` of a cycle. The `kept`-th of those that keep something keeps what its mode says.
 fn level_forward(
     pass: Pass<'_>,
     ws: &mut Workspace<'_>,
     state: &mut State<'_>,
     i: usize,
-    keep: Option<Mode>,
+    kept: Option<(usize, Mode)>,
 ) {
-    let (k, rows) = (pass.net.kernels, pass.rows() * pass.width());
-    let h = part(ws.inputs, if keep.is_some() { i } else { 0 }, rows);
-    let z = if i < pass.depth.l_cycles {
-        k.add(h, state.z_l, ws.y_x);
-        &mut *state.z_l
-    } else {
-        k.add(h, state.z_h, state.z_l);
-        &mut *state.z_h
+    let (k, system, len) = (pass.net.kernels, pass.net.config.system, pass.state_len());
+    let n_d = pass.puzzles * len;
+    let h = part(ws.inputs, kept.map_or(0, |(place, _)| place), n_d);
+    let updates_latent = i < pass.depth.l_cycles;
+    match (system, updates_latent) {
+        (System::Trm | System::Hrm | System::MultiZ, true) => {
+            add_latents(pass, h, state.z_l, ws.y_x);
+        }
+        (System::Trm | System::Hrm | System::MultiZ, false) => {
+            add_latents(pass, h, state.z_l, state.z_h);
+        }
+        (System::SingleZ, false) => h.copy_from_slice(state.z_h),
+        (System::SingleZ, true) | (System::Transformer, _) => k.add(h, state.z_h, ws.x),
+    }
+    let mut z = match (system, updates_latent) {
+        (System::Trm | System::Hrm, true) => Places::new(state.z_l, len, (0, len)),
+        (System::MultiZ, true) => Places::new(state.z_l, len, (i * len, system.latents() * len)),
+        _ => Places::new(state.z_h, len, (0, len)),
     };
-    match keep {
+    let blocks = pass.net.blocks_of(updates_latent);
+    match kept {
         None => {
             let memory = part(ws.levels, 0, level::block_len(pass.net, pass.puzzles));
-            level::forward(pass, z, h, memory, &mut ws.scratch);
+            level::forward(pass, blocks, &mut z, h, memory, &mut ws.scratch);
         }
-        Some(mode) => {
-            let memory = level_memory(pass, ws.levels, i, mode);
-            level::forward_saving(pass, z, h, memory, &mut ws.scratch);
+        Some((place, mode)) => {
+            let memory = level_memory(pass, ws.levels, place, mode);
+            level::forward_saving(pass, blocks, Some(&mut z), h, memory, &mut ws.scratch);
         }
     }
 }
 
-/// Where level `i` keeps its activations: in a place of its own, or in the one that all share.
-fn level_memory<'a>(pass: Pass<'_>, levels: &'a mut [f32], i: usize, mode: Mode) -> &'a mut [f32] {
-    let i = if mode == Mode::Train { i } else { 0 };
-    part(levels, i, level::saved_len(pass.net, pass.puzzles))
+/// Overwrites `h` (N x D) with `rest` (N x D) and all latents of each puzzle.
+fn add_latents(pass: Pass<'_>, h: &mut [f32], z_l: &[f32], rest: &[f32]) {
+    let (k, len) = (pass.net.kernels, pass.state_len());
+    let puzzles = h.chunks_exact_mut(len).zip(rest.chunks_exact(len));
+    for ((h, rest), z_l) in puzzles.zip(z_l.chunks_exact(pass.net.config.latent_len())) {
+        let mut latents = z_l.chunks_exact(len);
+        k.add(h, latents.next().expect("at least one latent"), rest);
+        latents.for_each(|z| k.add_acc(h, z));
+    }
+}
+
+/// Where the `place`-th level keeps its activations: in a place of its own, or in the one that all share.
+fn level_memory<'a>(
+    pass: Pass<'_>,
+    levels: &'a mut [f32],
+    place: usize,
+    mode: Mode,
+) -> &'a mut [f32] {
+    let place = if mode == Mode::Train { place } else { 0 };
+    part(levels, place, level::saved_len(pass.net, pass.puzzles))
 }
 
 /// Gradient of [`forward`]: from d_z_H in `ws.d`; adds d_x to `ws.d_x` and the parameters' to `grads`.
 pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode: Mode) {
-    let (k, last) = (pass.net.kernels, pass.depth.l_cycles);
-    for i in (0..=last).rev() {
-        let h = part(ws.inputs, i, pass.rows() * pass.width());
-        let memory = level_memory(pass, ws.levels, i, mode);
+    let (k, system, depth) = (pass.net.kernels, pass.net.config.system, pass.depth);
+    let updates = system.updates(depth);
+    let first = updates - system.trained_updates(depth);
+    for i in (first..updates).rev() {
+        let h = part(ws.inputs, i - first, pass.puzzles * pass.state_len());
+        let memory = level_memory(pass, ws.levels, i - first, mode);
+        let blocks = pass.net.blocks_of(i < depth.l_cycles);
         // The last level is the one that ran last: its activations are still there.
-        if mode == Mode::Recompute && i < last {
-            level::forward_saving(pass, ws.y_x, h, memory, &mut ws.scratch);
+        if mode == Mode::Recompute && i + 1 < updates {
+            level::forward_saving(pass, blocks, None, h, memory, &mut ws.scratch);
         }
-        level::backward(pass, ws.d, grads, h, memory, &mut ws.scratch);
-        // z_H ← level(z_H + z_L): what leaves is the gradient of the last z_L.
-        // z_L ← level(z_L + (z_H + x)): what leaves goes to the z_L before, and to x.
-        if i < last {
+        level::backward(pass, blocks, ws.d, grads, h, memory, &mut ws.scratch);
+        // What leaves a level goes to the states that it read. Of those, only what a level of this cycle wrote
+        // is no constant: the last z_L for z_H ← level(z_H + z_L), the z_L before for the levels below.
+        if system.reads_x(i, depth) {
             k.add_acc(ws.d_x, ws.d);
+        }
+        // Of several latents, each is read by all levels that come after it and is written once.
+        if system == System::MultiZ {
+            if i + 1 == updates {
+                ws.d_latents.fill(0.0);
+            }
+            k.add_acc(ws.d_latents, ws.d);
+            ws.d.copy_from_slice(ws.d_latents);
         }
     }
 }

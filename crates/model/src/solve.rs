@@ -6,6 +6,7 @@
 //! computes depends on its neighbours, so neither the micro-batch nor the threads change an answer.
 
 use crate::block::Pass;
+use crate::config::System;
 use crate::guess::{Guess, fill_one};
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
@@ -24,7 +25,7 @@ use trm_tensor::AlignedVec;
 pub enum Halt {
     /// After exactly the given number of steps: how accuracies are reported.
     Never,
-    /// As soon as the halting logit is positive.
+    /// As soon as the halting logit is positive (above the other one, with HRM and the transformer).
     WhenSure,
     /// As soon as the answer has been the same for this many steps after the one that gave it.
     WhenStable(usize),
@@ -75,6 +76,8 @@ pub struct Answer {
     pub steps: usize,
     /// Halting logit; its sigmoid is the network's belief to be right.
     pub q_halt: f32,
+    /// The other logit; HRM and the transformer weigh it against q_halt.
+    pub q_continue: f32,
 }
 
 impl Answer {
@@ -100,7 +103,7 @@ pub struct Rollout<'a> {
     noise: (u64, f64),
     /// (room, S, D)
     z_h: AlignedVec,
-    /// (room, S, D)
+    /// (room, latents, S, D)
     z_l: AlignedVec,
     /// (room, cells)
     inputs: Vec<u8>,
@@ -131,7 +134,6 @@ impl<'a> Rollout<'a> {
         room: usize,
         threads: usize,
     ) -> Self {
-        let state = room * net.config.rows() * net.config.width;
         Rollout {
             net,
             params,
@@ -140,8 +142,8 @@ impl<'a> Rollout<'a> {
             threads,
             puzzles: 0,
             noise: (0, net.config.init_noise),
-            z_h: AlignedVec::zeros(state),
-            z_l: AlignedVec::zeros(state),
+            z_h: AlignedVec::zeros(room * net.config.state_len()),
+            z_l: AlignedVec::zeros(room * net.config.latent_len()),
             inputs: vec![0; room * net.config.cells],
             ids: vec![0; room],
         }
@@ -160,13 +162,14 @@ impl<'a> Rollout<'a> {
 
     /// Starts one more puzzle, behind the others; it takes part after the next [`Rollout::embed`].
     fn add(&mut self, inputs: &[u8], id: u32) {
-        let (b, cells, state) = (self.puzzles, self.net.config.cells, self.state_len());
+        let (b, c) = (self.puzzles, &self.net.config);
+        let (cells, len, latent_len) = (c.cells, c.state_len(), c.latent_len());
         assert!(b < self.room, "room for {} puzzles", self.room);
         self.puzzles += 1;
         self.inputs[b * cells..][..cells].copy_from_slice(inputs);
         self.ids[b] = id;
-        let at = b * state..(b + 1) * state;
-        let (z_h, z_l) = (&mut self.z_h[at.clone()], &mut self.z_l[at]);
+        let z_h = &mut self.z_h[b * len..][..len];
+        let z_l = &mut self.z_l[b * latent_len..][..latent_len];
         let (attempt, sigma) = self.noise;
         let draws = stream(attempt, Purpose::Noise, 0);
         start(self.params, z_h, z_l, sigma, draws);
@@ -174,12 +177,17 @@ impl<'a> Rollout<'a> {
 
     /// Takes puzzle `b` out; the last one moves into its place.
     fn swap_remove(&mut self, b: usize) {
-        let (last, cells, state) = (self.puzzles - 1, self.net.config.cells, self.state_len());
+        let (last, c) = (self.puzzles - 1, &self.net.config);
+        let cells = c.cells;
         self.inputs
             .copy_within(last * cells..(last + 1) * cells, b * cells);
         self.ids[b] = self.ids[last];
-        for z in [&mut self.z_h, &mut self.z_l] {
-            z.copy_within(last * state..(last + 1) * state, b * state);
+        let states = [
+            (&mut self.z_h, c.state_len()),
+            (&mut self.z_l, c.latent_len()),
+        ];
+        for (z, len) in states {
+            z.copy_within(last * len..(last + 1) * len, b * len);
         }
         self.puzzles = last;
     }
@@ -198,9 +206,10 @@ impl<'a> Rollout<'a> {
         );
     }
 
-    /// Floats of z_H, and of z_L, of one puzzle: S·D.
-    fn state_len(&self) -> usize {
-        self.net.config.rows() * self.net.config.width
+    /// Floats of z_H, and of z_L, of all puzzles that take part now.
+    fn state_lens(&self) -> (usize, usize) {
+        let (c, n) = (&self.net.config, self.puzzles);
+        (n * c.state_len(), n * c.latent_len())
     }
 
     fn pass(&self) -> Pass<'a> {
@@ -218,11 +227,11 @@ impl<'a> Rollout<'a> {
     /// One supervision step of all puzzles.
     pub fn step(&mut self) {
         let pass = self.pass();
-        let len = self.puzzles * self.state_len();
+        let (len, latent_len) = self.state_lens();
         let mut ws = self.memory.carve(self.net, self.puzzles);
         let mut state = State {
             z_h: &mut self.z_h[..len],
-            z_l: &mut self.z_l[..len],
+            z_l: &mut self.z_l[..latent_len],
         };
         for _ in 0..pass.depth.h_cycles {
             recursion::forward(pass, &mut ws, &mut state, None);
@@ -235,10 +244,10 @@ impl<'a> Rollout<'a> {
         self.memory.carve(self.net, self.puzzles)
     }
 
-    /// z_H and z_L, both (puzzles, S, D).
+    /// z_H (puzzles, S, D), and z_L (puzzles, latents, S, D).
     pub fn state(&self) -> (&[f32], &[f32]) {
-        let len = self.puzzles * self.state_len();
-        (&self.z_h[..len], &self.z_l[..len])
+        let (len, latent_len) = self.state_lens();
+        (&self.z_h[..len], &self.z_l[..latent_len])
     }
 
     /// What the network says now about puzzle `b` after `steps` steps.
@@ -255,6 +264,7 @@ impl<'a> Rollout<'a> {
             tokens,
             steps,
             q_halt: ws.q[2 * b],
+            q_continue: ws.q[2 * b + 1],
         }
     }
 
@@ -317,7 +327,7 @@ impl<'a> Rollout<'a> {
             }
             // From the back, so that the one that moves into a free place has had its turn.
             for b in (0..places.len()).rev() {
-                if places[b].stops(options) {
+                if places[b].stops(options, self.net.config.system) {
                     let place = places.swap_remove(b);
                     answers[place.puzzle] = place.answer;
                     self.swap_remove(b);
@@ -336,7 +346,7 @@ impl Place {
         self.answer = Some(answer);
     }
 
-    fn stops(&self, options: SolveOptions) -> bool {
+    fn stops(&self, options: SolveOptions, system: System) -> bool {
         let Some(answer) = &self.answer else {
             return false;
         };
@@ -344,7 +354,7 @@ impl Place {
             || answer.steps >= options.steps
             || match options.halt {
                 Halt::Never => false,
-                Halt::WhenSure => answer.q_halt > 0.0,
+                Halt::WhenSure => system.halting_margin(answer.q_halt, answer.q_continue) > 0.0,
                 Halt::WhenStable(steps) => self.unchanged >= steps,
             }
     }

@@ -6,7 +6,7 @@
 
 use crate::block::Pass;
 use crate::carry::Rows;
-use crate::config::TrainConfig;
+use crate::config::{System, TrainConfig};
 use crate::halting::Halting;
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
@@ -33,7 +33,7 @@ pub struct StepContext<'a> {
 
 /// Sums over the puzzles of a step (TRM_SPEC 5).
 ///
-/// `lm_loss` and `q_halt_loss` are over all puzzles; everything else over those that halted with labels.
+/// The three losses are over all puzzles; everything else over those that halted with labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Puzzles that halted and had labels.
@@ -50,6 +50,8 @@ pub struct Metrics {
     pub lm_loss: f64,
     /// Halting loss.
     pub q_halt_loss: f64,
+    /// HRM's loss of what going on is worth.
+    pub q_continue_loss: f64,
 }
 
 impl Metrics {
@@ -62,6 +64,7 @@ impl Metrics {
         self.steps += other.steps;
         self.lm_loss += other.lm_loss;
         self.q_halt_loss += other.q_halt_loss;
+        self.q_continue_loss += other.q_continue_loss;
     }
 
     /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
@@ -127,6 +130,9 @@ pub(crate) fn improve(
         heads::forward(pass, ws, rows.z_h);
         if last {
             losses(ctx, ws, rows, metrics);
+            if ctx.net.config.system == System::Hrm {
+                continue_losses(pass, ctx, ws, rows, metrics);
+            }
         } else {
             cycle_losses(ctx, ws, rows);
         }
@@ -138,18 +144,14 @@ pub(crate) fn improve(
 
 /// Puts the initial state into every row that holds a new puzzle.
 fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
-    let c = &ctx.net.config;
-    let states = rows
-        .z_h
-        .chunks_exact_mut(c.rows() * c.width)
-        .zip(rows.z_l.chunks_exact_mut(c.rows() * c.width));
-    let flags = rows.halted.iter_mut().zip(rows.steps.iter_mut());
-    for (b, ((z_h, z_l), (halted, steps))) in states.zip(flags).enumerate() {
-        if *halted {
-            let draw = draw_of(ctx, rows.first + b);
+    for b in 0..rows.len() {
+        let row = rows.row(b);
+        if row.halted[0] {
+            let draw = draw_of(ctx, row.first);
             let noise = stream(ctx.config.seed, Purpose::Noise, draw);
-            start(ctx.params, z_h, z_l, c.init_noise, noise);
-            (*halted, *steps) = (false, 0);
+            let sigma = ctx.net.config.init_noise;
+            start(ctx.params, row.z_h, row.z_l, sigma, noise);
+            (row.halted[0], row.steps[0]) = (false, 0);
         }
     }
 }
@@ -159,8 +161,9 @@ pub(crate) fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
     ctx.step * ctx.config.batch as u64 + row as u64
 }
 
-/// Writes the initial state of one puzzle: the same vector at every position, and on z_L noise of standard
-/// deviation `sigma` (EqR, arXiv 2605.21488, trains with a random start and gains from restarts).
+/// Writes the initial state of one puzzle, z_H (S, D) and z_L (latents, S, D): the same vectors at every position, and
+/// on z_L noise of standard deviation `sigma`, or on z_H where there is no latent (EqR, arXiv 2605.21488, trains
+/// with a random start and gains from restarts).
 pub(crate) fn start(
     params: &Parameters,
     z_h: &mut [f32],
@@ -168,13 +171,17 @@ pub(crate) fn start(
     sigma: f64,
     mut draws: impl Rng,
 ) {
-    for (z, init) in [(&mut *z_h, &params.h_init), (&mut *z_l, &params.l_init)] {
-        for row in z.chunks_exact_mut(init.len()) {
+    let (width, len) = (params.h_init.len(), z_h.len());
+    let latents = z_l.chunks_exact_mut(len);
+    let inits = params.l_init.chunks_exact(width);
+    for (z, init) in latents.zip(inits).chain([(&mut *z_h, &*params.h_init)]) {
+        for row in z.chunks_exact_mut(width) {
             row.copy_from_slice(init);
         }
     }
     if sigma > 0.0 {
-        add_truncated_normal(z_l, sigma, &mut draws);
+        let noisy = if z_l.is_empty() { z_h } else { z_l };
+        add_truncated_normal(noisy, sigma, &mut draws);
     }
 }
 
@@ -266,11 +273,63 @@ fn losses(
         let (q_halt_loss, d_q_halt) =
             loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.all_right())));
         ws.d_q[2 * b] = (t.halt_loss_weight * share * d_q_halt) as f32;
-        ws.d_q[2 * b + 1] = 0.0; // q_continue is never used: its gradient exists and is zero
+        // Only HRM has a target for q_continue; elsewhere its gradient exists and is zero.
+        ws.d_q[2 * b + 1] = 0.0;
 
         rows.steps[b] += 1;
         let draw = draw_of(ctx, rows.first + b);
-        rows.halted[b] = rule.halts(rows.steps[b], q_halt, draw);
+        let margin = c.system.halting_margin(q_halt, ws.q[2 * b + 1]);
+        rows.halted[b] = rule.halts(rows.steps[b], margin, draw);
         metrics.count_puzzle(&row, q_halt, q_halt_loss, rows.steps[b], rows.halted[b]);
     }
+}
+
+/// HRM's second halting loss and its gradient (`ws.d_q`): what going on is worth, by the network's own word after one
+/// more supervision step (Q-learning without a replay memory; TRM_SPEC 12).
+///
+/// ```text
+/// target = sigmoid(q'_halt at the last step, otherwise max(q'_halt, q'_continue))     q': after the next step
+/// total += w_halt BCE(q_continue, target)
+/// ```
+fn continue_losses(
+    pass: Pass<'_>,
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    rows: &Rows<'_>,
+    metrics: &mut Metrics,
+) {
+    look_ahead(pass, ws, rows);
+    let share = ctx.config.halt_loss_weight / ctx.config.batch as f64;
+    for (b, next) in ws.ahead.q.chunks_exact(2).enumerate() {
+        let last = rows.steps[b] as usize >= ctx.net.config.halt_max_steps;
+        let value = if last { next[0] } else { next[0].max(next[1]) };
+        let target = 1.0 / (1.0 + f64::from(-value).exp());
+        let (loss, d_q_continue) = loss::bce_with_logits(f64::from(ws.q[2 * b + 1]), target);
+        ws.d_q[2 * b + 1] = (share * d_q_continue) as f32;
+        metrics.q_continue_loss += loss;
+    }
+}
+
+/// Overwrites `ws.ahead.q` with the halting logits after one more supervision step, of which nothing else remains.
+fn look_ahead(pass: Pass<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
+    let swap = |ws: &mut Workspace<'_>| {
+        std::mem::swap(&mut ws.inputs, &mut ws.ahead.inputs);
+        std::mem::swap(&mut ws.levels, &mut ws.ahead.levels);
+        std::mem::swap(&mut ws.logits, &mut ws.ahead.logits);
+        std::mem::swap(&mut ws.pooled, &mut ws.ahead.pooled);
+        std::mem::swap(&mut ws.q, &mut ws.ahead.q);
+    };
+    swap(ws);
+    let mut state = State {
+        z_h: std::mem::take(&mut ws.ahead.z_h),
+        z_l: std::mem::take(&mut ws.ahead.z_l),
+    };
+    state.z_h.copy_from_slice(rows.z_h);
+    state.z_l.copy_from_slice(rows.z_l);
+    for _ in 0..pass.depth.h_cycles {
+        recursion::forward(pass, ws, &mut state, None);
+    }
+    heads::forward(pass, ws, state.z_h);
+    (ws.ahead.z_h, ws.ahead.z_l) = (state.z_h, state.z_l);
+    swap(ws);
 }

@@ -1,7 +1,7 @@
 //! Weights on disk: a safetensors file whose metadata holds the config, so that it explains itself.
 //!
-//! Tensors bear the reference's names (TRM_SPEC 3.1): every trained parameter, `H_init`, `L_init`, and
-//! `puzzle_emb.weights` where there are puzzle embeddings. Metadata: `format`, `model` (the config as
+//! Tensors bear the reference's names (TRM_SPEC 3.1): every trained parameter, the first states (`H_init`, `L_init`),
+//! and `puzzle_emb.weights` where there are puzzle embeddings. Metadata: `format`, `model` (the config as
 //! JSON), and whatever the caller adds.
 
 use crate::config::{ConfigError, ModelConfig};
@@ -96,8 +96,12 @@ pub fn save(
             )
         })
         .collect();
-    tensors.push(("H_init", Shape::from([c.width]), Data::F32(&params.h_init)));
-    tensors.push(("L_init", Shape::from([c.width]), Data::F32(&params.l_init)));
+    let (high, latents) = c.system.state_names();
+    let first = Shape::from([c.width]);
+    tensors.push((high, first, Data::F32(&params.h_init)));
+    for (name, init) in latents.iter().zip(params.l_init.chunks_exact(c.width)) {
+        tensors.push((name, first, Data::F32(init)));
+    }
     if c.puzzle_emb_ndim > 0 {
         let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
         tensors.push(("puzzle_emb.weights", shape, Data::F32(&params.puzzle_emb)));
@@ -143,20 +147,13 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
         )?;
     }
     let c = net.config();
-    read(
-        &file,
-        path,
-        "H_init",
-        Shape::from([c.width]),
-        &mut params.h_init,
-    )?;
-    read(
-        &file,
-        path,
-        "L_init",
-        Shape::from([c.width]),
-        &mut params.l_init,
-    )?;
+    let (high, latents) = c.system.state_names();
+    let first = Shape::from([c.width]);
+    read(&file, path, high, first, &mut params.h_init)?;
+    let inits = params.l_init.chunks_exact_mut(c.width);
+    for (name, init) in latents.iter().zip(inits) {
+        read(&file, path, name, first, init)?;
+    }
     if c.puzzle_emb_ndim > 0 {
         let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
         read(

@@ -20,7 +20,7 @@ use trm_autograd::random::{Purpose, stream};
 
 /// Floats of scratch of a worker: the winner's state before the step, and one more.
 pub fn scratch_len(c: &ModelConfig) -> usize {
-    4 * c.rows() * c.width
+    2 * (c.state_len() + c.latent_len())
 }
 
 /// Takes the puzzles of `rows`, each with K states, through one supervision step, as
@@ -33,16 +33,26 @@ pub(crate) fn micro_batch(
     grads: &mut [f32],
     metrics: &mut Metrics,
 ) {
-    let len = ctx.net.config.rows() * ctx.net.config.width;
+    let half = scratch.len() / 2;
     for b in 0..rows.len() {
         let mut row = rows.row(b);
         start_new_puzzle(ctx, &mut row);
-        let (winner, spare) = scratch.split_at_mut(2 * len);
+        let (winner, spare) = scratch.split_at_mut(half);
         rank(ctx, ws, winner, spare, &mut row);
-        let (z_h, z_l) = winner.split_at_mut(len);
+        let (z_h, z_l) = winner.split_at_mut(ctx.net.config.state_len());
         let mut trained = Rows { z_h, z_l, ..row };
         train_step::improve(ctx, ws, &mut trained, grads, metrics);
     }
+}
+
+/// The K states of a puzzle: z_H and z_L of each.
+fn states<'a>(
+    c: &ModelConfig,
+    z_h: &'a mut [f32],
+    z_l: &'a mut [f32],
+) -> impl Iterator<Item = (&'a mut [f32], &'a mut [f32])> {
+    let latents = z_l.chunks_exact_mut(c.latent_len());
+    z_h.chunks_exact_mut(c.state_len()).zip(latents)
 }
 
 /// Puts K initial states into a row that holds a new puzzle.
@@ -51,13 +61,8 @@ fn start_new_puzzle(ctx: StepContext<'_>, row: &mut Rows<'_>) {
         return;
     }
     let (c, k) = (&ctx.net.config, ctx.config.winner_take_all as u64);
-    let len = c.rows() * c.width;
     let draw = train_step::draw_of(ctx, row.first);
-    let states = row
-        .z_h
-        .chunks_exact_mut(len)
-        .zip(row.z_l.chunks_exact_mut(len));
-    for (i, (z_h, z_l)) in (0..).zip(states) {
+    for (i, (z_h, z_l)) in (0..).zip(states(c, row.z_h, row.z_l)) {
         let noise = stream(ctx.config.seed, Purpose::Noise, draw * k + i);
         train_step::start(ctx.params, z_h, z_l, c.init_noise, noise);
     }
@@ -74,16 +79,12 @@ fn rank(
 ) {
     let pass = Pass::of_training(ctx, 1);
     let c = &ctx.net.config;
-    let len = c.rows() * c.width;
     train_step::embed(pass, ctx.params, ws.x, row.inputs, row.puzzles);
     let mut least = f64::INFINITY;
-    let states = row
-        .z_h
-        .chunks_exact_mut(len)
-        .zip(row.z_l.chunks_exact_mut(len));
-    for (i, (z_h, z_l)) in states.enumerate() {
-        spare[..len].copy_from_slice(z_h);
-        spare[len..].copy_from_slice(z_l);
+    for (i, (z_h, z_l)) in states(c, row.z_h, row.z_l).enumerate() {
+        let (spare_h, spare_l) = spare.split_at_mut(c.state_len());
+        spare_h.copy_from_slice(z_h);
+        spare_l.copy_from_slice(z_l);
         let mut state = State { z_h, z_l };
         for _ in 0..pass.depth.h_cycles {
             recursion::forward(pass, ws, &mut state, None);

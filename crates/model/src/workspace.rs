@@ -4,6 +4,7 @@
 //! of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
 
 use crate::block::level;
+use crate::config::System;
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::Scratch;
@@ -46,8 +47,31 @@ pub struct Workspace<'a> {
     pub d_logits: &'a mut [f32],
     /// (puzzles, 2)
     pub d_q: &'a mut [f32],
+    /// Gradient of the latents that were not written yet on the way down, (N, D); with several latents.
+    pub d_latents: &'a mut [f32],
+    /// HRM's look at the next step.
+    pub ahead: Ahead<'a>,
     /// Used up within an op.
     pub scratch: Scratch<'a>,
+}
+
+/// What one more supervision step needs that must leave no trace in the rest of the workspace.
+#[derive(Debug)]
+pub struct Ahead<'a> {
+    /// (N, D)
+    pub z_h: &'a mut [f32],
+    /// (N, D)
+    pub z_l: &'a mut [f32],
+    /// (N, D)
+    pub inputs: &'a mut [f32],
+    /// Activations of one block.
+    pub levels: &'a mut [f32],
+    /// (puzzles, cells, V)
+    pub logits: &'a mut [f32],
+    /// As [`Workspace::pooled`].
+    pub pooled: &'a mut [f32],
+    /// (puzzles, 2)
+    pub q: &'a mut [f32],
 }
 
 /// The map: run once to count and, for every micro-batch, to carve.
@@ -61,15 +85,21 @@ fn layout<'a>(
     let c = &net.config;
     let (s, d) = (c.rows(), c.width);
     let (n_d, logits) = (puzzles * s * d, puzzles * c.cells * c.outputs());
-    let cycle = c.l_cycles + 1;
+    let trained_updates = c.system.trained_updates(c.depth());
+    let block = level::block_len(net, puzzles);
     let (inputs, levels) = match mode {
-        Mode::Train => (cycle, cycle * level::saved_len(net, puzzles)),
-        Mode::Recompute => (cycle, level::saved_len(net, puzzles)),
-        Mode::Evaluate => (1, level::block_len(net, puzzles)),
+        Mode::Train => (
+            trained_updates,
+            trained_updates * level::saved_len(net, puzzles),
+        ),
+        Mode::Recompute => (trained_updates, level::saved_len(net, puzzles)),
+        Mode::Evaluate => (1, block),
     };
+    let pooled = if c.symbols > 0 { puzzles * d } else { 0 };
     let trained = |len: usize| if mode == Mode::Evaluate { 0 } else { len };
+    let with = |system, len| if c.system == system { trained(len) } else { 0 };
     let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
-        net.blocks
+        net.low
             .iter()
             .map(|block| len(block, puzzles, s, d))
             .max()
@@ -81,12 +111,22 @@ fn layout<'a>(
         inputs: arena.floats(inputs * n_d),
         levels: arena.floats(levels),
         logits: arena.floats(logits),
-        pooled: arena.floats(if c.symbols > 0 { puzzles * d } else { 0 }),
+        pooled: arena.floats(pooled),
         q: arena.floats(puzzles * 2),
         d: arena.floats(trained(n_d)),
         d_x: arena.floats(trained(n_d)),
         d_logits: arena.floats(trained(logits)),
         d_q: arena.floats(trained(puzzles * 2)),
+        d_latents: arena.floats(with(System::MultiZ, n_d)),
+        ahead: Ahead {
+            z_h: arena.floats(with(System::Hrm, n_d)),
+            z_l: arena.floats(with(System::Hrm, n_d)),
+            inputs: arena.floats(with(System::Hrm, n_d)),
+            levels: arena.floats(with(System::Hrm, block)),
+            logits: arena.floats(with(System::Hrm, logits)),
+            pooled: arena.floats(with(System::Hrm, pooled)),
+            q: arena.floats(with(System::Hrm, puzzles * 2)),
+        },
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),

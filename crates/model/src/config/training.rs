@@ -1,6 +1,6 @@
 //! How a network is trained: batches, losses, recursion depth over the run, optimiser, schedule.
 
-use super::{ConfigError, Depth, ModelConfig, check};
+use super::{ConfigError, Depth, ModelConfig, System, check};
 use crate::workspace::Mode;
 use serde::{Deserialize, Serialize};
 use trm_autograd::op::loss::LossKind;
@@ -166,11 +166,19 @@ impl TrainConfig {
         })
     }
 
-    /// Fails when a stage of the curriculum is deeper than the model, for which memory is made.
+    /// Fails when a stage of the curriculum is deeper than the model, for which memory is made, or an option is
+    /// none of the model's system.
     ///
     /// # Errors
     /// Names the key, its value and the accepted range.
     pub fn validate_for(&self, model: &ModelConfig) -> Result<(), ConfigError> {
+        let single = self.winner_take_all == 1 || model.system == System::Trm;
+        check(
+            single,
+            "train.winner_take_all",
+            self.winner_take_all,
+            "expected 1 with any system but \"trm\"",
+        )?;
         let mut from = 0.0;
         for stage in &self.curriculum {
             let expected = format!("expected {from} to 1, ascending");

@@ -1,0 +1,146 @@
+//! The systems that the paper compares: each of them trains, to the same bits whatever computes it.
+
+use super::{CELLS, Puzzles, assert_same_bits, drawn, model, run_to, training};
+use trm_kernels::Kernels;
+use trm_model::checkpoint::{self, Contents};
+use trm_model::config::{Mixer, System};
+use trm_model::solve::{Halt, Rollout, SolveOptions, solve_all};
+use trm_model::{ModelConfig, Network, TrainConfig, Trainer, weights};
+
+const SYSTEMS: [System; 5] = [
+    System::Trm,
+    System::SingleZ,
+    System::MultiZ,
+    System::Hrm,
+    System::Transformer,
+];
+
+fn network(system: System) -> ModelConfig {
+    let mut model = model(Mixer::Attention);
+    model.system = system;
+    model.init_noise = 0.5;
+    match system {
+        System::Transformer => (model.h_cycles, model.l_cycles) = (1, 1),
+        System::Hrm => model.h_layers = 1,
+        _ => {}
+    }
+    model
+}
+
+fn run(system: System, config: TrainConfig, threads: usize) -> Trainer {
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(network(system), kernels).expect("a network that works");
+    let params = net.init(config.seed);
+    Trainer::new(net, params, config, threads).expect("a config that works")
+}
+
+#[test]
+fn threads_memory_and_a_stop_change_no_bit() {
+    let puzzles = Puzzles::new(30);
+    let folder = tempfile::tempdir().expect("a folder");
+    for system in SYSTEMS {
+        let mut plain = run(system, training(8), 1);
+        run_to(&mut plain, 8, &puzzles, 1);
+
+        let mut config = training(8);
+        config.recompute = true;
+        let mut frugal = run(system, config, 2);
+        run_to(&mut frugal, 5, &puzzles, 2);
+        let path = folder.path().join("checkpoint.safetensors");
+        checkpoint::save(&path, &frugal, Contents::Everything, &Default::default())
+            .expect("a checkpoint");
+        let kernels = Kernels::best().expect("an instruction set");
+        let mut resumed = checkpoint::load(&path, kernels, 2)
+            .expect("its own checkpoint")
+            .trainer;
+        run_to(&mut resumed, 8, &puzzles, 2);
+        assert_same_bits(&format!("{system:?}"), &plain, &resumed);
+    }
+}
+
+#[test]
+fn a_puzzle_is_solved_as_if_it_were_alone() {
+    let puzzles = Puzzles::new(30);
+    let (inputs, _) = drawn(&puzzles, 0, 20);
+    let folder = tempfile::tempdir().expect("a folder");
+    for system in SYSTEMS {
+        let mut trained = run(system, training(30), 2);
+        run_to(&mut trained, 30, &puzzles, 2);
+        let path = folder.path().join("weights.safetensors");
+        weights::save(&path, &trained.net, &trained.params, &Default::default()).expect("weights");
+        let kernels = Kernels::best().expect("an instruction set");
+        let loaded = weights::load(&path, kernels).expect("its own weights");
+        // Puzzles that stop early make room for others: five at a time, or one.
+        for halt in [Halt::Never, Halt::WhenSure, Halt::WhenStable(1)] {
+            let options = SolveOptions {
+                halt,
+                ..SolveOptions::new(4)
+            };
+            let together = solve_all(&loaded.net, &loaded.params, &inputs, 5, options, |_| ());
+            let mut alone = Rollout::new(&trained.net, &trained.params, 1);
+            for (b, answer) in together.iter().enumerate() {
+                let board = &inputs[b * CELLS..][..CELLS];
+                let single = alone.solve(board, &[0], options, |_, _| ());
+                assert_eq!(single[0].tokens, answer.tokens, "{system:?}, {halt:?}");
+                assert_eq!(single[0].steps, answer.steps, "{system:?}, {halt:?}");
+            }
+        }
+    }
+}
+
+/// The two networks of HRM are two, and its gradient is that of the last update of each.
+#[test]
+fn hrm_has_two_networks_and_the_others_one() {
+    let kernels = Kernels::best().expect("an instruction set");
+    let levels = |system| {
+        let net = Network::new(network(system), kernels).expect("a network that works");
+        let has = |level| {
+            net.layout()
+                .specs()
+                .iter()
+                .any(|spec| spec.name.starts_with(level))
+        };
+        (has("L_level."), has("H_level."))
+    };
+    assert_eq!(levels(System::Hrm), (true, true));
+    assert_eq!(levels(System::Transformer), (false, true));
+    for system in [System::Trm, System::SingleZ, System::MultiZ] {
+        assert_eq!(levels(system), (true, false));
+    }
+}
+
+#[test]
+fn what_a_system_cannot_be_is_said() {
+    for (system, change, said) in [
+        (
+            System::Trm,
+            (|m| m.h_layers = 2) as fn(&mut ModelConfig),
+            "model.H_layers = 2",
+        ),
+        (System::MultiZ, |m| m.l_cycles = 7, "model.L_cycles = 7"),
+        (
+            System::Transformer,
+            |m| m.h_cycles = 2,
+            "model.H_cycles = 2",
+        ),
+        (
+            System::Transformer,
+            |m| m.l_cycles = 3,
+            "model.L_cycles = 3",
+        ),
+    ] {
+        let mut model = network(system);
+        change(&mut model);
+        let error = model.validate().expect_err("a config that cannot work");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    let mut config = training(1);
+    config.winner_take_all = 3;
+    let error = config
+        .validate_for(&network(System::Hrm))
+        .expect_err("several states");
+    assert!(
+        error.to_string().contains("train.winner_take_all = 3"),
+        "{error}"
+    );
+}
