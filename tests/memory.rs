@@ -67,7 +67,7 @@ fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
         mixer,
         position_encoding: match mixer {
             Mixer::Mlp => PositionEncoding::Learned,
-            Mixer::Groups => PositionEncoding::None,
+            Mixer::Groups | Mixer::Neighbours => PositionEncoding::None,
             Mixer::Attention => PositionEncoding::Rope,
         },
         symbols: if grouped { 4 } else { 0 },

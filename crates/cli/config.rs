@@ -4,6 +4,7 @@ use crate::task::{GridConfig, Kind, Task};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use trm_model::config::Mixer;
 use trm_model::{ModelConfig, TrainConfig};
 
 /// Everything that decides what a run computes; stored whole in checkpoints and weights.
@@ -167,6 +168,16 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
         );
     }
     (config.model.cells, config.model.vocab_size) = (task.cells(), task.vocab());
+    if config.model.mixer == Mixer::Neighbours {
+        let (_, columns) = task.size();
+        let given = config.model.columns;
+        ensure!(
+            given == 0 || given == columns,
+            "model.columns = {given}: {} has {columns}",
+            task.name()
+        );
+        config.model.columns = columns;
+    }
     if config.name.is_empty() {
         config.name = name.to_owned();
     }

@@ -8,6 +8,7 @@
 mod attempts;
 mod bench;
 mod config;
+mod convert;
 mod data;
 mod dataset;
 mod dry_run;
@@ -46,6 +47,8 @@ enum Verb {
     Solve(solve::Args),
     /// Generate, split and check puzzle files
     Data(data::Args),
+    /// Read and write the PyTorch reference's checkpoints
+    Convert(convert::Args),
     /// Measure how fast this machine trains and solves, and how near that is to its limit
     Bench(bench::Args),
     /// Draw the experiments of training runs as one picture
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Solve(args) => solve::run(&args),
         Verb::Data(args) => data::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Info(args) => info::run(&args),

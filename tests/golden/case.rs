@@ -217,6 +217,7 @@ impl Case {
         ModelConfig {
             system,
             cells: size("seq_len"),
+            columns: 0,
             vocab_size: size("vocab_size"),
             symbols: 0,
             feed_forward: FeedForward::Swiglu,

@@ -42,6 +42,7 @@ fn every_parameter_pulls_as_hard_as_the_loss_falls() {
         (Mixer::Attention, FeedForward::Swiglu),
         (Mixer::Groups, FeedForward::Swiglu),
         (Mixer::Groups, FeedForward::GatedNorm),
+        (Mixer::Neighbours, FeedForward::Swiglu),
     ];
     for (mixer, feed_forward) in networks {
         let mut model = model(mixer);

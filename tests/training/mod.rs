@@ -22,17 +22,18 @@ const CELLS: usize = 16;
 /// A small network with everything in it: a prefix, two puzzle embeddings, odd widths; or the symbols of
 /// the board.
 fn model(mixer: Mixer) -> ModelConfig {
-    let grouped = mixer == Mixer::Groups;
+    let by_symbol = mixer == Mixer::Groups;
+    let grouped = by_symbol || mixer == Mixer::Neighbours;
     ModelConfig {
         cells: CELLS,
         vocab_size: 6,
         puzzle_identifiers: 2,
         mixer,
         position_encoding: match mixer {
-            Mixer::Mlp | Mixer::Groups => PositionEncoding::None,
+            Mixer::Mlp | Mixer::Groups | Mixer::Neighbours => PositionEncoding::None,
             Mixer::Attention => PositionEncoding::Rope,
         },
-        symbols: if grouped { 4 } else { 0 },
+        symbols: if by_symbol { 4 } else { 0 },
         width: 24,
         heads: 3,
         inner: 40,

@@ -8,7 +8,12 @@ use trm_model::config::Mixer;
 fn one_two_and_four_threads_give_the_same_bits() {
     let puzzles = Puzzles::new(40);
     for kernels in Kernels::available() {
-        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
+        for mixer in [
+            Mixer::Mlp,
+            Mixer::Attention,
+            Mixer::Groups,
+            Mixer::Neighbours,
+        ] {
             let runs = [1, 2, 4].map(|threads| {
                 let mut trainer = trainer(mixer, training(50), kernels, threads);
                 run_to(&mut trainer, 50, &puzzles, threads);
@@ -26,7 +31,12 @@ fn one_two_and_four_threads_give_the_same_bits() {
 fn recomputing_gives_the_same_bits() {
     let puzzles = Puzzles::new(40);
     for kernels in Kernels::available() {
-        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Groups] {
+        for mixer in [
+            Mixer::Mlp,
+            Mixer::Attention,
+            Mixer::Groups,
+            Mixer::Neighbours,
+        ] {
             let [kept, rebuilt] = [false, true].map(|recompute| {
                 let mut config = training(20);
                 config.recompute = recompute;

@@ -111,7 +111,9 @@ pub fn products(c: &ModelConfig, puzzles: usize) -> Vec<Product> {
             let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);
             vec![of(3 * inner, d), of(d, inner)]
         }
-        // A product for every partition of the candidates, with as many groups as there are cells.
+        // A product for every partition: of the candidates, with as many groups as there are cells; of the cells
+        // into pairs, with half as many.
+        Mixer::Neighbours => vec![layer(Role::WeightRight, c.cells.div_ceil(2), d, d)],
         Mixer::Groups => vec![layer(Role::WeightRight, c.cells, d, d)],
     };
     let of = |out, input| layer(Role::WeightRight, puzzles * s, out, input);

@@ -72,7 +72,7 @@ impl Preset {
             cells: self.cells,
             mixer: self.mixer,
             position_encoding: match self.mixer {
-                Mixer::Mlp | Mixer::Groups => PositionEncoding::None,
+                Mixer::Mlp | Mixer::Groups | Mixer::Neighbours => PositionEncoding::None,
                 Mixer::Attention => PositionEncoding::Rope,
             },
             width: self.width,

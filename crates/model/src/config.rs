@@ -19,6 +19,8 @@ pub enum Mixer {
     Attention,
     /// Sums over the groups of a Sudoku's candidates: by cell, row, column, and box. Needs `symbols`.
     Groups,
+    /// Sums over pairs of neighbouring cells of a grid.
+    Neighbours,
 }
 
 /// What stands between the two products of a feed-forward layer with gate g and value v.
@@ -51,6 +53,9 @@ pub struct ModelConfig {
     pub system: System,
     /// Tokens of a puzzle.
     pub cells: usize,
+    /// Cells in a row of the grid, which `mixer = "neighbours"` must know; 0: the grid is a square.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub columns: usize,
     /// Different tokens \[V\].
     pub vocab_size: usize,
     /// Symbols of a symbol-equivariant network \[K\]: the last tokens of the vocabulary, with a row of the
@@ -103,12 +108,17 @@ pub struct ModelConfig {
     pub rope_theta: f64,
 }
 
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 impl Default for ModelConfig {
     /// The paper's Sudoku network (TRM-MLP, 5 M parameters).
     fn default() -> Self {
         ModelConfig {
             system: System::Trm,
             cells: 81,
+            columns: 0,
             vocab_size: 11,
             symbols: 0,
             puzzle_identifiers: 1,
@@ -199,6 +209,20 @@ impl ModelConfig {
     /// Rows of a puzzle's state: a row for every position, or for every candidate of every cell.
     pub fn rows(&self) -> usize {
         self.positions() * self.symbols.max(1)
+    }
+
+    /// Cells in a row of the grid.
+    pub fn grid_columns(&self) -> usize {
+        if self.columns > 0 {
+            self.columns
+        } else {
+            self.cells.isqrt()
+        }
+    }
+
+    /// Whether the halting head reads the mean of all rows, where none stands out.
+    pub fn pools(&self) -> bool {
+        matches!(self.mixer, Mixer::Groups | Mixer::Neighbours)
     }
 
     /// Logits of a cell: one for each token, or for each symbol.
@@ -312,22 +336,29 @@ impl ModelConfig {
         )?;
         self.validate_system()?;
         self.validate_prefix()?;
-        self.validate_symbols()?;
+        self.validate_groups()?;
         self.validate_positions()
     }
 
-    fn validate_symbols(&self) -> Result<(), ConfigError> {
-        let (k, grouped) = (self.symbols, self.mixer == Mixer::Groups);
-        let fits = k == 0 || (grouped && k < self.vocab_size && k * k == self.cells);
+    fn validate_groups(&self) -> Result<(), ConfigError> {
+        let (k, by_symbol) = (self.symbols, self.mixer == Mixer::Groups);
+        let fits = k == 0 || (by_symbol && k < self.vocab_size && k * k == self.cells);
         let needs = format!(
             "expected 0, or the symbols of a square board of {} cells and mixer = \"groups\"",
             self.cells
         );
         check(fits, "model.symbols", k, &needs)?;
-        if grouped {
-            let needs = "mixer = \"groups\" needs the symbols of the board";
-            check(k > 0, "model.symbols", k, needs)?;
-            let needs = "expected 0 with mixer = \"groups\": a symbol's rows have no place for it";
+        let needs = "mixer = \"groups\" needs the symbols of the board";
+        check(k > 0 || !by_symbol, "model.symbols", k, needs)?;
+        let columns = self.grid_columns();
+        check(
+            self.columns <= self.cells && self.cells.is_multiple_of(columns),
+            "model.columns",
+            columns,
+            &format!("expected a divisor of the {} cells", self.cells),
+        )?;
+        if self.pools() {
+            let needs = "expected 0 with mixer = \"groups\" or \"neighbours\": a row is known by its groups, and a prefix has none";
             check(
                 self.prefix_len == 0,
                 "model.prefix_len",
@@ -335,7 +366,7 @@ impl ModelConfig {
                 needs,
             )?;
             let none = self.position_encoding == PositionEncoding::None;
-            let needs = "expected none with mixer = \"groups\": a row is known by its groups";
+            let needs = "expected none with mixer = \"groups\" or \"neighbours\": a row is known by its groups";
             check(none, "model.position_encoding", "learned or rope", needs)?;
         }
         Ok(())

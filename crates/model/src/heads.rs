@@ -6,8 +6,8 @@
 //! ```
 //!
 //! With symbols the state has a row z_H\[i·K + k\] for symbol k of cell i. One vector gives every row its
-//! logit, `logits[i,k] = sum_c z_H[i·K + k, c] W_lm[0,c]`, and the halting head reads the mean of all rows:
-//! no row stands out.
+//! logit, `logits[i,k] = sum_c z_H[i·K + k, c] W_lm[0,c]`. With groups, of candidates or of neighbours, the halting
+//! head reads the mean of all rows: no row stands out.
 
 use crate::block::Pass;
 use crate::workspace::Workspace;
@@ -73,7 +73,7 @@ pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, z_h: &[f32]) {
         q.copy_from_slice(&w.values[net.q_bias.clone()]);
     }
     let q = MatMut::new(ws.q, pass.puzzles, 2);
-    let read = if c.symbols > 0 {
+    let read = if c.pools() {
         pool(pass, ws.pooled, z_h);
         MatRef::new(ws.pooled, pass.puzzles, c.width)
     } else {
@@ -101,7 +101,7 @@ pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], z_h: 
         }
     }
     let d_q = MatRef::new(ws.d_q, pass.puzzles, 2);
-    if c.symbols > 0 {
+    if c.pools() {
         let pooled = MatRef::new(ws.pooled, pass.puzzles, c.width);
         linear::backward_weight(w, &net.q_head, grads, d_q, pooled, kernel);
         let d_pooled = MatMut::new(ws.pooled, pass.puzzles, c.width);

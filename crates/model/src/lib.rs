@@ -23,6 +23,7 @@ pub mod halting;
 pub mod heads;
 pub mod network;
 pub mod recursion;
+pub mod reference;
 pub mod solve;
 pub mod train_step;
 pub mod trainer;

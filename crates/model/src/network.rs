@@ -127,7 +127,7 @@ fn block(
             let name = format!("{name}.self_attn");
             TokenMixer::Attention(attention(layout, &name, c, rope))
         }
-        Mixer::Groups => {
+        Mixer::Groups | Mixer::Neighbours => {
             let groups = groups.expect("made for this mixer");
             let map = |g: usize| {
                 let name = format!("{name}.groups.{g}.weight");
@@ -168,7 +168,7 @@ impl Network {
             .then(|| layout.add("embed_pos.embedding_weight", Shape::from([s, d]), embed));
         let rotary = c.mixer == Mixer::Attention && c.position_encoding == PositionEncoding::Rope;
         let rope = rotary.then(|| Arc::new(Rope::new(s, c.head_width(), c.rope_theta)));
-        let groups = (c.mixer == Mixer::Groups).then(|| Arc::new(groups::sudoku(c.symbols)));
+        let groups = groups::of(c).map(Arc::new);
         let mut level = |name: &str, layers: usize| -> Vec<Block> {
             let block = |i| {
                 let name = format!("{name}.layers.{i}");
@@ -282,7 +282,10 @@ impl Network {
                 let inner = (c.heads * c.head_width()) as f64;
                 8.0 * s * d * inner + 4.0 * s * s * inner
             }
-            Mixer::Groups => 2.0 * groups::sudoku(c.symbols).total() as f64 * d * d,
+            Mixer::Groups | Mixer::Neighbours => {
+                let groups = groups::of(c).map_or(0, |groups| groups.total());
+                2.0 * groups as f64 * d * d
+            }
         };
         mixer + 6.0 * s * d * c.channel_inner() as f64
     }

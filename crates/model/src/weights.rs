@@ -63,6 +63,42 @@ pub enum ModelFileError {
         /// The shape that follows from the config.
         want: String,
     },
+    /// A PyTorch checkpoint that cannot be read, or holds something else than numbers.
+    #[error("{path}: not a PyTorch checkpoint that can be read: {error}")]
+    Torch {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        error: String,
+    },
+    /// A reference checkpoint without a tensor that the config asks for.
+    #[error(
+        "{path}: no tensor `{name}`, which the config asks for; is it the config of this checkpoint?"
+    )]
+    Missing {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+    },
+    /// A reference checkpoint with a tensor that the config has no place for.
+    #[error(
+        "{path}: tensor `{name}` has no place in the config; is it the config of this checkpoint?"
+    )]
+    Unexpected {
+        /// The file.
+        path: String,
+        /// The tensor.
+        name: String,
+    },
+    /// A network that the reference cannot build.
+    #[error("{path} was not written: the PyTorch reference has no `{what}` like this network's")]
+    NotInReference {
+        /// The file.
+        path: String,
+        /// The key of the config.
+        what: &'static str,
+    },
     /// A value that no training step may leave behind.
     #[error("{path}: tensor `{name}` holds a value that is not a finite number (at index {index})")]
     NotFinite {
@@ -235,7 +271,12 @@ pub(crate) fn read(
         });
     }
     out.copy_from_slice(&file.f32s(name)?);
-    match out.iter().position(|x| !x.is_finite()) {
+    check_finite(path, name, out)
+}
+
+/// Fails with the first value that is not a finite number.
+pub(crate) fn check_finite(path: &Path, name: &str, values: &[f32]) -> Result<(), ModelFileError> {
+    match values.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
         Some(index) => Err(ModelFileError::NotFinite {
             path: path.display().to_string(),

@@ -95,7 +95,7 @@ fn layout<'a>(
         Mode::Recompute => (trained_updates, level::saved_len(net, puzzles)),
         Mode::Evaluate => (1, block),
     };
-    let pooled = if c.symbols > 0 { puzzles * d } else { 0 };
+    let pooled = if c.pools() { puzzles * d } else { 0 };
     let trained = |len: usize| if mode == Mode::Evaluate { 0 } else { len };
     let with = |system, len| if c.system == system { trained(len) } else { 0 };
     let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {

@@ -1,0 +1,278 @@
+//! The PyTorch reference's checkpoints: read and written without PyTorch (TRM_SPEC 11).
+//!
+//! Such a file is the state dictionary of the evaluated model: the moving average where there is one, under names like
+//!
+//! ```text
+//! _orig_mod.model.inner.L_level.layers.0.mlp.down_proj.weight        `_orig_mod.` when the model was compiled
+//! ```
+//!
+//! [`read`] takes what `torch.save` wrote, or a safetensors file of the same tensors, with either prefix or none. The
+//! file does not say what the network is: a config does, and every tensor must be there, none must be left, and every
+//! shape must fit. Numbers of half precision become f32.
+//!
+//! [`write`] makes what `torch.load` reads. Numbers stay f32, the first states too (the reference keeps those in its
+//! forward type, bf16): the same bits come back.
+
+mod archive;
+
+use crate::config::{FeedForward, Mixer, ModelConfig};
+use crate::network::{Network, Parameters};
+use crate::weights::{self, ModelFileError};
+use pytorch_reader::{DType, PickleValue, PytorchReader};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use trm_kernels::Kernels;
+use trm_tensor::safetensors::SafeTensorsFile;
+
+/// What a compiled model puts in front of its names.
+pub const COMPILED: &str = "_orig_mod.";
+
+/// Where the network lies in the reference's model.
+const INNER: &str = "model.inner.";
+
+/// A tensor as it was read: its shape and its values.
+type Tensor = (Vec<usize>, Vec<f32>);
+
+/// Reads the checkpoint at `path` into a network of `config`.
+///
+/// # Errors
+/// When the file is neither a PyTorch checkpoint nor a safetensors file, holds anything but tensors of numbers, or its
+/// tensors are not those of the config: names the tensor.
+pub fn read(
+    path: &Path,
+    config: ModelConfig,
+    kernels: &'static Kernels,
+) -> Result<(Network, Parameters), ModelFileError> {
+    let net = weights::network(path, config, kernels)?;
+    let mut tensors = tensors(path)?;
+    let mut params = net.zeros();
+    for (name, shape, target) in parts(&net, &mut params) {
+        let Some((dims, values)) = tensors.remove(&name) else {
+            return Err(ModelFileError::Missing {
+                path: path.display().to_string(),
+                name,
+            });
+        };
+        if dims != shape {
+            return Err(ModelFileError::WrongShape {
+                path: path.display().to_string(),
+                name,
+                got: format!("{dims:?}"),
+                want: format!("{shape:?}"),
+            });
+        }
+        target.copy_from_slice(&values);
+        weights::check_finite(path, &name, target)?;
+    }
+    if let Some(name) = tensors.into_keys().next() {
+        return Err(ModelFileError::Unexpected {
+            path: path.display().to_string(),
+            name,
+        });
+    }
+    net.pack(&mut params);
+    Ok((net, params))
+}
+
+/// Every tensor of a network: its name in the reference, its shape, its values.
+fn parts<'a>(
+    net: &'a Network,
+    params: &'a mut Parameters,
+) -> Vec<(String, Vec<usize>, &'a mut [f32])> {
+    let c = net.config();
+    let mut parts = Vec::new();
+    let (high, latents) = c.system.state_names();
+    parts.push((high.to_owned(), vec![c.width], &mut *params.h_init));
+    let inits = params.l_init.chunks_exact_mut(c.width);
+    for (name, init) in latents.iter().zip(inits) {
+        parts.push(((*name).to_owned(), vec![c.width], init));
+    }
+    if c.puzzle_emb_ndim > 0 {
+        let shape = vec![c.puzzle_identifiers, c.puzzle_emb_ndim];
+        let name = "puzzle_emb.weights".to_owned();
+        parts.push((name, shape, &mut *params.puzzle_emb));
+    }
+    let mut rest = &mut *params.values;
+    for spec in net.layout().specs() {
+        let (this, others) = rest.split_at_mut(spec.at.len());
+        rest = others;
+        parts.push((spec.name.clone(), spec.shape.dims().to_vec(), this));
+    }
+    parts
+}
+
+/// All tensors of a file, under their names within the network.
+fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
+    let within = |name: &str| {
+        let name = name.strip_prefix(COMPILED).unwrap_or(name);
+        name.strip_prefix(INNER).unwrap_or(name).to_owned()
+    };
+    let mut tensors = BTreeMap::new();
+    let mut insert = |name: &str, tensor| match tensors.insert(within(name), tensor) {
+        None => Ok(()),
+        Some(_) => Err(ModelFileError::Torch {
+            path: path.display().to_string(),
+            error: format!("holds `{}` twice, under two prefixes", within(name)),
+        }),
+    };
+    if begins_like_torch(path) {
+        let torch = |error: String| ModelFileError::Torch {
+            path: path.display().to_string(),
+            error,
+        };
+        only_tensors(path).map_err(torch)?;
+        let reader = PytorchReader::new(path).map_err(|e| torch(e.to_string()))?;
+        for (name, tensor) in reader.into_tensors() {
+            let bytes = tensor.read().map_err(|e| torch(format!("`{name}`: {e}")))?;
+            let dtype = tensor.dtype();
+            let values = floats(dtype, &bytes)
+                .ok_or_else(|| torch(format!("`{name}` holds {dtype:?}, expected floats")))?;
+            insert(&name, (tensor.shape().to_vec(), values))?;
+        }
+    } else {
+        let file = SafeTensorsFile::open(path)?;
+        for name in file.names() {
+            let shape = file.shape(&name)?.dims().to_vec();
+            insert(&name, (shape, file.f32s(&name)?.into_owned()))?;
+        }
+    }
+    Ok(tensors)
+}
+
+/// Fails when the pickle of a PyTorch file is anything but a dictionary of tensors. Nothing in it is ever called; but
+/// who wrote more into it than numbers meant more than numbers.
+fn only_tensors(path: &Path) -> Result<(), String> {
+    let root = PytorchReader::read_pickle_data(path, None).map_err(|e| e.to_string())?;
+    let PickleValue::Dict(entries) = root else {
+        return Err("it holds no dictionary of tensors".into());
+    };
+    let is_tensor = |value: &PickleValue| matches!(value, PickleValue::Unsupported(kind) if kind == "torch.Tensor");
+    let mut others = entries.iter().filter(|(_, value)| !is_tensor(value));
+    match others.next() {
+        None => Ok(()),
+        Some((name, PickleValue::Unsupported(class))) => {
+            Err(format!("`{name}` is a {class}, expected a tensor"))
+        }
+        Some((name, _)) => Err(format!("`{name}` is plain data, expected a tensor")),
+    }
+}
+
+/// Whether the file begins as an archive or a pickle does, and not as safetensors: with the length of a JSON object.
+fn begins_like_torch(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(9).read_to_end(&mut start));
+    let is_json = start.get(8) == Some(&b'{');
+    read.is_ok() && !is_json && (start.starts_with(b"PK") || start.starts_with(&[0x80]))
+}
+
+/// Little-endian floats of any precision as f32; none for other types.
+fn floats(dtype: DType, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        DType::F32 => numbers(bytes, f32::from_le_bytes),
+        DType::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
+        DType::BF16 => numbers(bytes, |x| {
+            f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16)
+        }),
+        DType::F16 => numbers(bytes, |x| half(u16::from_le_bytes(x))),
+        _ => return None,
+    })
+}
+
+fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|x| number(*x))
+        .collect()
+}
+
+/// An IEEE half as f32, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    sign * match exponent {
+        0 => fraction * 2_f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
+    }
+}
+
+/// Writes the parameters to `path` as the reference's checkpoint, whole or not at all; `compiled`: for a model that is
+/// compiled, as the reference's is by default.
+///
+/// # Errors
+/// When the network has parts that the reference has not, or the file cannot be written.
+pub fn write(
+    path: &Path,
+    net: &Network,
+    params: &Parameters,
+    compiled: bool,
+) -> Result<(), ModelFileError> {
+    let c = net.config();
+    for (own, what) in [
+        (
+            matches!(c.mixer, Mixer::Groups | Mixer::Neighbours),
+            "model.mixer",
+        ),
+        (c.feed_forward != FeedForward::Swiglu, "model.feed_forward"),
+        (c.registers, "model.registers"),
+        (c.symbols > 0, "model.symbols"),
+    ] {
+        if own {
+            return Err(ModelFileError::NotInReference {
+                path: path.display().to_string(),
+                what,
+            });
+        }
+    }
+    let prefix = if compiled { COMPILED } else { "" };
+    let mut params = params.clone();
+    let tensors = parts(net, &mut params);
+    let tensors: Vec<archive::Entry<'_>> = tensors
+        .into_iter()
+        .map(|(name, shape, values)| archive::Entry {
+            name: format!("{prefix}{INNER}{name}"),
+            shape,
+            values,
+        })
+        .collect();
+    let written = archive::bytes(&tensors)
+        .map_err(std::io::Error::other)
+        .and_then(|bytes| trm_tensor::file::replace(path, &bytes));
+    written.map_err(|error| {
+        ModelFileError::File(trm_tensor::safetensors::FileError::Write {
+            path: path.into(),
+            error,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_exact() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x7bff, 65504.0),
+        ] {
+            assert_eq!(half(bits), value, "{bits:#06x}");
+        }
+        assert_eq!(half(0xfc00), f32::NEG_INFINITY);
+        assert!(half(0x7e00).is_nan());
+        let bf16 = floats(DType::BF16, &[0x80, 0x3f, 0x49, 0xc0]);
+        assert_eq!(bf16, Some(vec![1.0, -3.140625]));
+        assert_eq!(floats(DType::F64, &2.5_f64.to_le_bytes()), Some(vec![2.5]));
+        assert_eq!(floats(DType::I64, &[0; 8]), None);
+    }
+}
