@@ -12,11 +12,11 @@ use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::geometry::BLANK_TOKEN;
-use trm_data::grid::GridPuzzle;
+use trm_data::grid::{Format, GridPuzzle};
 use trm_data::maze::MazePuzzle;
 use trm_data::maze::generate::MazeOptions;
 use trm_data::read::{Reader, Row};
-use trm_data::{Geometry, Puzzle, ReadError, split};
+use trm_data::{Geometry, Puzzle, ReadError, pair, split};
 use trm_model::carry::Slot;
 
 /// Questions with their answers, as tokens.
@@ -129,33 +129,61 @@ fn reveal(count: usize, rng: &mut impl Rng, inputs: &mut [u8], labels: &[u8]) {
     }
 }
 
-/// Reads a file whose puzzles all have answers, at most `limit` of them (0: all).
+/// Where puzzles are: a file that has their answers too, or the questions beside a file of answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// CSV, or the questions.
+    pub puzzles: &'a Path,
+    /// The answers, if they lie apart.
+    pub answers: Option<&'a Path>,
+}
+
+/// Reads puzzles that all have answers, at most `limit` of them (0: all).
 ///
 /// # Errors
-/// When the file is faulty, or its puzzles are of another size.
-pub fn read_labelled(path: &Path, task: Task, limit: usize) -> anyhow::Result<Dataset> {
+/// When a file is faulty, or its puzzles are of another size.
+pub fn read_labelled(files: Files<'_>, task: Task, limit: usize) -> anyhow::Result<Dataset> {
     match task {
-        Task::Sudoku(_) => labelled::<Puzzle>(path, task, (), limit),
-        Task::Maze(_) => labelled::<MazePuzzle>(path, task, (), limit),
-        Task::Grid(format) => labelled::<GridPuzzle>(path, task, Arc::new(format.clone()), limit),
+        Task::Sudoku(_) => labelled(read::<Puzzle>(files, task, ())?, files, task, limit),
+        Task::Maze(_) => labelled(read::<MazePuzzle>(files, task, ())?, files, task, limit),
+        Task::Grid(format) => {
+            let puzzles = read_grids(files, task, &Arc::new(format.clone()))?;
+            labelled(puzzles, files, task, limit)
+        }
     }
 }
 
 fn labelled<P: Row>(
-    path: &Path,
+    mut puzzles: Vec<P>,
+    files: Files<'_>,
     task: Task,
-    format: P::Format,
     limit: usize,
 ) -> anyhow::Result<Dataset> {
-    let mut puzzles = read::<P>(path, format)?;
     if limit > 0 {
         puzzles.truncate(limit);
     }
-    Dataset::new(&puzzles, task, &path.display().to_string())
+    Dataset::new(&puzzles, task, &files.puzzles.display().to_string())
 }
 
-fn read<P: Row>(path: &Path, format: P::Format) -> Result<Vec<P>, ReadError> {
-    Reader::open_as(path, format)?.collect()
+fn read<P: Row>(files: Files<'_>, task: Task, format: P::Format) -> anyhow::Result<Vec<P>> {
+    ensure!(
+        files.answers.is_none(),
+        "--answers is for tasks of your own (data.task = \"grid\"); {} has its answers in the CSV of --data",
+        task.name()
+    );
+    let puzzles: Result<_, ReadError> = Reader::open_as(files.puzzles, format)?.collect();
+    Ok(puzzles?)
+}
+
+fn read_grids(
+    files: Files<'_>,
+    task: Task,
+    format: &Arc<Format>,
+) -> anyhow::Result<Vec<GridPuzzle>> {
+    match files.answers {
+        Some(answers) => Ok(pair::read(files.puzzles, answers, format)?),
+        None => read(files, task, Arc::clone(format)),
+    }
 }
 
 /// What a run learns from, and what it is validated by.
@@ -191,46 +219,59 @@ impl Split {
 /// When a file is faulty or holds too few puzzles.
 pub fn load(
     config: &RunConfig,
-    file: Option<&Path>,
+    files: Option<Files<'_>>,
     validation: Option<&Path>,
 ) -> anyhow::Result<Split> {
     let data = &config.data;
-    match config.task()? {
-        task @ Task::Sudoku(geometry) => {
-            let generate = || generated_sudokus(data, geometry, config.train.seed);
-            load_rows::<Puzzle>(config, (task, ()), file, validation, generate)
+    let task = config.task()?;
+    match task {
+        Task::Sudoku(geometry) => {
+            let puzzles = match files {
+                Some(files) => read::<Puzzle>(files, task, ())?,
+                None => generated_sudokus(data, geometry, config.train.seed)?,
+            };
+            divided(config, task, puzzles, files, validation)
         }
-        task @ Task::Maze(_) => {
-            let generate = || generated_mazes(data, config.train.seed);
-            load_rows::<MazePuzzle>(config, (task, ()), file, validation, generate)
+        Task::Maze(_) => {
+            let puzzles = match files {
+                Some(files) => read::<MazePuzzle>(files, task, ())?,
+                None => generated_mazes(data, config.train.seed)?,
+            };
+            divided(config, task, puzzles, files, validation)
         }
-        task @ Task::Grid(format) => {
-            let format = Arc::new(format.clone());
-            let generate = || bail!("no puzzles: {} needs --data FILE", task.name());
-            load_rows::<GridPuzzle>(config, (task, format), file, validation, generate)
+        Task::Grid(format) => {
+            let Some(given) = files else {
+                bail!("no puzzles: {} needs --data FILE", task.name())
+            };
+            let puzzles = read_grids(given, task, &Arc::new(format.clone()))?;
+            divided(config, task, puzzles, files, validation)
         }
     }
 }
 
-/// [`load`] for one kind of puzzle; `generate` makes them where no file is given.
-fn load_rows<P: Row>(
+/// What to learn from and what to validate with, of all `puzzles` there are.
+fn divided<P: Row>(
     config: &RunConfig,
-    (task, format): (Task, P::Format),
-    file: Option<&Path>,
+    task: Task,
+    mut puzzles: Vec<P>,
+    files: Option<Files<'_>>,
     validation: Option<&Path>,
-    generate: impl FnOnce() -> anyhow::Result<Vec<P>>,
 ) -> anyhow::Result<Split> {
     let data = &config.data;
-    let (mut puzzles, from) = match file {
-        Some(path) => (read::<P>(path, format)?, path.display().to_string()),
-        None => (generate()?, "generated puzzles".to_owned()),
+    let from = match files {
+        Some(files) => files.puzzles.display().to_string(),
+        None => "generated puzzles".to_owned(),
     };
     let all_count = puzzles.len();
     if let Some(path) = validation {
         if data.train_puzzles > 0 {
             puzzles.truncate(data.train_puzzles);
         }
-        let validation = read_labelled(path, task, data.validation_puzzles)?;
+        let files = Files {
+            puzzles: path,
+            answers: None,
+        };
+        let validation = read_labelled(files, task, data.validation_puzzles)?;
         return Ok(Split {
             train: Dataset::new(&puzzles, task, &from)?,
             validation,

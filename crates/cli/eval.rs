@@ -1,7 +1,7 @@
 //! `trm eval`.
 
 use crate::attempts::Attempts;
-use crate::dataset;
+use crate::dataset::{self, Files};
 use crate::output::{print, table};
 use crate::progress::Progress;
 use crate::score::{Score, score};
@@ -56,6 +56,9 @@ pub struct Args {
     /// Puzzles with answers: CSV (source,question,answer,rating)
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
+    /// The answers, where --data has the questions of a task of your own: text or .npy both
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
     /// Only the first N puzzles
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -82,7 +85,11 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Player { loaded, task, .. } = Player::read(&args.weights)?;
     args.attempts.check(task)?;
-    let data = dataset::read_labelled(&args.data, task, args.limit.unwrap_or(0) as usize)?;
+    let files = Files {
+        puzzles: &args.data,
+        answers: args.answers.as_deref(),
+    };
+    let data = dataset::read_labelled(files, task, args.limit.unwrap_or(0) as usize)?;
     let options = SolveOptions {
         halt: args.halt.into(),
         ..SolveOptions::new(args.supervision_steps as usize)

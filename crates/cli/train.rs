@@ -4,7 +4,7 @@ mod start;
 
 use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
-use crate::dataset::Split;
+use crate::dataset::{Files, Split};
 use crate::dry_run::dry_run;
 use crate::experiment::Experiment;
 use crate::output::print;
@@ -39,11 +39,14 @@ Examples:
 OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
 the one before it, weights.safetensors (the newest) and best.safetensors (the best on the puzzles held out).")]
 pub struct Args {
-    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, paper-mlp, paper-att
+    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, paper-mlp, paper-att
     pub config: String,
     /// Puzzles to learn from: CSV (source,question,answer,rating); generated when absent
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// The answers, where --data has the questions of a task of your own: text or .npy both
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub answers: Option<PathBuf>,
     /// Puzzles to validate with; split off the training puzzles when absent
     #[arg(long, value_name = "FILE")]
     pub validate: Option<PathBuf>,
@@ -77,6 +80,16 @@ pub struct Args {
     /// Print parameters, memory and estimated time, and stop
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl Args {
+    /// The files to learn from, if any are given.
+    fn files(&self) -> Option<Files<'_>> {
+        let answers = self.answers.as_deref();
+        self.data
+            .as_deref()
+            .map(|puzzles| Files { puzzles, answers })
+    }
 }
 
 /// Runs the verb.

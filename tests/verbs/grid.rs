@@ -176,3 +176,87 @@ fn arithmetic_is_made_alike_by_any_threads() {
         assert!(said.err.contains(expected), "{options}: {}", said.err);
     }
 }
+
+/// The same grids as one CSV, as two texts, and as two arrays: the same draws, so the same weights.
+#[test]
+fn questions_and_answers_may_lie_apart() {
+    use trm_data::reference::npy::{Array, Values};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("capitals.toml"), CONFIG).expect("to be written");
+    let csv = words();
+    std::fs::write(path("words.csv"), &csv).expect("to be written");
+    let column = |i: usize| -> Vec<&str> {
+        let rows = csv.lines().skip(1);
+        rows.map(|row| row.split(',').nth(i).expect("a field"))
+            .collect()
+    };
+    for (i, name) in [(1, "questions"), (2, "answers")] {
+        let lines = column(i);
+        std::fs::write(path(&format!("{name}.txt")), lines.join("\n")).expect("to be written");
+        let number = |c| "abAB".find(c).expect("a character") as u8;
+        let array = Array {
+            shape: vec![lines.len(), 2, 2],
+            values: Values::U8(lines.concat().chars().map(number).collect()),
+        };
+        array
+            .write(&path(&format!("{name}.npy")))
+            .expect("to be written");
+    }
+    let train = |data: &str, answers: Option<&str>| {
+        let (config, data) = (path("capitals.toml"), path(data));
+        let out = path("run");
+        let mut args = vec![
+            "train",
+            text(&config),
+            "--data",
+            text(&data),
+            "--out",
+            text(&out),
+        ];
+        let answers = answers.map(path);
+        if let Some(answers) = &answers {
+            args.extend(["--answers", text(answers)]);
+        }
+        args.extend(["--steps", "2", "--threads", "1"]);
+        run(0, &args);
+        let weights = std::fs::read(out.join("weights.safetensors")).expect("weights");
+        let of_data = out.join("weights.safetensors");
+        let mut args = vec![
+            "eval",
+            "--weights",
+            text(&of_data),
+            "--data",
+            text(&data),
+            "--json",
+        ];
+        if let Some(answers) = &answers {
+            args.extend(["--answers", text(answers)]);
+        }
+        assert_eq!(run(0, &args).json()["puzzles"], 16);
+        std::fs::remove_dir_all(&out).expect("the run");
+        // All but the metadata, which has the time it took.
+        weights[weights.len() - 4096..].to_vec()
+    };
+    let whole = train("words.csv", None);
+    assert!(whole == train("questions.txt", Some("answers.txt")));
+    assert!(whole == train("questions.npy", Some("answers.npy")));
+
+    let (sums, answers) = (path("words.csv"), path("answers.txt"));
+    let said = run(
+        2,
+        &[
+            "train",
+            "sudoku4",
+            "--data",
+            text(&sums),
+            "--answers",
+            text(&answers),
+        ],
+    )
+    .err;
+    assert!(
+        said.contains("--answers is for tasks of your own"),
+        "{said}"
+    );
+}

@@ -24,7 +24,7 @@ pub(super) fn begin(
         Some(path) => values_of(path, &net)?,
         None => net.init(config.train.seed),
     };
-    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
+    let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
     prepare(&out, &config)?;
     let start = Instant::now();
@@ -188,7 +188,7 @@ fn go_on(
         path.display(),
         args.config
     );
-    let data = dataset::load(&config, args.data.as_deref(), args.validate.as_deref())?;
+    let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     ensure!(
         text("data") == data.digest(),
         "the run of {} was started with other puzzles; resume with the same --data and --validate",

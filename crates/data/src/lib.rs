@@ -37,7 +37,7 @@
 //! judged by.
 //!
 //! Beside Sudoku there are [mazes](maze), [ARC](arc) and [grids of any characters](grid), among them
-//! [sums](arithmetic); their files have the same columns.
+//! [sums](arithmetic); their files have the same columns, or are [two](pair): questions and answers.
 //!
 //! Everything random takes a generator from the caller and draws from nothing else, so results never
 //! depend on the number of threads.
@@ -56,6 +56,7 @@ pub mod geometry;
 pub mod grid;
 mod lines;
 pub mod maze;
+pub mod pair;
 pub mod puzzle;
 pub mod read;
 pub mod reference;
