@@ -7,10 +7,11 @@ use trm_kernels::Kernels;
 use trm_model::weights::{Loaded, load};
 
 /// Shipped weights, by task.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("sudoku4", "sudoku4.safetensors"),
     ("sudoku6", "sudoku6.safetensors"),
     ("sudoku9", "sudoku9-easy.safetensors"),
+    ("maze10", "maze10.safetensors"),
 ];
 
 /// Folders that may hold the shipped weights: here, beside the program, and where it was built.

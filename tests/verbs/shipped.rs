@@ -1,6 +1,6 @@
 //! The weights in the repository are what their manifest says.
 
-use super::{generate, run, text};
+use super::{run, text};
 use std::path::{Path, PathBuf};
 use trm_kernels::Kernels;
 use trm_model::weights;
@@ -65,8 +65,12 @@ fn the_weights_solve_new_puzzles() {
             Some(net.layout().len() as i64),
             "{file}"
         );
-        let side = (net.config().cells as f64).sqrt();
-        generate(&puzzles, &format!("--side {side} --count 20 --seed 77"));
+        let command = entry["new_puzzles"].as_str().expect("a command");
+        let mut words = command.split(' ');
+        assert_eq!(words.next(), Some("trm"));
+        let mut args: Vec<_> = words.collect();
+        args.extend(["--count", "20", "--seed", "77", "--out", text(&puzzles)]);
+        run(0, &args);
         let args = [
             "eval",
             "--weights",
