@@ -190,3 +190,27 @@ fn the_winner_of_several_states_is_trained() {
     };
     assert!(loss(8) < loss(1));
 }
+
+/// Frozen weights stay, to the bit; the embeddings of the puzzles go on, and the loss falls by them alone.
+#[test]
+fn embeddings_are_trained_alone_when_weights_are_frozen() {
+    let puzzles = Puzzles::new(4);
+    let kernels = Kernels::best().expect("an instruction set");
+    let mut config = training(30);
+    config.freeze_weights = true;
+    let mut run = trainer(Mixer::Mlp, config.clone(), kernels, 2);
+    let (values, embeddings) = (run.params.values.clone(), run.params.puzzle_emb.clone());
+    run_to(&mut run, 30, &puzzles, 2);
+    assert!(*run.params.values == *values && *run.ema == *values);
+    let moved = run.params.puzzle_emb.iter().zip(&*embeddings);
+    assert!(moved.clone().all(|(after, before)| after != before));
+
+    config.freeze_weights = true;
+    let error = config
+        .validate_for(&model(Mixer::Groups))
+        .expect_err("nothing to train");
+    assert!(
+        error.to_string().contains("train.freeze_weights"),
+        "{error}"
+    );
+}

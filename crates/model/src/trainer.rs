@@ -177,10 +177,12 @@ impl Trainer {
         for shard in &self.shards {
             metrics.add(&shard.metrics);
         }
-        self.reduce();
         self.update_puzzle_embeddings();
-        self.update();
-        self.net.pack(&mut self.params);
+        if !self.config.freeze_weights {
+            self.reduce();
+            self.update();
+            self.net.pack(&mut self.params);
+        }
         metrics
     }
 

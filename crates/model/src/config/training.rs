@@ -58,6 +58,8 @@ pub struct TrainConfig {
     pub beta2: f64,
     /// Decoupled weight decay, of every parameter.
     pub weight_decay: f64,
+    /// Train the puzzle embeddings alone: how a trained network is fitted to puzzles it has not seen.
+    pub freeze_weights: bool,
     /// Learning rate of the puzzle embeddings (sign-SGD).
     pub puzzle_emb_lr: f64,
     /// Weight decay of the puzzle embeddings.
@@ -93,6 +95,7 @@ impl Default for TrainConfig {
             beta1: 0.9,
             beta2: 0.95,
             weight_decay: 1.0,
+            freeze_weights: false,
             puzzle_emb_lr: 1e-4,
             puzzle_emb_weight_decay: 1.0,
             ema_rate: 0.999,
@@ -178,6 +181,12 @@ impl TrainConfig {
             "train.winner_take_all",
             self.winner_take_all,
             "expected 1 with any system but \"trm\"",
+        )?;
+        check(
+            !self.freeze_weights || model.puzzle_emb_ndim > 0,
+            "train.freeze_weights",
+            self.freeze_weights,
+            "nothing would be trained: expected false without puzzle embeddings (model.puzzle_emb_ndim = 0)",
         )?;
         let mut from = 0.0;
         for stage in &self.curriculum {
