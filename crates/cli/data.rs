@@ -1,5 +1,6 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
+mod arc;
 mod arithmetic;
 mod convert;
 mod maze;
@@ -41,6 +42,9 @@ enum Kind {
     /// Sums, products and remainders
     #[command(subcommand, arg_required_else_help = true)]
     Arithmetic(arithmetic::Arithmetic),
+    /// ARC-AGI and ConceptARC
+    #[command(subcommand, arg_required_else_help = true)]
+    Arc(arc::Arc),
     /// From a CSV to a folder of the PyTorch reference, or back
     Convert(convert::Args),
 }
@@ -63,6 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Kind::Sudoku(Sudoku::Check(args)) => run_check(args),
         Kind::Maze(verb) => maze::run(verb),
         Kind::Arithmetic(verb) => arithmetic::run(verb),
+        Kind::Arc(verb) => arc::run(verb),
         Kind::Convert(args) => convert::run(args),
     }
 }

@@ -1,5 +1,6 @@
 //! Every verb, run as a user runs it: what it prints, and what it says about bad input.
 
+mod arc;
 mod bad_input;
 mod bench;
 mod convert;

@@ -6,6 +6,7 @@
 //! and [vote](votes).
 
 pub mod build;
+pub mod read;
 pub mod variant;
 pub mod votes;
 

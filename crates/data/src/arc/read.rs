@@ -1,0 +1,255 @@
+//! ARC's JSON files: `…_challenges.json`, with the outputs that were kept back in `…_solutions.json`.
+//!
+//! A file of challenges is an object of tasks by name, each with lists `train` and `test` of pairs; a test pair has
+//! its output there, or in the file of solutions, or nowhere: it is then a single cell of colour 0, as the reference
+//! has it.
+
+use super::build::Task;
+use super::{ArcError, Grid, Pair};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Why a file holds no tasks.
+#[derive(Debug, thiserror::Error)]
+pub enum TasksError {
+    /// It cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It is no JSON object.
+    #[error("{}: {error}; expected a JSON object of tasks by name", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        error: serde_json::Error,
+    },
+    /// Something is not where it should be.
+    #[error("{}: {place}: {what}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// The task, and the pair in it.
+        place: String,
+        /// What was expected.
+        what: String,
+    },
+    /// Rows that make no grid.
+    #[error("{}: {place}: {error}", path.display())]
+    Grid {
+        /// The file.
+        path: PathBuf,
+        /// The task, the pair and which of its grids.
+        place: String,
+        /// What is wrong with it.
+        error: ArcError,
+    },
+}
+
+/// What the tasks of a file are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All pairs are learned from, in the order of the file.
+    Learned,
+    /// The pairs of `train` are learned from, those of `test` are tested.
+    Tested,
+}
+
+/// Reads the tasks of a file, in its order.
+///
+/// # Errors
+/// The first fault, with the task and the pair.
+pub fn read(
+    challenges: &Path,
+    solutions: Option<&Path>,
+    role: Role,
+) -> Result<Vec<Task>, TasksError> {
+    let tasks = object(challenges)?;
+    let known = solutions.map(object).transpose()?.unwrap_or_default();
+    let mut read = Vec::with_capacity(tasks.len());
+    for (name, task) in &tasks {
+        let outputs = known.get(name).map(|outputs| (solutions, outputs));
+        read.push(one(challenges, outputs, (name, task), role)?);
+    }
+    Ok(read)
+}
+
+fn object(path: &Path) -> Result<Map<String, Value>, TasksError> {
+    let bytes = std::fs::read(path).map_err(|error| TasksError::Read {
+        path: path.into(),
+        error,
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| TasksError::Json {
+        path: path.into(),
+        error,
+    })
+}
+
+/// A task of `path`, with what the file of solutions says of it.
+fn one(
+    path: &Path,
+    outputs: Option<(Option<&Path>, &Value)>,
+    (name, task): (&String, &Value),
+    role: Role,
+) -> Result<Task, TasksError> {
+    let form = |place: &str, what: &str| TasksError::Form {
+        path: path.into(),
+        place: place.to_owned(),
+        what: what.to_owned(),
+    };
+    let parts = task.as_object();
+    let parts = parts.ok_or_else(|| form(name, "expected an object with `train` and `test`"))?;
+    for part in ["train", "test"] {
+        if !parts.contains_key(part) {
+            return Err(form(name, &format!("it has no `{part}`")));
+        }
+    }
+    let mut task = Task {
+        name: name.clone(),
+        learn: Vec::new(),
+        test: Vec::new(),
+    };
+    for (part, pairs) in parts
+        .iter()
+        .filter(|(part, _)| *part == "train" || *part == "test")
+    {
+        let pairs = pairs.as_array();
+        let pairs = pairs.ok_or_else(|| form(name, &format!("`{part}` is no list of pairs")))?;
+        for (i, pair) in pairs.iter().enumerate() {
+            let place = format!("task {name}, {part} pair {}", i + 1);
+            let input = pair.get("input").ok_or_else(|| form(&place, "no input"))?;
+            let input = grid(path, &format!("{place}, input"), input)?;
+            let output = match (pair.get("output"), outputs) {
+                (Some(output), _) => grid(path, &format!("{place}, output"), output)?,
+                (None, Some((file, outputs))) if part == "test" => {
+                    let output = outputs.get(i).ok_or_else(|| {
+                        form(
+                            &place,
+                            "the file of solutions has fewer outputs than there are test pairs",
+                        )
+                    })?;
+                    grid(file.unwrap_or(path), &format!("{place}, solution"), output)?
+                }
+                (None, _) if part == "test" => Grid::try_from(vec![vec![0]]).expect("a cell"),
+                (None, _) => return Err(form(&place, "no output")),
+            };
+            let list = match (role, part.as_str()) {
+                (Role::Tested, "test") => &mut task.test,
+                _ => &mut task.learn,
+            };
+            list.push(Pair { input, output });
+        }
+    }
+    Ok(task)
+}
+
+fn grid(path: &Path, place: &str, value: &Value) -> Result<Grid, TasksError> {
+    let rows: Result<Vec<Vec<u8>>, _> = serde_json::from_value(value.clone());
+    let rows = rows.map_err(|error| TasksError::Form {
+        path: path.into(),
+        place: place.to_owned(),
+        what: format!("expected rows of colours 0 to 9: {error}"),
+    })?;
+    Grid::try_from(rows).map_err(|error| TasksError::Grid {
+        path: path.into(),
+        place: place.to_owned(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHALLENGES: &str = r#"{"b1": {"test": [{"input": [[1]]}, {"input": [[2]]}],
+        "train": [{"input": [[3]], "output": [[4, 5]]}]}, "a2": {"train": [], "test": []}}"#;
+
+    #[test]
+    fn tasks_come_in_the_order_of_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [challenges, solutions] = ["c.json", "s.json"].map(|name| folder.path().join(name));
+        std::fs::write(&challenges, CHALLENGES).expect("a file");
+        std::fs::write(&solutions, r#"{"b1": [[[6]], [[7]]]}"#).expect("a file");
+        let colours = |pairs: &[Pair]| -> Vec<(Vec<u8>, Vec<u8>)> {
+            let cells = |pair: &Pair| (pair.input.cells().to_vec(), pair.output.cells().to_vec());
+            pairs.iter().map(cells).collect()
+        };
+        let tasks = read(&challenges, Some(&solutions), Role::Tested).expect("two tasks");
+        assert_eq!([&tasks[0].name, &tasks[1].name], ["b1", "a2"]);
+        assert_eq!(colours(&tasks[0].learn), [(vec![3], vec![4, 5])]);
+        assert_eq!(
+            colours(&tasks[0].test),
+            [(vec![1], vec![6]), (vec![2], vec![7])]
+        );
+        let tasks = read(&challenges, None, Role::Learned).expect("two tasks");
+        let all = [
+            (vec![1], vec![0]),
+            (vec![2], vec![0]),
+            (vec![3], vec![4, 5]),
+        ];
+        assert_eq!(colours(&tasks[0].learn), all);
+        assert_eq!(tasks[0].test, []);
+    }
+
+    #[test]
+    fn faults_are_told_with_task_and_pair() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c.json");
+        let row = vec!["0"; 30].join(",");
+        let tall = vec![format!("[{row}]"); 31].join(",");
+        for (task, expected) in [
+            (r#"{"train": []}"#.to_owned(), &["no `test`"][..]),
+            (
+                r#"{"train": 3, "test": []}"#.into(),
+                &["`train` is no list"],
+            ),
+            (
+                r#"{"train": [{"output": [[1]]}], "test": []}"#.into(),
+                &["train pair 1", "no input"],
+            ),
+            (
+                r#"{"train": [{"input": [[1]]}], "test": []}"#.into(),
+                &["train pair 1", "no output"],
+            ),
+            (
+                r#"{"train": [{"input": [[1]], "output": [[1, 10]]}], "test": []}"#.into(),
+                &["train pair 1, output", "colour 10 in row 1, column 2"],
+            ),
+            (
+                format!(r#"{{"train": [], "test": [{{"input": [{tall}]}}]}}"#),
+                &["test pair 1, input", "31x30"],
+            ),
+            (
+                r#"{"train": [], "test": [{"input": [[1, 2], [3]]}]}"#.into(),
+                &["test pair 1, input", "row 2 has 1"],
+            ),
+            (
+                r#"{"train": [], "test": [{"input": [[-1]]}]}"#.into(),
+                &["colours 0 to 9"],
+            ),
+            ("[]".into(), &["task x1", "expected an object"][1..]),
+        ] {
+            std::fs::write(&path, format!(r#"{{"x1": {task}}}"#)).expect("a file");
+            let said = read(&path, None, Role::Tested)
+                .expect_err(&task)
+                .to_string();
+            for part in expected.iter().chain(&["c.json", "x1"]) {
+                assert!(said.contains(part), "{said:?} does not say {part:?}");
+            }
+        }
+        std::fs::write(&path, CHALLENGES).expect("a file");
+        let solutions = folder.path().join("s.json");
+        std::fs::write(&solutions, r#"{"b1": [[[6]]]}"#).expect("a file");
+        let said = read(&path, Some(&solutions), Role::Tested).expect_err("one is missing");
+        assert!(said.to_string().contains("task b1, test pair 2"), "{said}");
+        std::fs::write(&path, "{").expect("a file");
+        let said = read(&path, None, Role::Tested)
+            .expect_err("no JSON")
+            .to_string();
+        assert!(said.contains("c.json") && said.contains("JSON"), "{said}");
+    }
+}
