@@ -273,6 +273,10 @@ mod tests {
                 "data.reveal = 2: not an option of maze10",
             ),
             ("[data]\nside = 9\nmin_steps = 4", "data.min_steps = 4"),
+            (
+                "[data]\nside = 9\n[model]\nmixer = \"neighbours\"\nprefix_len = 0\npuzzle_emb_ndim = 0\ncolumns = 7",
+                "model.columns = 7: sudoku9 has 9",
+            ),
             ("[data]\ntask = \"chess\"\nside = 8", "chess"),
             (
                 "[data]\ntask = \"grid\"\n[data.grid]\nname = \"x\"\nrows = 2\ncols = 0\ncharacters = \"ab\"",

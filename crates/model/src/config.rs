@@ -351,8 +351,9 @@ impl ModelConfig {
         let needs = "mixer = \"groups\" needs the symbols of the board";
         check(k > 0 || !by_symbol, "model.symbols", k, needs)?;
         let columns = self.grid_columns();
+        let whole = self.cells.is_multiple_of(columns);
         check(
-            self.columns <= self.cells && self.cells.is_multiple_of(columns),
+            whole || self.mixer != Mixer::Neighbours,
             "model.columns",
             columns,
             &format!("expected a divisor of the {} cells", self.cells),
