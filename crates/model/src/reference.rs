@@ -10,7 +10,7 @@
 //! file does not say what the network is: a config does, and every tensor must be there, none must be left, and every
 //! shape must fit. Numbers of half precision become f32.
 //!
-//! [`write`] makes what `torch.load` reads. Numbers stay f32, the first states too (the reference keeps those in its
+//! [`write()`] makes what `torch.load` reads. Numbers stay f32, the first states too (the reference keeps those in its
 //! forward type, bf16): the same bits come back.
 
 mod archive;
