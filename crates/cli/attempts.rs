@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use rayon::prelude::*;
 use trm_autograd::random::{Purpose, stream};
 use trm_model::guess::Guess;
-use trm_model::solve::{Answer, Rollout, SolveOptions, solve_all};
+use trm_model::solve::{Answer, Rollout, SolveOptions, solve_each};
 use trm_model::{Network, Parameters};
 
 /// Which attempt counts.
@@ -120,23 +120,27 @@ impl Attempts {
         }
     }
 
-    /// Solves `questions`, (puzzles, cells), on the current rayon pool, at most `micro_batch` at a time on
-    /// each thread; `done(n)` hears of every n that are finished. The outcomes do not depend on either.
+    /// Solves questions, tokens (puzzles, cells) with their identifiers (puzzles), on the current rayon pool, at most
+    /// `micro_batch` at a time on each thread; `done(n)` hears of every n that are finished. The outcomes do not
+    /// depend on either.
     pub fn solve(
         &self,
         (net, params): (&Network, &Parameters),
-        (task, questions): (Task, &[u8]),
+        (task, tokens, ids): (Task, &[u8], &[u32]),
         micro_batch: usize,
         options: SolveOptions,
         done: impl Fn(usize) + Sync,
     ) -> Vec<Outcome> {
-        let questions: Vec<&[u8]> = questions.chunks_exact(task.cells()).collect();
+        let questions: Vec<(&[u8], u32)> = tokens
+            .chunks_exact(task.cells())
+            .zip(ids.iter().copied())
+            .collect();
         let mut tallies = vec![Tally::default(); questions.len()];
         let mut open: Vec<usize> = (0..questions.len()).collect();
         let (all, threads) = (self.attempts as usize, rayon::current_num_threads());
         let mut number = 0;
         while number < all && !open.is_empty() {
-            let boards: Vec<&[u8]> = open.iter().map(|&i| questions[i]).collect();
+            let boards: Vec<(&[u8], u32)> = open.iter().map(|&i| questions[i]).collect();
             let boards = (task, &boards[..]);
             // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
             let many = all == 1 || open.len() >= 2 * threads * micro_batch;
@@ -151,7 +155,7 @@ impl Attempts {
             let before = open.len();
             for answers in answers {
                 for (&i, (answer, board)) in open.iter().zip(answers) {
-                    let solved = self.verify && task.accepts(questions[i], &board) == Some(true);
+                    let solved = self.verify && task.accepts(questions[i].0, &board) == Some(true);
                     tallies[i].note(answer, board, solved);
                 }
             }
@@ -166,22 +170,23 @@ impl Attempts {
     fn once(
         &self,
         (net, params): (&Network, &Parameters),
-        (task, boards): (Task, &[&[u8]]),
+        (task, boards): (Task, &[(&[u8], u32)]),
         micro_batch: usize,
         (number, shared): (usize, bool),
         options: SolveOptions,
     ) -> Vec<(Answer, Vec<u8>)> {
         let view = Self::view(task, number);
         let mut inputs = vec![0; boards.len() * task.cells()];
-        for (board, image) in boards.iter().zip(inputs.chunks_exact_mut(task.cells())) {
+        for ((board, _), image) in boards.iter().zip(inputs.chunks_exact_mut(task.cells())) {
             view.apply(board, image);
         }
+        let ids: Vec<u32> = boards.iter().map(|&(_, id)| id).collect();
         let options = self.attempt(task, number, options);
         let answers = if shared {
-            solve_all(net, params, &inputs, micro_batch, options, |_| ())
+            solve_each(net, params, (&inputs, &ids), micro_batch, options, |_| ())
         } else {
             let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
-            rollout.solve(&inputs, &vec![0; boards.len()], options, |_, _| ())
+            rollout.solve(&inputs, &ids, options, |_, _| ())
         };
         let back = view.inverse();
         let boards = answers.into_iter().map(|answer| {

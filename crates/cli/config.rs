@@ -31,10 +31,10 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// What is played: "sudoku", "maze", or "grid" for a task of your own.
+    /// What is played: "sudoku", "maze", "arc", or "grid" for a task of your own.
     #[serde(default)]
     pub task: Kind,
-    /// Side of the board: 4, 6 or 9 for Sudoku, 3 to 100 for mazes.
+    /// Side of the board: 4, 6 or 9 for Sudoku, 3 to 100 for mazes, 1 to 30 for the canvas of ARC.
     #[serde(default)]
     pub side: usize,
     /// Training puzzles used, from the front of the file; 0: all.
@@ -108,7 +108,7 @@ fn default_true() -> bool {
 }
 
 /// The presets, by name.
-pub const PRESETS: [(&str, &str); 9] = [
+pub const PRESETS: [(&str, &str); 10] = [
     ("sudoku4", include_str!("presets/sudoku4.toml")),
     ("sudoku6", include_str!("presets/sudoku6.toml")),
     ("sudoku9", include_str!("presets/sudoku9.toml")),
@@ -116,6 +116,7 @@ pub const PRESETS: [(&str, &str); 9] = [
     ("maze10", include_str!("presets/maze10.toml")),
     ("maze30", include_str!("presets/maze30.toml")),
     ("addition", include_str!("presets/addition.toml")),
+    ("arc", include_str!("presets/arc.toml")),
     ("paper-mlp", include_str!("presets/paper-mlp.toml")),
     ("paper-att", include_str!("presets/paper-att.toml")),
 ];
@@ -202,6 +203,14 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
         Kind::Maze => &[
             ("generate_easy", data.generate_easy),
             ("generate_minimal", data.generate_minimal),
+            ("reveal", data.reveal),
+        ],
+        Kind::Arc => &[
+            ("train_puzzles", data.train_puzzles),
+            ("generate_easy", data.generate_easy),
+            ("generate_minimal", data.generate_minimal),
+            ("generate_mazes", data.generate_mazes),
+            ("min_steps", data.min_steps as usize),
             ("reveal", data.reveal),
         ],
         Kind::Grid => &[

@@ -1,6 +1,6 @@
 //! `trm data`: making, dividing and judging puzzle files.
 
-mod arc;
+pub mod arc;
 mod arithmetic;
 mod convert;
 mod maze;

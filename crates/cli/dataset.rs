@@ -1,6 +1,8 @@
 //! Puzzles as a run sees them: which lists it learns from and is validated by, and the endless stream
 //! of draws, each under a symmetry of its own.
 
+pub mod arc;
+
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;
 use crate::task::Task;
@@ -16,6 +18,7 @@ use trm_data::grid::{Format, GridPuzzle};
 use trm_data::maze::MazePuzzle;
 use trm_data::maze::generate::MazeOptions;
 use trm_data::read::{Reader, Row};
+use trm_data::reference::batches::Levels;
 use trm_data::{Geometry, Puzzle, ReadError, pair, split};
 use trm_model::carry::Slot;
 
@@ -29,6 +32,10 @@ pub struct Dataset {
     answers: Vec<u8>,
     /// Where each puzzle comes from.
     sources: Vec<Arc<str>>,
+    /// Which embedding each puzzle has.
+    identifiers: Vec<u32>,
+    /// Which puzzles are variants of one; none where every puzzle stands alone.
+    levels: Option<Levels>,
 }
 
 impl Dataset {
@@ -62,6 +69,8 @@ impl Dataset {
             questions,
             answers,
             sources: puzzles.iter().map(|p| Arc::clone(p.source())).collect(),
+            identifiers: vec![0; puzzles.len()],
+            levels: None,
         })
     }
 
@@ -90,11 +99,20 @@ impl Dataset {
         &self.sources
     }
 
+    /// Which embedding each puzzle has.
+    pub fn identifiers(&self) -> &[u32] {
+        &self.identifiers
+    }
+
     /// Writes draw number `draw` of the run: any puzzle, under any symmetry, with as many more givens as the
-    /// config allows. The same number and seed always give the same draw, so neither threads nor restarts
+    /// config allows; where there are variants, all tasks are alike likely. The same number and seed always give the same draw, so neither threads nor restarts
     /// matter.
     pub fn draw(&self, draw: u64, seed: u64, config: &DataConfig, slot: Slot<'_>) {
-        let index = stream(seed, Purpose::Shuffle, draw).random_range(0..self.len());
+        let rng = &mut stream(seed, Purpose::Shuffle, draw);
+        let index = match &self.levels {
+            Some(levels) => levels.draw(rng),
+            None => rng.random_range(0..self.len()),
+        };
         let cells = self.task.cells();
         let at = index * cells..(index + 1) * cells;
         let view = if config.augment {
@@ -105,7 +123,7 @@ impl Dataset {
         };
         view.apply(&self.questions[at.clone()], slot.inputs);
         view.apply(&self.answers[at], slot.labels);
-        *slot.puzzle = 0;
+        *slot.puzzle = self.identifiers[index];
         if config.reveal > 0 {
             let rng = &mut stream(seed, Purpose::Reveal, draw);
             reveal(
@@ -150,6 +168,7 @@ pub fn read_labelled(files: Files<'_>, task: Task, limit: usize) -> anyhow::Resu
             let puzzles = read_grids(files, task, &Arc::new(format.clone()))?;
             labelled(puzzles, files, task, limit)
         }
+        Task::Arc(_) => Ok(arc::tested(files.puzzles, task)?.first(limit)),
     }
 }
 
@@ -193,22 +212,31 @@ pub struct Split {
     pub train: Dataset,
     /// Held out.
     pub validation: Dataset,
+    /// A fingerprint of the names that the identifiers stand for; none where all puzzles share one.
+    pub identifiers: Option<String>,
 }
 
 impl Split {
     /// A fingerprint of all puzzles in their order: two runs with the same config and fingerprint see the
     /// same draws.
     pub fn digest(&self) -> String {
-        // FNV-1a: short, stable, and against accidents only.
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for data in [&self.train, &self.validation] {
-            let len = (data.len() as u64).to_le_bytes();
-            for byte in len.iter().chain(&data.questions).chain(&data.answers) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
+        let mut bytes: Vec<&[u8]> = Vec::new();
+        let lens = [&self.train, &self.validation].map(|data| (data.len() as u64).to_le_bytes());
+        for (data, len) in [&self.train, &self.validation].into_iter().zip(&lens) {
+            bytes.extend([&len[..], &data.questions, &data.answers]);
         }
-        format!("{hash:016x}")
+        bytes.extend(self.identifiers.as_deref().map(str::as_bytes));
+        fingerprint(bytes)
     }
+}
+
+/// FNV-1a of all parts: short, stable, and against accidents only.
+fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in parts.into_iter().flatten() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("{hash:016x}")
 }
 
 /// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
@@ -246,6 +274,12 @@ pub fn load(
             let puzzles = read_grids(given, task, &Arc::new(format.clone()))?;
             divided(config, task, puzzles, files, validation)
         }
+        Task::Arc(_) => {
+            let Some(files) = files else {
+                bail!("no tasks: ARC needs --data FOLDER, which trm data arc build makes")
+            };
+            arc::split(files, validation, task, data.validation_puzzles)
+        }
     }
 }
 
@@ -275,6 +309,7 @@ fn divided<P: Row>(
         return Ok(Split {
             train: Dataset::new(&puzzles, task, &from)?,
             validation,
+            identifiers: None,
         });
     }
     let held_out = data.validation_puzzles;
@@ -293,6 +328,7 @@ fn divided<P: Row>(
     Ok(Split {
         train: Dataset::new(&parts.train, task, &from)?,
         validation: Dataset::new(&parts.test, task, &from)?,
+        identifiers: None,
     })
 }
 

@@ -1,12 +1,15 @@
 //! `trm eval`.
 
+use crate::arc::judge;
 use crate::attempts::Attempts;
 use crate::dataset::{self, Files};
 use crate::output::{print, table};
 use crate::progress::Progress;
 use crate::score::{Score, score};
+use crate::task::Task;
 use crate::train::threads;
 use crate::weights::Player;
+use anyhow::ensure;
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
@@ -53,7 +56,7 @@ pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Puzzles with answers: CSV (source,question,answer,rating)
+    /// Puzzles with answers: CSV (source,question,answer,rating); for ARC, the folder of a data set
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// The answers, where --data has the questions of a task of your own: text or .npy both
@@ -76,24 +79,74 @@ pub struct Args {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// ARC: write two attempts at every test input to this JSON file
+    #[arg(long, value_name = "FILE")]
+    pub submission: Option<PathBuf>,
+    /// ARC: draw predictions beside the truth in this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub pictures: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
+impl Args {
+    fn options(&self) -> SolveOptions {
+        SolveOptions {
+            halt: self.halt.into(),
+            ..SolveOptions::new(self.supervision_steps as usize)
+        }
+    }
+}
+
+/// The tasks of ARC are judged by the votes of all their variants.
+fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
+    ensure!(
+        !args.attempts.any() && args.answers.is_none(),
+        "--attempts, --noise, --guess-every, --verify and --answers are not for ARC: the variants of a task are the \
+         attempts at it"
+    );
+    let (limit, micro_batch) = (args.limit.map(|n| n as usize), args.micro_batch.into());
+    let options = args.options();
+    let judgement = judge(
+        player,
+        &args.data,
+        limit,
+        options,
+        micro_batch,
+        args.threads,
+    )?;
+    if let Some(path) = &args.submission {
+        judgement.write_submission(path)?;
+    }
+    if let Some(path) = &args.pictures {
+        judgement.write_pictures(path)?;
+    }
+    print(|out| judgement.write(out, args.json))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Player { loaded, task, .. } = Player::read(&args.weights)?;
+    let player = Player::read(&args.weights)?;
+    let task = player.task;
     args.attempts.check(task)?;
+    if let Task::Arc(_) = task {
+        return run_arc(args, &player);
+    }
+    ensure!(
+        args.submission.is_none() && args.pictures.is_none(),
+        "--submission and --pictures are for ARC; {} plays {}",
+        args.weights.display(),
+        task.name()
+    );
+    let loaded = &player.loaded;
     let files = Files {
         puzzles: &args.data,
         answers: args.answers.as_deref(),
     };
     let data = dataset::read_labelled(files, task, args.limit.unwrap_or(0) as usize)?;
-    let options = SolveOptions {
-        halt: args.halt.into(),
-        ..SolveOptions::new(args.supervision_steps as usize)
-    };
+    let options = args.options();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads(args.threads))
         .build()?;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arc;
 mod attempts;
 mod bench;
 mod config;
@@ -43,6 +44,8 @@ enum Verb {
     Train(train::Args),
     /// Measure the accuracy of weights on a file of puzzles
     Eval(eval::Args),
+    /// From ARC's JSON files to a submission: build, train, vote
+    Arc(arc::Args),
     /// Solve puzzles, or watch the built-in example being solved
     Solve(solve::Args),
     /// Generate, split and check puzzle files
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Arc(args) => arc::run(&args),
         Verb::Solve(args) => solve::run(&args),
         Verb::Data(args) => data::run(&args),
         Verb::Convert(args) => convert::run(&args),

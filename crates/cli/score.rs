@@ -5,6 +5,7 @@ use crate::dataset::Dataset;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use trm_autograd::op::loss::IGNORE;
 use trm_model::solve::SolveOptions;
 use trm_model::{Network, Parameters};
 
@@ -16,7 +17,7 @@ pub struct Score {
     /// Boards that keep the task's rules: where several answers are right, any of them. As `exact` where no
     /// rules are known.
     pub valid: f64,
-    /// Cells right, of all cells.
+    /// Cells right, of all that are asked for.
     pub cells: f64,
     /// Mean supervision steps.
     pub steps: f64,
@@ -36,14 +37,14 @@ pub fn score(
     attempts: &Attempts,
     done: impl Fn(usize) + Sync,
 ) -> Score {
-    let questions = (data.task(), data.questions());
+    let questions = (data.task(), data.questions(), data.identifiers());
     let outcomes = attempts.solve(net, questions, micro_batch, options, done);
     Score::of(data, &outcomes)
 }
 
 impl Score {
     fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
-        let (mut exact, mut valid, mut right) = (0, 0, 0);
+        let (mut exact, mut valid, mut right, mut asked) = (0, 0, 0, 0);
         let (task, cells) = (data.task(), data.task().cells());
         let mut sources = BTreeMap::new();
         let questions = data.questions().chunks_exact(cells);
@@ -51,7 +52,7 @@ impl Score {
         for ((outcome, (question, answer)), source) in
             outcomes.iter().zip(boards).zip(data.sources())
         {
-            let agreeing = agreeing(&outcome.board, answer);
+            let (agreeing, cells) = agreeing(&outcome.board, answer);
             let all = usize::from(agreeing == cells);
             let accepted = task.accepts(question, &outcome.board);
             valid += accepted.map_or(all, usize::from);
@@ -59,13 +60,14 @@ impl Score {
             *of_source = (of_source.0 + 1, of_source.1 + all);
             exact += all;
             right += agreeing;
+            asked += cells;
         }
         let n = outcomes.len() as f64;
         let mean = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>() as f64 / n;
         Score {
             exact: exact as f64 / n,
             valid: valid as f64 / n,
-            cells: right as f64 / (n * cells as f64),
+            cells: right as f64 / asked as f64,
             steps: mean(|outcome| outcome.steps),
             attempts: mean(|outcome| outcome.attempts),
             sources,
@@ -83,7 +85,9 @@ impl Score {
     }
 }
 
-/// Cells that hold the same token.
-fn agreeing(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).filter(|(a, b)| a == b).count()
+/// Cells of the answer that `board` has right, and those that it is asked for.
+fn agreeing(board: &[u8], answer: &[u8]) -> (usize, usize) {
+    let asked = board.iter().zip(answer).filter(|(_, a)| **a != IGNORE);
+    let right = asked.clone().filter(|(b, a)| b == a).count();
+    (right, asked.count())
 }

@@ -113,6 +113,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<Questions> {
     let format = match play {
         Some(Task::Grid(format)) => Some(format),
+        Some(Task::Arc(_)) => bail!(
+            "weights for ARC answer the tasks that they have an identifier for, by the votes of all variants: use \
+             trm eval --weights FILE --data FOLDER"
+        ),
         _ => None,
     };
     let (bytes, name) = match argument {
@@ -197,10 +201,11 @@ fn solve(
     attempts: &Attempts,
 ) -> Vec<Outcome> {
     let Questions { task, tokens } = questions;
-    let progress = Progress::new((tokens.len() / task.cells()) as u64, "solving");
+    let ids = vec![0; tokens.len() / task.cells()];
+    let progress = Progress::new(ids.len() as u64, "solving");
     let net = (&loaded.net, &loaded.params);
     let done = |n: usize| progress.add(n as u64);
-    let outcomes = attempts.solve(net, (*task, tokens), MICRO_BATCH, options, done);
+    let outcomes = attempts.solve(net, (*task, tokens, &ids), MICRO_BATCH, options, done);
     progress.finish();
     outcomes
 }

@@ -4,6 +4,7 @@ use crate::config::RunConfig;
 use anyhow::{Context, bail, ensure};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
+use trm_data::arc::{self, Grid};
 use trm_data::dihedral::Dihedral;
 use trm_data::grid::{Format, Symmetries};
 use trm_data::maze::{self, Maze};
@@ -22,6 +23,8 @@ pub enum Kind {
     Maze,
     /// Turn one grid of characters into another, as `data.grid` says.
     Grid,
+    /// Answer the tasks of ARC-AGI or ConceptARC.
+    Arc,
 }
 
 /// A task of your own, as a config describes it.
@@ -63,6 +66,8 @@ pub enum Task {
     Maze(usize),
     /// Grids of a format of one's own. A program plays one task: its format lives as long.
     Grid(&'static Format),
+    /// ARC's grids of colours, on a square canvas of this side.
+    Arc(usize),
 }
 
 /// A symmetry of a task.
@@ -92,6 +97,11 @@ impl Task {
                     geometry.with_context(|| format!("data.side = {side}: expected 4, 6 or 9"))?;
                 Ok(Task::Sudoku(geometry))
             }
+            Kind::Arc if (1..=arc::CANVAS).contains(&side) => Ok(Task::Arc(side)),
+            Kind::Arc => bail!(
+                "data.side = {side}: expected 1 to {} for the canvas of ARC",
+                arc::CANVAS
+            ),
             Kind::Maze if (3..=maze::MAX_SIDE).contains(&side) => Ok(Task::Maze(side)),
             Kind::Maze => bail!(
                 "data.side = {side}: expected 3 to {} for mazes",
@@ -102,10 +112,10 @@ impl Task {
 
     fn of_grid(grid: &GridConfig) -> anyhow::Result<Task> {
         let named = grid.name.chars().all(char::is_alphabetic) && !grid.name.is_empty();
-        let taken = ["sudoku", "maze"].contains(&grid.name.as_str());
+        let taken = ["sudoku", "maze", "arc"].contains(&grid.name.as_str());
         ensure!(
             named && !taken,
-            "data.grid.name = {:?}: expected letters alone, and neither \"sudoku\" nor \"maze\"",
+            "data.grid.name = {:?}: expected letters alone, and not \"sudoku\", \"maze\" or \"arc\"",
             grid.name
         );
         let symmetries = match grid.symmetries {
@@ -135,6 +145,7 @@ impl Task {
         let task = match named.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit())) {
             Some("sudoku") | None => Geometry::from_cells(cells).map(Task::Sudoku),
             Some("maze") => maze::side_of(cells).map(Task::Maze),
+            Some("arc") => Some(Task::Arc(cells.isqrt())),
             // Any other name is a format, which the run's config in the file describes.
             Some(_) => {
                 let run = loaded.metadata.get("run").map_or("", String::as_str);
@@ -159,6 +170,7 @@ impl Task {
             Task::Sudoku(geometry) => format!("sudoku{}", geometry.side()),
             Task::Maze(side) => format!("maze{side}"),
             Task::Grid(format) => format.name().to_owned(),
+            Task::Arc(side) => format!("arc{side}"),
         }
     }
 
@@ -166,7 +178,7 @@ impl Task {
     pub fn size(self) -> (usize, usize) {
         match self {
             Task::Sudoku(geometry) => (geometry.side(), geometry.side()),
-            Task::Maze(side) => (side, side),
+            Task::Maze(side) | Task::Arc(side) => (side, side),
             Task::Grid(format) => format.size(),
         }
     }
@@ -183,6 +195,7 @@ impl Task {
             Task::Sudoku(geometry) => geometry.vocab(),
             Task::Maze(_) => maze::VOCAB,
             Task::Grid(format) => format.vocab(),
+            Task::Arc(_) => arc::VOCAB,
         }
     }
 
@@ -190,7 +203,7 @@ impl Task {
     pub fn blank(self) -> Option<u8> {
         match self {
             Task::Sudoku(_) => Some(BLANK_TOKEN),
-            Task::Maze(_) | Task::Grid(_) => None,
+            Task::Maze(_) | Task::Grid(_) | Task::Arc(_) => None,
         }
     }
 
@@ -207,7 +220,7 @@ impl Task {
             Task::Maze(_) => Some(|question, answer| {
                 Maze::from_tokens(answer).is_shortest_way_through(&Maze::from_tokens(question))
             }),
-            Task::Grid(_) => None,
+            Task::Grid(_) | Task::Arc(_) => None,
         }
     }
 
@@ -222,6 +235,7 @@ impl Task {
             Task::Sudoku(geometry) => Board::from_tokens(geometry, tokens).to_string(),
             Task::Maze(_) => Maze::from_tokens(tokens).to_string(),
             Task::Grid(format) => format.line(tokens),
+            Task::Arc(_) => Grid::crop(tokens).to_string(),
         }
     }
 
@@ -231,13 +245,14 @@ impl Task {
             Task::Sudoku(geometry) => Board::from_tokens(geometry, tokens).render(),
             Task::Maze(_) => Maze::from_tokens(tokens).render(),
             Task::Grid(format) => format.render(tokens),
+            Task::Arc(_) => Grid::crop(tokens).to_string().replace('/', "\n"),
         }
     }
 
     /// What the rules say of an answer, in words.
     pub fn verdict(self, question: &[u8], answer: &[u8]) -> String {
         match self {
-            Task::Grid(_) => "an answer".to_owned(),
+            Task::Grid(_) | Task::Arc(_) => "an answer".to_owned(),
             _ if self.accepts(question, answer) == Some(true) => "a valid solution".to_owned(),
             Task::Sudoku(geometry) => {
                 let conflicts = Board::from_tokens(geometry, answer).conflicts().count();
@@ -257,7 +272,9 @@ impl Task {
     pub fn plain_view(self) -> View {
         match self {
             Task::Sudoku(geometry) => View::Sudoku(Symmetry::identity(geometry)),
-            Task::Maze(_) | Task::Grid(_) => View::Turned(Dihedral::ALL[0], self.size()),
+            Task::Maze(_) | Task::Grid(_) | Task::Arc(_) => {
+                View::Turned(Dihedral::ALL[0], self.size())
+            }
         }
     }
 
@@ -267,6 +284,8 @@ impl Task {
             Task::Sudoku(geometry) => return View::Sudoku(Symmetry::random(geometry, rng)),
             Task::Maze(_) => &Dihedral::ALL,
             Task::Grid(format) => format.images(),
+            // Its variants are puzzles of their own, each with an identifier.
+            Task::Arc(_) => &Dihedral::ALL[..1],
         };
         View::Turned(any[rng.random_range(0..any.len())], self.size())
     }

@@ -4,12 +4,13 @@ mod start;
 
 use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
-use crate::dataset::{Files, Split};
+use crate::dataset::{self, Files, Split};
 use crate::dry_run::dry_run;
 use crate::experiment::Experiment;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
+use crate::task::Task;
 use crate::{info, record};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ use trm_model::checkpoint::{self, Contents};
 use trm_model::config::System;
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
-use trm_model::{Trainer, weights};
+use trm_model::{Parameters, Trainer, weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ Examples:
 OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
 the one before it, weights.safetensors (the newest) and best.safetensors (the best on the puzzles held out).")]
 pub struct Args {
-    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, paper-mlp, paper-att
+    /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, arc, paper-mlp, paper-att
     pub config: String,
     /// Puzzles to learn from: CSV (source,question,answer,rating); generated when absent
     #[arg(long, value_name = "FILE")]
@@ -83,6 +84,37 @@ pub struct Args {
 }
 
 impl Args {
+    /// Nothing but a config.
+    pub fn of(config: &str) -> Args {
+        Args {
+            config: config.to_owned(),
+            data: None,
+            answers: None,
+            validate: None,
+            out: None,
+            threads: None,
+            steps: None,
+            minutes: None,
+            seed: None,
+            resume: false,
+            init_from: None,
+            export: None,
+            import: None,
+            dry_run: false,
+        }
+    }
+
+    /// The config, with the command line's word over it, fitted to the data.
+    fn config(&self) -> anyhow::Result<RunConfig> {
+        let mut config = config::load(&self.config)?;
+        config.train.steps = self.steps.unwrap_or(config.train.steps);
+        config.train.seed = self.seed.unwrap_or(config.train.seed);
+        if let (Task::Arc(_), Some(folder)) = (config.task()?, &self.data) {
+            dataset::arc::fit(&mut config, folder)?;
+        }
+        Ok(config)
+    }
+
     /// The files to learn from, if any are given.
     fn files(&self) -> Option<Files<'_>> {
         let answers = self.answers.as_deref();
@@ -90,24 +122,39 @@ impl Args {
             .as_deref()
             .map(|puzzles| Files { puzzles, answers })
     }
+
+    /// The folder of the run.
+    fn out(&self, config: &RunConfig) -> PathBuf {
+        let by_name = || Path::new("runs").join(&config.name);
+        self.out.clone().unwrap_or_else(by_name)
+    }
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = config::load(&args.config)?;
-    config.train.steps = args.steps.unwrap_or(config.train.steps);
-    config.train.seed = args.seed.unwrap_or(config.train.seed);
+    let config = args.config()?;
     let threads = threads(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new()
+    if args.dry_run {
+        return pool(threads)?.install(|| dry_run(&config, threads));
+    }
+    let out = args.out(&config);
+    if let Some(file) = &args.export {
+        pool(threads)?.install(|| start::export(args, file, config, out, threads))?;
+        print(|out| writeln!(out, "{}", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let end = run_to_end(args)?;
+    if end == End::Finished {
+        let best = out.join("best.safetensors");
+        print(|out| writeln!(out, "{}", best.display()))?;
+    }
+    Ok(end.code())
+}
+
+fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        .build()?;
-    pool.install(|| {
-        if args.dry_run {
-            dry_run(&config, threads)
-        } else {
-            train(args, config, threads)
-        }
-    })
+        .build()?)
 }
 
 /// The number of workers: as asked, or all cores.
@@ -139,20 +186,38 @@ struct Run {
 }
 
 /// How a run ended.
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All steps were done.
     Finished,
+    /// The minutes that it was given are over.
     TimeIsUp,
+    /// Somebody stopped it.
     Interrupted,
 }
 
-fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
-    let default_out = || Path::new("runs").join(&config.name);
-    let out = args.out.clone().unwrap_or_else(default_out);
-    if let Some(file) = &args.export {
-        start::export(args, file, config, out, threads)?;
-        print(|out| writeln!(out, "{}", file.display()))?;
-        return Ok(ExitCode::SUCCESS);
+impl End {
+    /// The exit code of the program.
+    pub fn code(self) -> ExitCode {
+        match self {
+            End::Interrupted => ExitCode::from(INTERRUPTED),
+            End::Finished | End::TimeIsUp => ExitCode::SUCCESS,
+        }
     }
+}
+
+/// Trains from the beginning, or from where the arguments say.
+///
+/// # Errors
+/// When the run cannot begin, or cannot go on; what it saved is then as it was.
+pub fn run_to_end(args: &Args) -> anyhow::Result<End> {
+    let (config, threads) = (args.config()?, threads(args.threads));
+    pool(threads)?.install(|| train(args, config, threads))
+}
+
+/// Trains on the current pool of `threads`.
+fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> {
+    let out = args.out(&config);
     let mut run = match (args.resume, &args.import) {
         (true, _) => start::resume(args, config, out, threads)?,
         (false, Some(file)) => start::import(args, file, config, out, threads)?,
@@ -167,17 +232,10 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<ExitC
     })?;
     run.describe(threads);
     let end = run.go(&stop, args.minutes.map(|minutes| minutes * 60.0))?;
-    match end {
-        End::Finished => {
-            let best = run.out.join("best.safetensors");
-            print(|out| writeln!(out, "{}", best.display()))?;
-        }
-        _ => eprintln!("stopped at step {}; go on with --resume", run.trainer.step),
+    if end != End::Finished {
+        eprintln!("stopped at step {}; go on with --resume", run.trainer.step);
     }
-    Ok(match end {
-        End::Interrupted => ExitCode::from(INTERRUPTED),
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(end)
 }
 
 /// What was measured since the last line of metrics.
@@ -252,6 +310,13 @@ impl Run {
             }
         };
         self.save_checkpoint()?;
+        if end == End::TimeIsUp {
+            self.save_weights(
+                "weights.safetensors",
+                &self.trainer.averaged(),
+                &self.metadata()?,
+            )?;
+        }
         self.write_experiment(&progress);
         progress.finish();
         Ok(end)
@@ -325,12 +390,21 @@ impl Run {
         self.best = self.best.max(score.exact);
         let mut metadata = self.metadata()?;
         metadata.insert("validation_exact_accuracy".into(), score.exact.to_string());
-        let save = |name| weights::save(&self.out.join(name), net, &params, &metadata);
-        save("weights.safetensors")?;
+        self.save_weights("weights.safetensors", &params, &metadata)?;
         if is_best {
-            save("best.safetensors")?;
+            self.save_weights("best.safetensors", &params, &metadata)?;
         }
         Ok(())
+    }
+
+    fn save_weights(
+        &self,
+        name: &str,
+        params: &Parameters,
+        metadata: &BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
+        let path = self.out.join(name);
+        Ok(weights::save(&path, &self.trainer.net, params, metadata)?)
     }
 
     /// Leaves the run for others to read; training goes on if that fails.
@@ -375,7 +449,12 @@ impl Run {
             ("seconds", format!("{:.1}", self.seconds())),
             ("best", self.best.to_string()),
         ];
-        Ok(entries.map(|(key, value)| (key.to_owned(), value)).into())
+        let identifiers = self.data.identifiers.clone();
+        let identifiers = identifiers.map(|digest| ("identifiers", digest));
+        let entries = entries.into_iter().chain(identifiers);
+        Ok(entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect())
     }
 
     /// Stops a run that has gone astray before it can spoil what is on the disk.

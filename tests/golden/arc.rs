@@ -223,7 +223,7 @@ fn check_builder(case: &Value) {
         assert_eq!(n as i64, high, "another draw than the reference's");
         value as usize
     };
-    let built = build(&tasks, 2, variant, below);
+    let built = build(&tasks, CANVAS, 2, variant, below);
     assert_eq!(draws.next(), None, "the reference drew more");
     assert_eq!(variants.next(), None, "the reference has more variants");
 

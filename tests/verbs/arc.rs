@@ -1,7 +1,10 @@
-//! `trm data arc build`.
+//! `trm data arc build`, `trm arc`, and `trm eval` on tasks of ARC.
 
 use super::{run, text};
+use std::path::{Path, PathBuf};
 use trm_data::reference::folder::Folder;
+use trm_kernels::Kernels;
+use trm_model::weights::{self, Loaded};
 
 const CHALLENGES: &str = r#"{"b1": {"train": [{"input": [[3]], "output": [[4, 5]]}, {"input": [[0, 1]], "output": [[2]]}],
     "test": [{"input": [[1, 2], [3, 4]]}]}}"#;
@@ -98,4 +101,274 @@ fn faulty_tasks_leave_nothing_behind() {
     }
     let said = run(2, &["data", "arc", "build", "--out", text(&out)]).err;
     assert!(said.contains("no tasks"), "{said}");
+}
+
+/// A canvas of 4 x 4, and a network that sees to it in a second.
+const CONFIG: &str = r#"
+[data]
+task = "arc"
+side = 4
+validation_puzzles = 2
+[model]
+mixer = "attention"
+position_encoding = "rope"
+width = 16
+heads = 2
+inner = 16
+prefix_len = 1
+puzzle_emb_ndim = 16
+H_cycles = 1
+L_cycles = 1
+halt_max_steps = 2
+[train]
+batch = 16
+micro_batch = 4
+steps = 300
+loss = "softmax"
+lr = 0.01
+warmup_steps = 10
+puzzle_emb_lr = 0.05
+puzzle_emb_weight_decay = 0.0
+ema_rate = 0.9
+"#;
+
+/// Tasks that ask one question and differ in nothing but the answer: each fills the grid with a colour.
+fn tasks(names_and_colours: &[(&str, u8)]) -> String {
+    let tasks = names_and_colours.iter().map(|(name, colour)| {
+        let c = colour;
+        format!(
+            r#""{name}": {{"train": [{{"input": [[0, 0]], "output": [[{c}, {c}]]}},
+                {{"input": [[0], [0]], "output": [[{c}], [{c}]]}}],
+                "test": [{{"input": [[0, 0], [0, 0]], "output": [[{c}, {c}], [{c}, {c}]]}}]}}"#
+        )
+    });
+    format!("{{{}}}", tasks.collect::<Vec<_>>().join(", "))
+}
+
+/// The arguments of `trm arc` in a folder that has the config and these tasks.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("tiny.toml"), CONFIG).expect("a file");
+        Place(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    fn arc(&self, code: i32, config: &str, test: &Path, out: &str, more: &[&str]) -> super::Said {
+        let (config, out) = (self.path(config), self.path(out));
+        let fixed = [
+            "arc",
+            text(&config),
+            "--test",
+            text(test),
+            "--out",
+            text(&out),
+        ];
+        let chosen = ["--variants", "2", "--json"];
+        run(code, &[&fixed, &chosen[..], more].concat())
+    }
+
+    fn load(&self, name: &str) -> Loaded {
+        let kernels = Kernels::best().expect("an instruction set");
+        weights::load(&self.path(name), kernels).expect("weights")
+    }
+}
+
+#[test]
+fn from_json_files_to_a_submission() {
+    let place = Place::new();
+    let test = place.write("t_challenges.json", &tasks(&[("a", 3), ("b", 7)]));
+    let said = place.arc(0, "tiny.toml", &test, "run", &[]).json();
+    // Only the embedding of a task can tell the network which of the two is asked.
+    assert_eq!(said["tasks"], 2);
+    assert_eq!(
+        (&said["pass_at"]["1"], &said["examples"]),
+        (&1.0.into(), &6.into()),
+        "{said}"
+    );
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).expect("a file");
+    let submission: serde_json::Value =
+        serde_json::from_str(&read("run/submission.json")).expect("JSON");
+    for (task, colour) in [("a", 3), ("b", 7)] {
+        let expected = serde_json::json!([[colour, colour], [colour, colour]]);
+        assert_eq!(submission[task].as_array().map(Vec::len), Some(1));
+        assert_eq!(submission[task][0]["attempt_1"], expected);
+        let title = format!("{task}, test 1: right at the first attempt");
+        assert!(read("run/predictions.svg").contains(&title));
+    }
+
+    // The same in steps.
+    let (weights, data) = (
+        place.path("run/weights.safetensors"),
+        place.path("run/data"),
+    );
+    let again = place.path("again.json");
+    let options = [
+        "--submission",
+        text(&again),
+        "--supervision-steps",
+        "2",
+        "--json",
+    ];
+    let sources = ["eval", "--weights", text(&weights), "--data", text(&data)];
+    let judged = run(0, &[&sources[..], &options].concat()).json();
+    assert_eq!(judged["pass_at"], said["pass_at"]);
+    assert_eq!(read("again.json"), read("run/submission.json"));
+
+    // What is there is gone on with, and never overwritten.
+    let err = place.arc(2, "tiny.toml", &test, "run", &[]).err;
+    assert!(err.contains("run/data is there already"), "{err}");
+    let resumed = place
+        .arc(0, "tiny.toml", &test, "run", &["--resume"])
+        .json();
+    assert_eq!(resumed["pass_at"], said["pass_at"]);
+}
+
+#[test]
+fn weights_are_adapted_to_tasks_that_they_have_never_seen() {
+    let place = Place::new();
+    let old = place.write("old.json", &tasks(&[("a", 3), ("b", 7)]));
+    place.arc(0, "tiny.toml", &old, "old", &[]);
+    let frozen = CONFIG.replace("[train]", "[train]\nfreeze_weights = true");
+    place.write("frozen.toml", &frozen);
+    let new = place.write("new.json", &tasks(&[("c", 7), ("d", 3), ("e", 3)]));
+    let (from, other) = (
+        place.path("old/weights.safetensors"),
+        place.path("old/data"),
+    );
+    let adapt = ["--init-from", text(&from)];
+    let said = place.arc(0, "frozen.toml", &new, "new", &adapt).json();
+    // The network can fill with 3 and with 7: which is asked, the new embeddings learn alone.
+    assert_eq!(said["pass_at"]["1"], 1.0, "{said}");
+    let [before, after] =
+        ["old", "new"].map(|run| place.load(&format!("{run}/weights.safetensors")));
+    assert!(
+        before.params.values[..] == after.params.values[..],
+        "the network is as it was"
+    );
+    assert_eq!(after.net.config().puzzle_identifiers, 10);
+
+    // Without a step, every new task has the mean of the old.
+    let zero = frozen.replace("puzzle_emb_lr = 0.05", "puzzle_emb_lr = 0.0");
+    place.write("zero.toml", &zero);
+    place.arc(
+        0,
+        "zero.toml",
+        &new,
+        "zero",
+        &[&adapt[..], &["--steps", "1"]].concat(),
+    );
+    let ndim = 16;
+    let rows = |loaded: &Loaded| {
+        loaded
+            .params
+            .puzzle_emb
+            .chunks(ndim)
+            .map(<[f32]>::to_vec)
+            .collect::<Vec<_>>()
+    };
+    let (old, new_rows) = (rows(&before), rows(&place.load("zero/weights.safetensors")));
+    for column in 0..ndim {
+        let mean = old.iter().map(|row| row[column]).sum::<f32>() / old.len() as f32;
+        assert!(new_rows.iter().all(|row| (row[column] - mean).abs() < 1e-5));
+    }
+
+    // Embeddings of other puzzles answer nothing.
+    let sources = ["eval", "--data", text(&other), "--weights"];
+    let weights = place.path("new/weights.safetensors");
+    let err = run(2, &[&sources[..], &[text(&weights)]].concat()).err;
+    assert!(
+        err.contains("other puzzles") && err.contains("--init-from"),
+        "{err}"
+    );
+}
+
+#[test]
+fn data_sets_that_do_not_fit_are_refused() {
+    let place = Place::new();
+    let test = place.write("t.json", &tasks(&[("a", 3)]));
+    let data = place.path("data");
+    let build = [
+        "data",
+        "arc",
+        "build",
+        "--test",
+        text(&test),
+        "--variants",
+        "1",
+    ];
+    run(
+        0,
+        &[&build[..], &["--side", "4", "--out", text(&data)]].concat(),
+    );
+    let train = |data: &Path, config: &Path| {
+        let out = place.path("out");
+        let said = run(
+            2,
+            &[
+                "train",
+                text(config),
+                "--data",
+                text(data),
+                "--out",
+                text(&out),
+            ],
+        )
+        .err;
+        assert!(!out.exists(), "nothing is left: {said}");
+        said
+    };
+    let config = place.path("tiny.toml");
+
+    let larger = place.write("larger.toml", &CONFIG.replace("side = 4", "side = 5"));
+    let said = train(&data, &larger);
+    assert!(
+        said.contains("canvases of 16 cells, but arc5 has 25"),
+        "{said}"
+    );
+
+    // Three identifiers, of which a puzzle has the fourth.
+    let beyond = place.path("beyond");
+    let mut folder = Folder::read(&data.join("train")).expect("a data set");
+    folder.sets[0].identifiers[1] = 3;
+    folder.write(&beyond.join("train")).expect("a folder");
+    std::fs::copy(
+        data.join("identifiers.json"),
+        beyond.join("identifiers.json"),
+    )
+    .expect("a file");
+    let said = train(&beyond, &config);
+    assert!(
+        said.contains("puzzle_identifiers.npy: value 1 is 3; expected 0 to 2"),
+        "{said}"
+    );
+
+    // No grid of the tasks has a side of one cell.
+    let small = place.path("small");
+    let err = run(
+        2,
+        &[&build[..], &["--side", "1", "--out", text(&small)]].concat(),
+    )
+    .err;
+    assert!(err.contains("1 do not fit on a canvas of side 1"), "{err}");
+    assert!(!small.exists());
+
+    let err = place
+        .arc(2, "tiny.toml", &test, "run", &["--init-from", "nowhere"])
+        .err;
+    assert!(err.contains("nowhere"), "{err}");
+    let sudoku = place.write("sudoku.toml", "[data]\nside = 4\n");
+    let err = place.arc(2, text(&sudoku), &test, "other", &[]).err;
+    assert!(err.contains("expected data.task = \"arc\""), "{err}");
 }

@@ -5,10 +5,12 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
-use trm_data::arc::build::{Task, build};
+use trm_data::arc::CANVAS;
+use trm_data::arc::build::{Built, Task, build};
 use trm_data::arc::read::{Role, read};
 use trm_data::arc::variant::Variant;
 
@@ -21,25 +23,22 @@ pub(super) enum Arc {
 /// Arguments of `trm data arc build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  trm data arc build --learn arc-agi_training_challenges.json --learn arc-agi_concept_challenges.json \\
+Examples:
+  trm data arc build --learn arc-agi_training_challenges.json --learn arc-agi_concept_challenges.json \
     --test arc-agi_evaluation_challenges.json --variants 100 --out arc1
+  trm data arc build --test arc-agi_evaluation_challenges.json --side 12 --tasks 50 --variants 20 --out small
 
 The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is
 one. Of a file to learn from all pairs are learned; of one to test, the pairs that it shows, and the others are tested.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
 arrays), identifiers.json (names by number) and test_puzzles.json (the tasks that are tested, with their outputs).
-A variant takes 1,800 bytes an example, in memory and on disk.")]
+A variant takes 2 SIDE SIDE bytes an example, in memory and on disk: 1,800 on the reference's canvas of 30 x 30.")]
 pub(super) struct BuildArgs {
-    /// Challenges to learn from
-    #[arg(long, value_name = "FILE")]
-    learn: Vec<PathBuf>,
-    /// Challenges to be tested by
-    #[arg(long, value_name = "FILE")]
-    test: Vec<PathBuf>,
-    /// Variants of each task
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    variants: u32,
+    #[command(flatten)]
+    sources: Sources,
+    /// Side of the canvas; tasks with a larger grid are left out. 30 is the reference's
+    #[arg(long, value_name = "N", default_value_t = CANVAS as u8, value_parser = clap::value_parser!(u8).range(1..=CANVAS as i64))]
+    side: u8,
     /// Seed of the random streams
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
@@ -51,36 +50,137 @@ pub(super) struct BuildArgs {
     json: bool,
 }
 
+/// Which tasks, and how many variants of each.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sources {
+    /// Challenges to learn from
+    #[arg(long, value_name = "FILE")]
+    learn: Vec<PathBuf>,
+    /// Challenges to be tested by
+    #[arg(long, value_name = "FILE")]
+    test: Vec<PathBuf>,
+    /// At most so many tasks of each file, chosen at random [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tasks: Option<u32>,
+    /// Variants of each task
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    variants: u32,
+}
+
+/// What a data set holds.
+pub struct Made {
+    /// Tasks.
+    pub tasks: usize,
+    /// Tasks that do not fit on the canvas.
+    pub too_large: usize,
+    /// Tasks and variants.
+    pub puzzles: usize,
+    /// Examples to learn from.
+    pub train_examples: usize,
+    /// Examples to be tested by.
+    pub test_examples: usize,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Made {
+            tasks,
+            puzzles,
+            train_examples,
+            test_examples,
+            too_large,
+        } = self;
+        write!(
+            f,
+            "{tasks} tasks, {puzzles} with their variants: {train_examples} examples to learn from and \
+             {test_examples} to be tested by"
+        )?;
+        match too_large {
+            0 => Ok(()),
+            _ => write!(f, "; {too_large} tasks do not fit on the canvas"),
+        }
+    }
+}
+
 /// Runs the verb.
 pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     let Arc::Build(args) = verb;
-    ensure!(
-        !args.learn.is_empty() || !args.test.is_empty(),
-        "no tasks: give --learn FILE, --test FILE, or both"
-    );
     let out = &args.out;
-    ensure!(
-        !out.exists(),
-        "{} is there already; choose another folder",
-        out.display()
-    );
-    let files = args.learn.iter().map(|file| (file, Role::Learned));
-    let files = files.chain(args.test.iter().map(|file| (file, Role::Tested)));
-    let mut tasks = Vec::new();
-    for (i, (file, role)) in (0..).zip(files) {
-        let mut these = read(file, solutions_of(file).as_deref(), role)?;
-        these.shuffle(&mut stream(args.seed, Purpose::Shuffle, i));
-        tasks.extend(these);
-    }
-    let rng = &mut stream(args.seed, Purpose::Augment, 0);
-    let places = &mut stream(args.seed, Purpose::Generate, 0);
-    let built = build(
-        &tasks,
-        args.variants as usize,
-        || Variant::random(rng),
-        |n| places.random_range(0..n),
-    );
+    let made = args.sources.build(usize::from(args.side), args.seed, out)?;
+    print(|to| match args.json {
+        true => {
+            let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
+                "too_large": made.too_large, "puzzles": made.puzzles, "train_examples": made.train_examples,
+                "test_examples": made.test_examples });
+            writeln!(to, "{line}")
+        }
+        false => writeln!(to, "{}: {made}", out.display()),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
 
+impl Sources {
+    /// Builds the data set on canvases of `side` x `side` cells in the folder `out`, whole or not at all.
+    ///
+    /// # Errors
+    /// When there are no tasks, a file is faulty, `out` is there already, or cannot be made.
+    pub fn build(&self, side: usize, seed: u64, out: &Path) -> anyhow::Result<Made> {
+        ensure!(
+            !out.exists(),
+            "{} is there already; choose another folder",
+            out.display()
+        );
+        let (tasks, too_large) = self.read(side, seed)?;
+        let rng = &mut stream(seed, Purpose::Augment, 0);
+        let places = &mut stream(seed, Purpose::Generate, 0);
+        let variants = self.variants as usize;
+        let built = build(
+            &tasks,
+            side,
+            variants,
+            || Variant::random(rng),
+            |n| places.random_range(0..n),
+        );
+        write(&built, &tasks, out)?;
+        let [train_examples, test_examples] =
+            [&built.train, &built.test].map(|folder| folder.sets[0].levels.examples());
+        Ok(Made {
+            tasks: tasks.len(),
+            too_large,
+            puzzles: built.identifiers.len() - 1,
+            train_examples,
+            test_examples,
+        })
+    }
+
+    /// The tasks of all files, each file's in random order, and how many are too large for the canvas.
+    fn read(&self, side: usize, seed: u64) -> anyhow::Result<(Vec<Task>, usize)> {
+        ensure!(
+            !self.learn.is_empty() || !self.test.is_empty(),
+            "no tasks: give --learn FILE, --test FILE, or both"
+        );
+        let files = self.learn.iter().map(|file| (file, Role::Learned));
+        let files = files.chain(self.test.iter().map(|file| (file, Role::Tested)));
+        let (mut tasks, mut too_large) = (Vec::new(), 0);
+        for (i, (file, role)) in (0..).zip(files) {
+            let mut these = read(file, solutions_of(file).as_deref(), role)?;
+            these.shuffle(&mut stream(seed, Purpose::Shuffle, i));
+            let all = these.len();
+            these.retain(|task| task.side() <= side);
+            too_large += all - these.len();
+            these.truncate(self.tasks.map_or(all, |most| most as usize));
+            tasks.extend(these);
+        }
+        ensure!(
+            !tasks.is_empty(),
+            "no tasks left: {too_large} do not fit on a canvas of side {side}"
+        );
+        Ok((tasks, too_large))
+    }
+}
+
+/// Writes a data set to the folder `out`, which is filled under another name first.
+fn write(built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
     let parent = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -89,11 +189,10 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(parent).with_context(make)?;
     let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
     let new = new.with_context(make)?;
-    if !built.train.sets[0].inputs.is_empty() {
-        built.train.write(&new.path().join("train"))?;
-    }
-    if !built.test.sets[0].inputs.is_empty() {
-        built.test.write(&new.path().join("test"))?;
+    for (name, folder) in [("train", &built.train), ("test", &built.test)] {
+        if !folder.sets[0].inputs.is_empty() {
+            folder.write(&new.path().join(name))?;
+        }
     }
     let write = |name: &str, text: String| {
         let path = new.path().join(name);
@@ -104,28 +203,11 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
         "identifiers.json",
         serde_json::to_string(&built.identifiers)?,
     )?;
-    write("test_puzzles.json", tested(&tasks))?;
+    write("test_puzzles.json", tested(tasks))?;
     std::fs::rename(new.path(), out).with_context(make)?;
     // What it was called is gone; there is nothing left to remove.
     let _ = new.keep();
-
-    let cells = built.train.metadata.seq_len;
-    let [learned, asked] =
-        [&built.train, &built.test].map(|folder| folder.sets[0].inputs.len() / cells);
-    let (count, names) = (tasks.len(), built.identifiers.len() - 1);
-    print(|to| match args.json {
-        true => {
-            let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": count,
-                "puzzles": names, "train_examples": learned, "test_examples": asked });
-            writeln!(to, "{line}")
-        }
-        false => writeln!(
-            to,
-            "{count} tasks, {names} with their variants: {learned} examples to learn from and {asked} to be tested by in {}",
-            out.display()
-        ),
-    })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The file of solutions beside a file of challenges, if there is one.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents, Resumed};
 use trm_model::{Network, Parameters, Trainer, weights};
+use trm_tensor::AlignedVec;
 
 /// A new run; refuses to overwrite an old one.
 pub(super) fn begin(
@@ -20,11 +21,11 @@ pub(super) fn begin(
 ) -> anyhow::Result<Run> {
     refuse_to_overwrite(&out)?;
     let net = Network::new(config.model.clone(), Kernels::best()?)?;
+    let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     let params = match &args.init_from {
-        Some(path) => values_of(path, &net)?,
+        Some(path) => values_of(path, &net, data.identifiers.as_deref())?,
         None => net.init(config.train.seed),
     };
-    let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
     prepare(&out, &config)?;
     let start = Instant::now();
@@ -63,24 +64,33 @@ fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
 }
 
 /// The values in a weights file, for a network of the same sizes.
-fn values_of(path: &Path, net: &Network) -> anyhow::Result<Parameters> {
+///
+/// Where its embeddings are of other puzzles than those with the fingerprint `identifiers`, every puzzle begins with
+/// the mean of them, as in the reference (TRM_SPEC 11).
+fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::Result<Parameters> {
     let loaded = weights::load(path, net.kernels())?;
     let sizes = |net: &Network| {
         let specs = net.layout().specs().iter();
         let sizes: Vec<_> = specs.map(|spec| (spec.name.clone(), spec.shape)).collect();
-        (
-            sizes,
-            net.config().puzzle_identifiers,
-            net.config().puzzle_emb_ndim,
-        )
+        (sizes, net.config().puzzle_emb_ndim)
     };
-    let same = sizes(net) == sizes(&loaded.net);
     ensure!(
-        same,
+        sizes(net) == sizes(&loaded.net),
         "{}: its network has other sizes than the config's",
         path.display()
     );
-    Ok(loaded.params)
+    let (mut params, ndim) = (loaded.params, net.config().puzzle_emb_ndim);
+    let count = net.config().puzzle_identifiers;
+    let known = loaded.metadata.get("identifiers").map(String::as_str);
+    if (known, loaded.net.config().puzzle_identifiers) != (identifiers, count) && ndim > 0 {
+        let (rows, mut mean) = (params.puzzle_emb.chunks_exact(ndim), vec![0.0; ndim]);
+        let share = 1.0 / rows.len() as f32;
+        for row in rows {
+            mean.iter_mut().zip(row).for_each(|(m, x)| *m += share * x);
+        }
+        params.puzzle_emb = AlignedVec::from_slice(&mean.repeat(count));
+    }
+    Ok(params)
 }
 
 /// The newest checkpoint in `out` that can be read, and where it lies; changes nothing.

@@ -1,8 +1,8 @@
 //! ARC: grids of colours, how a network sees them, and how its answers are counted (TRM_SPEC 7.5 and 10).
 //!
 //! A task shows a few pairs of grids and asks for the output of one input more. A network sees a canvas of 30 x 30
-//! cells with the grid somewhere on it and end markers along its lower and right edges. Every task is also
-//! seen in [variants](variant), turned and with other colours ([build]); the answers to all are brought back
+//! cells, or a smaller one where all grids are small, with the grid somewhere on it and end markers along its lower
+//! and right edges. Every task is also seen in [variants](variant), turned and with other colours ([build]); the answers to all are brought back
 //! and [vote](votes).
 
 pub mod build;
@@ -12,11 +12,12 @@ pub mod votes;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt;
 
-/// Cells along one side of the canvas, and the largest side of a grid.
+/// Cells along one side of the reference's canvas, and the largest side of a grid.
 pub const CANVAS: usize = 30;
 
-/// Cells of the canvas.
+/// Cells of the reference's canvas.
 pub const CELLS: usize = CANVAS * CANVAS;
 
 /// Tokens: the pad 0, the end marker 1, and ten colours from 2.
@@ -121,6 +122,17 @@ impl From<Grid> for Vec<Vec<u8>> {
     }
 }
 
+impl fmt::Display for Grid {
+    /// The rows in digits, with strokes between them: `012/345`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, row) in self.cells.chunks(self.cols.max(1)).enumerate() {
+            f.write_str(if i > 0 { "/" } else { "" })?;
+            row.iter().try_for_each(|colour| write!(f, "{colour}"))?;
+        }
+        Ok(())
+    }
+}
+
 impl Grid {
     /// Rows and columns.
     pub fn size(&self) -> (usize, usize) {
@@ -138,28 +150,28 @@ impl Grid {
         hex(&[&sides[..], &self.cells].concat())
     }
 
-    /// Overwrites `tokens` (30 x 30) with the canvas that has this grid's first cell at `corner`: row, column.
+    /// Overwrites `tokens`, a square canvas, with this grid, its first cell at `corner`: row, column.
     ///
     /// The row below the grid and the column to its right are end markers as far as they are on the canvas;
     /// the cell where they would meet stays a pad.
     ///
     /// # Panics
-    /// If the grid does not fit there.
+    /// If the canvas is no square or the grid does not fit there.
     pub fn draw(&self, (top, left): (usize, usize), tokens: &mut [u8]) {
-        assert_eq!(tokens.len(), CELLS, "a canvas");
+        let side = side_of(tokens);
         let (bottom, right) = (top + self.rows, left + self.cols);
-        assert!(bottom <= CANVAS && right <= CANVAS, "a grid on the canvas");
+        assert!(bottom <= side && right <= side, "a grid on the canvas");
         tokens.fill(0);
         for (i, row) in self.cells.chunks(self.cols.max(1)).enumerate() {
             for (j, colour) in row.iter().enumerate() {
-                tokens[(top + i) * CANVAS + left + j] = colour + FIRST_COLOUR;
+                tokens[(top + i) * side + left + j] = colour + FIRST_COLOUR;
             }
         }
-        if bottom < CANVAS {
-            tokens[bottom * CANVAS + left..bottom * CANVAS + right].fill(END);
+        if bottom < side {
+            tokens[bottom * side + left..bottom * side + right].fill(END);
         }
-        if right < CANVAS {
-            (top..bottom).for_each(|i| tokens[i * CANVAS + right] = END);
+        if right < side {
+            (top..bottom).for_each(|i| tokens[i * side + right] = END);
         }
     }
 
@@ -167,11 +179,14 @@ impl Grid {
     ///
     /// For every height h the width is the least that the first h rows have in colours from the left; the
     /// grid is the one with most cells, the lowest of those that have as many. It may have none.
+    ///
+    /// # Panics
+    /// If the canvas is no square.
     pub fn crop(tokens: &[u8]) -> Grid {
-        assert_eq!(tokens.len(), CELLS, "a canvas");
+        let side = side_of(tokens);
         let is_colour = |token: &&u8| (FIRST_COLOUR..FIRST_COLOUR + 10).contains(*token);
-        let (mut width, mut best) = (CANVAS, (0, 0));
-        for (i, row) in tokens.chunks(CANVAS).enumerate() {
+        let (mut width, mut best) = (side, (0, 0));
+        for (i, row) in tokens.chunks(side).enumerate() {
             width = width.min(row.iter().take_while(is_colour).count());
             if (i + 1) * width > best.0 * best.1 {
                 best = (i + 1, width);
@@ -187,9 +202,16 @@ impl Grid {
         Grid {
             rows,
             cols,
-            cells: tokens.chunks(CANVAS).take(rows).flat_map(part).collect(),
+            cells: tokens.chunks(side).take(rows).flat_map(part).collect(),
         }
     }
+}
+
+/// The side of a square canvas.
+fn side_of(tokens: &[u8]) -> usize {
+    let side = tokens.len().isqrt();
+    assert_eq!(tokens.len(), side * side, "a square canvas");
+    side
 }
 
 /// What two variants of a task share exactly when all their pairs are the same, in any order.
@@ -230,6 +252,7 @@ mod tests {
         }
         let json = "[[1,2],[3,4]]";
         assert_eq!(serde_json::to_string(&grid(json).unwrap()).unwrap(), json);
+        assert_eq!(grid(json).unwrap().to_string(), "12/34");
     }
 
     #[test]

@@ -360,12 +360,7 @@ impl Place {
     }
 }
 
-/// Solves many puzzles on the current rayon pool, `micro_batch` at a time on each thread; answers in order.
-/// Where there are fewer puzzles than threads, all threads work on each puzzle together.
-///
-/// `inputs` is (puzzles, cells). `done(n)` is told how many puzzles were finished.
-///
-/// Panics when `inputs` is not whole puzzles or a token is out of range.
+/// Solves many puzzles of no identifier in particular: [`solve_each`] with identifier 0 for all.
 pub fn solve_all(
     net: &Network,
     params: &Parameters,
@@ -374,28 +369,47 @@ pub fn solve_all(
     options: SolveOptions,
     done: impl Fn(usize) + Sync,
 ) -> Vec<Answer> {
+    let ids = vec![0; inputs.len() / net.config.cells];
+    solve_each(net, params, (inputs, &ids), micro_batch, options, done)
+}
+
+/// Solves many puzzles on the current rayon pool, `micro_batch` at a time on each thread; answers in order.
+/// Where there are fewer puzzles than threads, all threads work on each puzzle together.
+///
+/// `inputs` is (puzzles, cells), `ids` their identifiers (puzzles). `done(n)` is told how many puzzles were
+/// finished.
+///
+/// Panics when `inputs` is not whole puzzles, one for each identifier, or a token or identifier is out of range.
+pub fn solve_each(
+    net: &Network,
+    params: &Parameters,
+    (inputs, ids): (&[u8], &[u32]),
+    micro_batch: usize,
+    options: SolveOptions,
+    done: impl Fn(usize) + Sync,
+) -> Vec<Answer> {
     let cells = net.config.cells;
-    assert!(
-        inputs.len().is_multiple_of(cells),
+    assert_eq!(
+        inputs.len(),
+        ids.len() * cells,
         "whole puzzles of {cells} cells"
     );
-    let (puzzles, threads) = (inputs.len() / cells, rayon::current_num_threads());
+    let (puzzles, threads) = (ids.len(), rayon::current_num_threads());
     if puzzles < threads {
         let mut rollout = Rollout::on_threads(net, params, 1, threads);
-        let answers = rollout.solve(inputs, &vec![0; puzzles], options, |_, _| ());
+        let answers = rollout.solve(inputs, ids, options, |_, _| ());
         done(puzzles);
         return answers;
     }
     // A long queue keeps all places busy to its end; a short one leaves work for the other threads.
     let micro_batches = puzzles / micro_batch;
     let queue = (micro_batches / (2 * threads)).clamp(1, 8) * micro_batch;
-    let ids = vec![0; queue];
     let solved: Vec<Vec<Answer>> = inputs
         .par_chunks(queue * cells)
+        .zip(ids.par_chunks(queue))
         .map_init(
             || Rollout::new(net, params, micro_batch),
-            |rollout, inputs| {
-                let ids = &ids[..inputs.len() / cells];
+            |rollout, (inputs, ids)| {
                 let answers = rollout.solve(inputs, ids, options, |_, _| ());
                 done(answers.len());
                 answers

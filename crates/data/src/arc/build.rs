@@ -4,7 +4,7 @@
 //! learned from is moved about on the canvas, one example of every puzzle excepted; what is tested is not.
 
 use super::variant::Variant;
-use super::{CELLS, Pair, VOCAB, puzzle_hash};
+use super::{Pair, VOCAB, puzzle_hash};
 use crate::reference::batches::Levels;
 use crate::reference::folder::{Folder, Metadata, Set};
 use std::collections::{HashMap, HashSet};
@@ -21,6 +21,16 @@ pub struct Task {
     pub learn: Vec<Pair>,
     /// Pairs to be tested by; none in a task that is there to be learned from alone.
     pub test: Vec<Pair>,
+}
+
+impl Task {
+    /// The longest side of its grids.
+    pub fn side(&self) -> usize {
+        let pairs = self.learn.iter().chain(&self.test);
+        let grids = pairs.flat_map(|pair| [&pair.input, &pair.output]);
+        let sides = grids.map(|grid| grid.size().0.max(grid.size().1));
+        sides.max().unwrap_or(0)
+    }
 }
 
 /// A data set.
@@ -41,12 +51,16 @@ struct Puzzle {
     test: Vec<Pair>,
 }
 
-/// Builds the data set of `tasks`, each with up to `variants` variants.
+/// Builds the data set of `tasks`, each with up to `variants` variants, on canvases of `side` x `side` cells.
 ///
 /// `variant()` draws one, `below(n)` a number from 0 to n - 1: all variants are drawn first, then for every puzzle
 /// the example that stays in the corner and for each of the others its row and column.
+///
+/// # Panics
+/// If a grid is larger than the canvas ([`Task::side`]).
 pub fn build(
     tasks: &[Task],
+    side: usize,
     variants: usize,
     mut variant: impl FnMut() -> Variant,
     mut below: impl FnMut(usize) -> usize,
@@ -57,21 +71,21 @@ pub fn build(
     let train = split(
         &groups,
         |puzzle| &puzzle.learn,
-        true,
+        (side, true),
         &mut identifiers,
         &mut below,
     );
     let test = split(
         &groups,
         |puzzle| &puzzle.test,
-        false,
+        (side, false),
         &mut identifiers,
         &mut below,
     );
     let count = identifiers.names.len();
     Built {
-        train: folder(train, count),
-        test: folder(test, count),
+        train: folder(train, side, count),
+        test: folder(test, side, count),
         identifiers: identifiers.names,
     }
 }
@@ -136,7 +150,7 @@ impl Identifiers {
 fn split(
     groups: &[Vec<Puzzle>],
     of: impl Fn(&Puzzle) -> &[Pair],
-    moved: bool,
+    (side, moved): (usize, bool),
     identifiers: &mut Identifiers,
     below: &mut impl FnMut(usize) -> usize,
 ) -> Set {
@@ -148,13 +162,13 @@ fn split(
             let stays = below(pairs.len());
             for (i, pair) in pairs.iter().enumerate() {
                 let corner = if moved && i != stays {
-                    corner(pair, below)
+                    corner(pair, side, below)
                 } else {
                     (0, 0)
                 };
                 for (grid, tokens) in [(&pair.input, &mut inputs), (&pair.output, &mut labels)] {
                     let start = tokens.len();
-                    tokens.resize(start + CELLS, 0);
+                    tokens.resize(start + side * side, 0);
                     grid.draw(corner, &mut tokens[start..]);
                 }
             }
@@ -175,13 +189,13 @@ fn split(
 }
 
 /// Any row and column from which both grids of a pair fit on the canvas.
-fn corner(pair: &Pair, below: &mut impl FnMut(usize) -> usize) -> (usize, usize) {
+fn corner(pair: &Pair, side: usize, below: &mut impl FnMut(usize) -> usize) -> (usize, usize) {
     let ((a, b), (c, d)) = (pair.input.size(), pair.output.size());
-    let row = below(super::CANVAS - a.max(c) + 1);
-    (row, below(super::CANVAS - b.max(d) + 1))
+    let row = below(side - a.max(c) + 1);
+    (row, below(side - b.max(d) + 1))
 }
 
-fn folder(set: Set, identifiers: usize) -> Folder {
+fn folder(set: Set, side: usize, identifiers: usize) -> Folder {
     let levels = &set.levels;
     let puzzles = levels.puzzles().max(1); // a split may have none
     Folder {
@@ -190,7 +204,7 @@ fn folder(set: Set, identifiers: usize) -> Folder {
             ignore_label_id: Some(0),
             blank_identifier_id: 0,
             vocab_size: VOCAB,
-            seq_len: CELLS,
+            seq_len: side * side,
             num_puzzle_identifiers: identifiers,
             total_groups: levels.groups(),
             mean_puzzle_examples: levels.examples() as f64 / puzzles as f64,
@@ -224,6 +238,7 @@ mod tests {
             let tasks = [task("black", 0), task("red", 2)];
             build(
                 &tasks,
+                30,
                 20,
                 || Variant::random(&mut a),
                 |n| b.random_range(0..n),

@@ -5,6 +5,7 @@
 //! all examples in order.
 
 use super::philox::Philox;
+use rand::{Rng, RngExt};
 use std::ops::Range;
 
 /// Which examples belong to which puzzle, and which puzzles to which group.
@@ -71,6 +72,13 @@ impl Levels {
     /// The puzzles of a group.
     pub fn of_group(&self, group: usize) -> Range<usize> {
         self.groups[group]..self.groups[group + 1]
+    }
+
+    /// Any example: of any group, any puzzle, and of that any example.
+    pub fn draw(&self, rng: &mut impl Rng) -> usize {
+        let puzzles = self.of_group(rng.random_range(0..self.groups()));
+        let puzzle = rng.random_range(puzzles);
+        rng.random_range(self.of_puzzle(puzzle))
     }
 
     /// The puzzle that an example belongs to.

@@ -123,14 +123,7 @@ impl Folder {
     /// # Errors
     /// The first file that is not as it should be.
     pub fn read(folder: &Path) -> Result<Folder, FolderError> {
-        let path = folder.join("dataset.json");
-        let text = std::fs::read(&path).map_err(|error| NpyFault::Read(error).of(&path))?;
-        let metadata: Result<Metadata, _> = serde_json::from_slice(&text);
-        let metadata = metadata.map_err(|error| FolderError::Metadata {
-            path: path.clone(),
-            error,
-        })?;
-        check(&metadata).map_err(|what| FolderError::Value { path, what })?;
+        let metadata = Metadata::read(folder)?;
         let sets = metadata
             .sets
             .iter()
@@ -169,6 +162,24 @@ impl Folder {
         // What it was called is gone; there is nothing left to remove.
         let _ = new.keep();
         Ok(())
+    }
+}
+
+impl Metadata {
+    /// Reads the `dataset.json` of a folder.
+    ///
+    /// # Errors
+    /// When there is none, or a value cannot be.
+    pub fn read(folder: &Path) -> Result<Metadata, FolderError> {
+        let path = folder.join("dataset.json");
+        let text = std::fs::read(&path).map_err(|error| NpyFault::Read(error).of(&path))?;
+        let metadata: Result<Metadata, _> = serde_json::from_slice(&text);
+        let metadata = metadata.map_err(|error| FolderError::Metadata {
+            path: path.clone(),
+            error,
+        })?;
+        check(&metadata).map_err(|what| FolderError::Value { path, what })?;
+        Ok(metadata)
     }
 }
 

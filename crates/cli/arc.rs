@@ -1,0 +1,112 @@
+//! `trm arc`: from ARC's JSON files to a submission, and the judging of weights on tasks of ARC.
+
+mod judge;
+mod picture;
+
+use crate::data::arc::Sources;
+use crate::eval::HaltArg;
+use crate::output::print;
+use crate::train::{self, End};
+use crate::weights::Player;
+use crate::{config, task};
+use anyhow::bail;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use trm_model::solve::SolveOptions;
+
+pub use judge::judge;
+
+/// Arguments of `trm arc`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trm arc arc --test arc-agi_evaluation_challenges.json --tasks 40 --variants 16 --minutes 30 --out runs/arc
+  trm arc arc --test new_challenges.json --variants 16 --init-from runs/arc/weights.safetensors \\
+    --minutes 10 --out runs/new                          adapt what was learned to tasks never seen
+  trm arc arc --test arc-agi_evaluation_challenges.json --out runs/arc --resume
+
+One command does what three would: trm data arc build makes OUT/data, trm train learns from it in OUT, and trm eval
+asks every variant of every test input and counts the answers as votes. OUT receives what these leave,
+submission.json (two attempts at every input) and predictions.svg (predictions beside the truth).
+
+The weights are the newest average, not the best on the tests. With --init-from the network is adapted: by its new
+puzzle embeddings alone where the config has train.freeze_weights = true, or as a whole.")]
+pub struct Args {
+    /// A TOML file or the preset arc, with data.task = "arc"; data.side is the side of the canvas
+    config: String,
+    #[command(flatten)]
+    sources: Sources,
+    /// Folder of the run and of all that comes of it
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Train for this many minutes at most
+    #[arg(long, value_name = "N")]
+    minutes: Option<f64>,
+    /// Optimiser steps, instead of the config's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Start from these weights instead of random ones
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
+    init_from: Option<PathBuf>,
+    /// Go on from the checkpoint in OUT, with the data set in OUT/data
+    #[arg(long)]
+    resume: bool,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Seed of data set and training, instead of the config's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = config::load(&args.config)?;
+    let task::Task::Arc(side) = config.task()? else {
+        bail!(
+            "{}: its task is {}; expected data.task = \"arc\"",
+            args.config,
+            config.task()?.name()
+        );
+    };
+    let data = args.out.join("data");
+    if !(args.resume && data.exists()) {
+        let seed = args.seed.unwrap_or(config.train.seed);
+        let made = args.sources.build(side, seed, &data)?;
+        eprintln!("{}: {made}", data.display());
+    }
+    let end = train::run_to_end(&train::Args {
+        data: Some(data.clone()),
+        out: Some(args.out.clone()),
+        threads: args.threads,
+        steps: args.steps,
+        minutes: args.minutes,
+        seed: args.seed,
+        resume: args.resume,
+        init_from: args.init_from.clone(),
+        ..train::Args::of(&args.config)
+    })?;
+    if end == End::Interrupted {
+        return Ok(end.code());
+    }
+    let player = Player::read(&args.out.join("weights.safetensors"))?;
+    let options = SolveOptions {
+        halt: HaltArg::Never.into(),
+        ..SolveOptions::new(config.model.halt_max_steps)
+    };
+    let judgement = judge(
+        &player,
+        &data,
+        None,
+        options,
+        config.train.micro_batch,
+        args.threads,
+    )?;
+    judgement.write_submission(&args.out.join("submission.json"))?;
+    judgement.write_pictures(&args.out.join("predictions.svg"))?;
+    print(|out| judgement.write(out, args.json))?;
+    Ok(ExitCode::SUCCESS)
+}

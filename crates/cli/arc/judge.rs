@@ -1,0 +1,208 @@
+//! How many tasks of ARC a network answers, by the votes of all variants.
+
+use super::picture;
+use crate::dataset::{self, Dataset};
+use crate::output::table;
+use crate::progress::Progress;
+use crate::train::threads;
+use crate::weights::Player;
+use anyhow::{Context, ensure};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+use trm_autograd::op::loss::IGNORE;
+use trm_data::arc::Grid;
+use trm_data::arc::build::Task;
+use trm_data::arc::variant::Variant;
+use trm_data::arc::votes::Votes;
+use trm_model::solve::{Answer, SolveOptions, solve_each};
+
+/// How many of the first ranked answers may be the right one.
+const RANKS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
+
+/// What came of the tests of a data set.
+pub struct Judgement {
+    /// The tasks with their pairs.
+    tasks: Vec<Task>,
+    votes: Votes,
+    /// Examples asked: every variant of every input.
+    examples: usize,
+    /// Of those, the ones with every cell right.
+    exact: usize,
+    /// Share of cells right, of all that are asked for.
+    cells: f64,
+    steps: f64,
+    seconds: f64,
+}
+
+/// Asks the network of `player` every variant of every input of the data set in `folder` (the first `limit`
+/// examples, if given) and counts the answers.
+///
+/// # Errors
+/// When there is no such data set, or the weights are of another one.
+pub fn judge(
+    player: &Player,
+    folder: &Path,
+    limit: Option<usize>,
+    options: SolveOptions,
+    micro_batch: usize,
+    asked_threads: Option<u16>,
+) -> anyhow::Result<Judgement> {
+    let names = dataset::arc::names(folder)?;
+    check(player, &names, folder)?;
+    let data = dataset::arc::tested(folder, player.task)?.first(limit.unwrap_or(0));
+    let mut judgement = Judgement {
+        tasks: dataset::arc::tasks(folder)?,
+        votes: Votes::default(),
+        examples: data.len(),
+        exact: 0,
+        cells: 0.0,
+        steps: 0.0,
+        seconds: 0.0,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads(asked_threads))
+        .build()?;
+    let progress = Progress::new(data.len() as u64, "answering");
+    let start = Instant::now();
+    let answers = pool.install(|| {
+        solve_each(
+            &player.loaded.net,
+            &player.loaded.params,
+            (data.questions(), data.identifiers()),
+            micro_batch,
+            options,
+            |n| progress.add(n as u64),
+        )
+    });
+    judgement.seconds = start.elapsed().as_secs_f64();
+    progress.finish();
+    judgement.count(&data, &names, &answers)?;
+    Ok(judgement)
+}
+
+/// Fails unless the embeddings of the weights are those of the names.
+fn check(player: &Player, names: &[String], folder: &Path) -> anyhow::Result<()> {
+    let own = player.loaded.net.config().puzzle_identifiers;
+    let known = player.loaded.metadata.get("identifiers");
+    let same = known.is_none_or(|known| *known == dataset::arc::digest(names));
+    ensure!(
+        own == names.len() && same,
+        "{} knows {own} other puzzles than the {} of {}: give the data set that it was trained on, or adapt it to \
+         this one with trm arc --init-from",
+        player.path.display(),
+        names.len(),
+        folder.display()
+    );
+    Ok(())
+}
+
+impl Judgement {
+    fn count(
+        &mut self,
+        data: &Dataset,
+        names: &[String],
+        answers: &[Answer],
+    ) -> anyhow::Result<()> {
+        let cells = data.task().cells();
+        let boards = data.questions().chunks_exact(cells);
+        let boards = boards.zip(data.answers().chunks_exact(cells));
+        let (mut right, mut asked) = (0, 0);
+        for (((question, expected), &id), answer) in boards.zip(data.identifiers()).zip(answers) {
+            let name = &names[id as usize];
+            let (task, variant) = Variant::of_name(name)
+                .with_context(|| format!("identifiers.json: {name:?} is no variant of a task"))?;
+            let [input, output] =
+                [question, &answer.tokens].map(|tokens| variant.undo(&Grid::crop(tokens)));
+            self.votes.add(task, &input, output, answer.q_halt);
+            let labelled = expected.iter().zip(&answer.tokens);
+            let labelled = labelled.filter(|(label, _)| **label != IGNORE);
+            let agreeing = labelled.clone().filter(|(a, b)| a == b).count();
+            let count = labelled.count();
+            self.exact += usize::from(agreeing == count);
+            self.steps += answer.steps as f64 / answers.len() as f64;
+            (right, asked) = (right + agreeing, asked + count);
+        }
+        self.cells = right as f64 / asked as f64;
+        Ok(())
+    }
+
+    /// pass@k.
+    fn pass_at(&self, k: usize) -> f64 {
+        let tasks = self.tasks.iter();
+        let tasks = tasks.map(|task| (task.name.as_str(), &task.test[..]));
+        self.votes.pass_at(k, tasks)
+    }
+
+    /// Two attempts at every input, as the competition takes them.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an old one stays as it was.
+    pub fn write_submission(&self, path: &Path) -> anyhow::Result<()> {
+        let entry = |task: &Task| {
+            let inputs = task.test.iter().map(|pair| &pair.input);
+            let attempts = self.votes.submission(&task.name, inputs);
+            (task.name.clone(), json!(attempts))
+        };
+        let all: Map<String, Value> = self.tasks.iter().map(entry).collect();
+        replace(path, &Value::Object(all).to_string())
+    }
+
+    /// Inputs, outputs and attempts, drawn beside each other.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an old one stays as it was.
+    pub fn write_pictures(&self, path: &Path) -> anyhow::Result<()> {
+        replace(path, &picture::draw(&self.tasks, &self.votes))
+    }
+
+    /// The figures, for programs or for people.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn write(&self, out: &mut dyn Write, json: bool) -> std::io::Result<()> {
+        match json {
+            true => writeln!(out, "{}", self.report()),
+            false => write!(out, "{}", table(&self.lines())),
+        }
+    }
+
+    fn report(&self) -> Value {
+        let pass = RANKS.map(|k| (k.to_string(), json!(self.pass_at(k))));
+        json!({
+            "tasks": self.tasks.len(),
+            "pass_at": pass.into_iter().collect::<Map<_, _>>(),
+            "examples": self.examples,
+            "exact_accuracy": self.exact as f64 / self.examples as f64,
+            "cell_accuracy": self.cells,
+            "mean_steps": self.steps,
+            "seconds": self.seconds,
+            "puzzles_per_second": self.examples as f64 / self.seconds,
+        })
+    }
+
+    fn lines(&self) -> Vec<[String; 2]> {
+        let percent = |part: f64| format!("{:.2} %", 100.0 * part);
+        let mut rows = vec![["tasks".to_owned(), self.tasks.len().to_string()]];
+        rows.extend(RANKS.map(|k| [format!("pass@{k}"), percent(self.pass_at(k))]));
+        let exact = self.exact as f64 / self.examples as f64;
+        let rate = self.examples as f64 / self.seconds;
+        rows.extend([
+            ["variants asked".to_owned(), self.examples.to_string()],
+            ["  exact accuracy".to_owned(), percent(exact)],
+            ["  cell accuracy".to_owned(), percent(self.cells)],
+            ["mean steps".to_owned(), format!("{:.2}", self.steps)],
+            [
+                "seconds".to_owned(),
+                format!("{:.1} ({rate:.1} puzzles/s)", self.seconds),
+            ],
+        ]);
+        rows
+    }
+}
+
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    trm_tensor::file::replace(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
+}

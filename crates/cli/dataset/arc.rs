@@ -1,0 +1,184 @@
+//! ARC's data sets: folders such as `trm data arc build` and the PyTorch reference make.
+
+use super::{Dataset, Files, Split, fingerprint};
+use crate::config::RunConfig;
+use crate::task::Task;
+use anyhow::{Context, ensure};
+use std::path::Path;
+use std::sync::Arc;
+use trm_autograd::op::loss::IGNORE;
+use trm_data::arc::build::Task as ArcTask;
+use trm_data::arc::read::Role;
+use trm_data::arc::variant::Variant;
+use trm_data::reference::folder::{Folder, Metadata, Set};
+
+/// Gives the network of a run as many identifiers as the data set in `folder` has.
+///
+/// # Errors
+/// When there is none, or the config says another number.
+pub fn fit(config: &mut RunConfig, folder: &Path) -> anyhow::Result<()> {
+    let metadata = Metadata::read(&folder.join("train"))?;
+    let (found, given) = (
+        metadata.num_puzzle_identifiers,
+        config.model.puzzle_identifiers,
+    );
+    ensure!(
+        given == 1 || given == found,
+        "model.puzzle_identifiers = {given}: {} has {found}; leave it out, and it follows the data",
+        folder.display()
+    );
+    config.model.puzzle_identifiers = found;
+    Ok(config.model.validate()?)
+}
+
+/// What a run learns from, and the first `limit` inputs of the tasks themselves to be validated by.
+///
+/// # Errors
+/// When the folder is no data set, or of canvases of another size.
+pub(super) fn split(
+    files: Files<'_>,
+    validation: Option<&Path>,
+    task: Task,
+    limit: usize,
+) -> anyhow::Result<Split> {
+    ensure!(
+        files.answers.is_none() && validation.is_none(),
+        "--answers and --validate are not for ARC: the folder of --data has both"
+    );
+    let folder = files.puzzles;
+    let (names, set) = (names(folder)?, read(&folder.join("train"), task)?);
+    let validation = tested(folder, task)?.originals(&names).first(limit);
+    ensure!(
+        validation.len() > 0,
+        "{}: nothing to validate with; build it with --test, and let data.validation_puzzles be at least 1",
+        folder.display()
+    );
+    Ok(Split {
+        train: Dataset::of_set(set, task),
+        validation,
+        identifiers: Some(digest(&names)),
+    })
+}
+
+/// What the tasks of a folder are tested by: every variant of every input, in order.
+///
+/// # Errors
+/// When there is no such data set, or its canvases are of another size.
+pub fn tested(folder: &Path, task: Task) -> anyhow::Result<Dataset> {
+    Ok(Dataset::of_set(read(&folder.join("test"), task)?, task))
+}
+
+/// The only set of a folder of examples.
+fn read(folder: &Path, task: Task) -> anyhow::Result<Set> {
+    let folder_of = Folder::read(folder)?;
+    let (found, expected) = (folder_of.metadata.seq_len, task.cells());
+    ensure!(
+        found == expected,
+        "{}: canvases of {found} cells, but {} has {expected}; data.side must be the side that it was built with",
+        folder.display(),
+        task.name()
+    );
+    let mut sets = folder_of.sets;
+    ensure!(
+        sets.len() == 1,
+        "{}: {} sets; expected one",
+        folder.display(),
+        sets.len()
+    );
+    Ok(sets.remove(0))
+}
+
+/// The names of a folder by identifier: of each variant of each task.
+///
+/// # Errors
+/// When its `identifiers.json` is none.
+pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let path = folder.join("identifiers.json");
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{}: expected a list of names", path.display()))
+}
+
+/// A fingerprint of names, by which weights know again whose embeddings they have.
+pub fn digest(names: &[String]) -> String {
+    fingerprint(names.iter().flat_map(|name| [name.as_bytes(), b"\n"]))
+}
+
+/// The tasks of a folder that are tested.
+///
+/// # Errors
+/// When its `test_puzzles.json` is none.
+pub fn tasks(folder: &Path) -> anyhow::Result<Vec<ArcTask>> {
+    let path = folder.join("test_puzzles.json");
+    Ok(trm_data::arc::read::read(&path, None, Role::Tested)?)
+}
+
+impl Dataset {
+    /// All examples of a set; a pad in an answer is not asked for.
+    fn of_set(set: Set, task: Task) -> Dataset {
+        let examples = set.levels.examples();
+        let mut answers = set.labels;
+        let pads = answers.iter_mut().filter(|token| **token == 0);
+        pads.for_each(|pad| *pad = IGNORE);
+        let of_puzzle = |(puzzle, &id): (usize, &u32)| {
+            let count = set.levels.of_puzzle(puzzle).len();
+            std::iter::repeat_n(id, count)
+        };
+        Dataset {
+            task,
+            questions: set.inputs,
+            answers,
+            sources: vec![Arc::from("arc"); examples],
+            identifiers: set
+                .identifiers
+                .iter()
+                .enumerate()
+                .flat_map(of_puzzle)
+                .collect(),
+            levels: Some(set.levels),
+        }
+    }
+
+    /// The examples whose identifier is the name of a task itself, not of a variant.
+    fn originals(&self, names: &[String]) -> Dataset {
+        let is_original = |id: u32| {
+            let variant = names
+                .get(id as usize)
+                .and_then(|name| Variant::of_name(name));
+            variant.is_some_and(|(_, variant)| variant == Variant::ORIGINAL)
+        };
+        let kept = (0..self.len()).filter(|&i| is_original(self.identifiers[i]));
+        self.chosen(kept)
+    }
+
+    /// The first `limit` examples; 0: all.
+    pub fn first(self, limit: usize) -> Dataset {
+        match limit {
+            0 => self,
+            _ => self.chosen(0..limit.min(self.len())),
+        }
+    }
+
+    fn chosen(&self, examples: impl Iterator<Item = usize>) -> Dataset {
+        let (cells, mut data) = (
+            self.task.cells(),
+            Dataset {
+                task: self.task,
+                questions: Vec::new(),
+                answers: Vec::new(),
+                sources: Vec::new(),
+                identifiers: Vec::new(),
+                levels: None,
+            },
+        );
+        for i in examples {
+            data.questions
+                .extend_from_slice(&self.questions[i * cells..][..cells]);
+            data.answers
+                .extend_from_slice(&self.answers[i * cells..][..cells]);
+            data.sources.push(Arc::clone(&self.sources[i]));
+            data.identifiers.push(self.identifiers[i]);
+        }
+        data
+    }
+}
