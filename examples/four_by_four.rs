@@ -82,8 +82,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // 4. Solving: one supervision step after another, until the network believes itself right.
-    let averaged = trainer.averaged();
-    let mut rollout = Rollout::new(&trainer.net, &averaged, 1);
     let mut tokens = [0; 16];
     unseen.question.tokens_into(&mut tokens);
     println!("{}", unseen.question.render());
@@ -91,14 +89,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         halt: Halt::WhenSure,
         ..SolveOptions::new(16)
     };
-    rollout.solve(&tokens, &[0], options, |_, answer| {
-        let board = Board::from_tokens(Geometry::Four, &answer.tokens);
-        println!(
-            "step {}, sure to {:.0} %",
-            answer.steps,
-            100.0 * answer.halt_probability()
-        );
-        println!("{}", board.render());
+    trainer.with_average(|net, params| {
+        let mut rollout = Rollout::new(net, params, 1);
+        rollout.solve(&tokens, &[0], options, |_, answer| {
+            let board = Board::from_tokens(Geometry::Four, &answer.tokens);
+            println!(
+                "step {}, sure to {:.0} %",
+                answer.steps,
+                100.0 * answer.halt_probability()
+            );
+            println!("{}", board.render());
+        });
     });
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Kernels;
 use trm_model::carry::{Carry, Slot};
+use trm_model::network::LARGE_TABLE;
 use trm_model::workspace::Memory;
 use trm_model::{Network, Trainer, winner};
 
@@ -25,7 +26,13 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     };
     let memory = Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
     let worker = 4 * (memory + set_aside);
-    let total = copies * values + packed + c.batch * row + threads * worker;
+    let embeddings = 4 * net.config().puzzle_identifiers * net.config().puzzle_emb_ndim;
+    let on_disk = embeddings >= LARGE_TABLE;
+    let total = copies * values
+        + packed
+        + if on_disk { 0 } else { embeddings }
+        + c.batch * row
+        + threads * worker;
     let flops = net.training_flops(c);
     let seconds = time_of_a_step(config, threads)?;
     let size = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
@@ -38,6 +45,15 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
             format!("{copies} copies: weights, moments, average, gradients"),
         ),
         ("  packed weights", size(packed), String::new()),
+        (
+            "  puzzle embeddings",
+            size(embeddings),
+            if on_disk {
+                "on the disk, not counted above".to_owned()
+            } else {
+                String::new()
+            },
+        ),
         (
             "  carry",
             size(c.batch * row),

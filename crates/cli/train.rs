@@ -25,7 +25,7 @@ use trm_model::checkpoint::{self, Contents};
 use trm_model::config::System;
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
-use trm_model::{Parameters, Trainer, weights};
+use trm_model::{Network, Parameters, Trainer, weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -311,11 +311,8 @@ impl Run {
         };
         self.save_checkpoint()?;
         if end == End::TimeIsUp {
-            self.save_weights(
-                "weights.safetensors",
-                &self.trainer.averaged(),
-                &self.metadata()?,
-            )?;
+            let metadata = self.metadata()?;
+            self.save_weights("weights.safetensors", &metadata)?;
         }
         self.write_experiment(&progress);
         progress.finish();
@@ -364,12 +361,12 @@ impl Run {
 
     /// Exact accuracy on the puzzles held out, as evaluation measures it; keeps the best weights.
     fn validate(&mut self, progress: &Progress) -> anyhow::Result<()> {
-        let params = self.trainer.averaged();
-        let (net, held_out) = (&self.trainer.net, &self.data.validation);
+        let held_out = &self.data.validation;
         let options = SolveOptions::new(self.config.model.halt_max_steps);
-        let micro_batch = self.config.train.micro_batch;
-        let once = &Attempts::ONE;
-        let score = score((net, &params), held_out, micro_batch, options, once, |_| ());
+        let (micro_batch, once) = (self.config.train.micro_batch, &Attempts::ONE);
+        let score = self.trainer.with_average(|net, params| {
+            score((net, params), held_out, micro_batch, options, once, |_| ())
+        });
         let (step, seconds) = (self.trainer.step, self.seconds());
         self.write_metrics(&json!({
             "step": step,
@@ -390,21 +387,21 @@ impl Run {
         self.best = self.best.max(score.exact);
         let mut metadata = self.metadata()?;
         metadata.insert("validation_exact_accuracy".into(), score.exact.to_string());
-        self.save_weights("weights.safetensors", &params, &metadata)?;
+        self.save_weights("weights.safetensors", &metadata)?;
         if is_best {
-            self.save_weights("best.safetensors", &params, &metadata)?;
+            self.save_weights("best.safetensors", &metadata)?;
         }
         Ok(())
     }
 
     fn save_weights(
-        &self,
+        &mut self,
         name: &str,
-        params: &Parameters,
         metadata: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
         let path = self.out.join(name);
-        Ok(weights::save(&path, &self.trainer.net, params, metadata)?)
+        let save = |net: &Network, params: &Parameters| weights::save(&path, net, params, metadata);
+        Ok(self.trainer.with_average(save)?)
     }
 
     /// Leaves the run for others to read; training goes on if that fails.

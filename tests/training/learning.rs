@@ -27,8 +27,17 @@ fn both_networks_learn_more_than_to_copy() {
         let mut trainer = trainer(mixer, config, kernels, 2);
         run_to(&mut trainer, 300, &puzzles, 2);
         let options = SolveOptions::new(3);
-        let averaged = trainer.averaged();
-        let answers = solve_all(&trainer.net, &averaged, &inputs, 7, options, |_| ());
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights.safetensors");
+        let before = trainer.params.values.clone();
+        let answers = trainer.with_average(|net, averaged| {
+            weights::save(&path, net, averaged, &BTreeMap::new()).expect("a file");
+            solve_all(net, averaged, &inputs, 7, options, |_| ())
+        });
+        assert!(
+            before[..] == trainer.params.values[..],
+            "training goes on where it was"
+        );
         let tokens = answers.iter().flat_map(|answer| &answer.tokens);
         let right = tokens.zip(&labels).filter(|(a, b)| a == b).count();
         // A network that copied the givens and guessed among four digits would have this many.
@@ -40,9 +49,6 @@ fn both_networks_learn_more_than_to_copy() {
             labels.len()
         );
 
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("weights.safetensors");
-        weights::save(&path, &trainer.net, &averaged, &BTreeMap::new()).expect("a file");
         let loaded = weights::load(&path, kernels).expect("the file");
         let again = solve_all(&loaded.net, &loaded.params, &inputs, 3, options, |_| ());
         assert_eq!(

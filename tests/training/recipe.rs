@@ -3,7 +3,7 @@
 use super::{Puzzles, assert_same_bits, model, run_to, trainer, training};
 use trm_kernels::Kernels;
 use trm_model::config::{Mixer, Stage};
-use trm_model::{Network, TrainConfig, Trainer};
+use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// A run of the small network with other cycles.
 fn run(cycles: (usize, usize), config: TrainConfig) -> Trainer {
@@ -213,4 +213,44 @@ fn embeddings_are_trained_alone_when_weights_are_frozen() {
         error.to_string().contains("train.freeze_weights"),
         "{error}"
     );
+}
+
+/// A table of 288 MiB that lies on the disk learns what a small one in memory does, and the rows of puzzles that were
+/// not in the batch stay as they were: holes of the file, which take no room.
+#[test]
+fn a_large_table_of_embeddings_learns_on_the_disk() {
+    let (puzzles, kernels) = (
+        Puzzles::new(4),
+        Kernels::best().expect("an instruction set"),
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = training(5);
+    let run = |puzzle_identifiers: usize| {
+        let model = ModelConfig {
+            puzzle_identifiers,
+            prefix_len: 3,
+            puzzle_emb_ndim: 72,
+            ..model(Mixer::Mlp)
+        };
+        let net = Network::new(model, kernels).expect("a network that works");
+        let mut params = net.init(config.seed);
+        params.puzzle_emb[72..144].fill(0.5);
+        params.keep_large_table_in(folder.path());
+        let mut run = Trainer::new(net, params, config.clone(), 2).expect("a config that works");
+        run_to(&mut run, 5, &puzzles, 2);
+        run
+    };
+    let (small, large) = (run(2), run(1 << 20));
+    assert!(!small.params.puzzle_emb.is_on_disk() && large.params.puzzle_emb.is_on_disk());
+    assert!(small.params.values[..] == large.params.values[..]);
+    assert!(small.params.puzzle_emb[..] == large.params.puzzle_emb[..144]);
+    assert!(small.params.puzzle_emb[72] != 0.5 && large.params.puzzle_emb[72 << 19] == 0.0);
+    // Moving it again, or a small one, changes nothing.
+    let address = large.params.puzzle_emb.as_ptr();
+    let mut params = large.params;
+    params.keep_large_table_in(folder.path());
+    assert_eq!(params.puzzle_emb.as_ptr(), address);
+    params.puzzle_emb = trm_tensor::AlignedVec::zeros(3);
+    params.keep_large_table_in(folder.path());
+    assert!(!params.puzzle_emb.is_on_disk());
 }

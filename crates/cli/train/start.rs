@@ -26,8 +26,9 @@ pub(super) fn begin(
         Some(path) => values_of(path, &net, data.identifiers.as_deref())?,
         None => net.init(config.train.seed),
     };
-    let trainer = Trainer::new(net, params, config.train.clone(), threads)?;
+    let mut trainer = Trainer::new(net, params, config.train.clone(), threads)?;
     prepare(&out, &config)?;
+    trainer.params.keep_large_table_in(&out);
     let start = Instant::now();
     Ok(Run {
         config,
@@ -88,7 +89,10 @@ fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::R
         for row in rows {
             mean.iter_mut().zip(row).for_each(|(m, x)| *m += share * x);
         }
-        params.puzzle_emb = AlignedVec::from_slice(&mean.repeat(count));
+        let mut table = AlignedVec::zeros(count * ndim);
+        let rows = table.chunks_exact_mut(ndim);
+        rows.for_each(|row| row.copy_from_slice(&mean));
+        params.puzzle_emb = table;
     }
     Ok(params)
 }

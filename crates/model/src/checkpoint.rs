@@ -111,7 +111,8 @@ pub fn load(
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
     let net = network(path, config, kernels)?;
-    let params = net.zeros();
+    let mut params = net.zeros();
+    params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     let mut trainer =
         Trainer::new(net, params, train, threads).map_err(|error| ModelFileError::Config {
             path: shown(),

@@ -6,6 +6,7 @@ use crate::config::{
 };
 use crate::groups;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use trm_autograd::init::truncated_normal;
 use trm_autograd::op::attention::{Attention, Rope};
@@ -49,6 +50,33 @@ pub struct Parameters {
     pub l_init: AlignedVec,
     /// Puzzle embeddings, (identifiers, P).
     pub puzzle_emb: AlignedVec,
+}
+
+/// Bytes of a table of puzzle embeddings from which on it is kept on the disk: those of 876,406 variants, as the
+/// paper trains ARC-AGI-1 with, are 1.8 GB, of which a step looks at a few rows.
+pub const LARGE_TABLE: usize = 256 << 20;
+
+impl Parameters {
+    /// Moves the puzzle embeddings to a file without a name in `folder` if they are [large](LARGE_TABLE); where no
+    /// such file can be made, they stay in memory.
+    pub fn keep_large_table_in(&mut self, folder: &Path) {
+        let table = &self.puzzle_emb;
+        if size_of_val(&table[..]) < LARGE_TABLE || table.is_on_disk() {
+            return;
+        }
+        let Ok(mut moved) = AlignedVec::zeros_on_disk(table.len(), folder) else {
+            return;
+        };
+        /// Floats of a page or more.
+        const PART: usize = 1 << 14;
+        for (to, from) in moved.chunks_mut(PART).zip(table.chunks(PART)) {
+            // What is zero stays a hole in the file.
+            if from.iter().any(|&x| x != 0.0) {
+                to.copy_from_slice(from);
+            }
+        }
+        self.puzzle_emb = moved;
+    }
 }
 
 /// The initialisation of a matrix with `fan_in` columns.

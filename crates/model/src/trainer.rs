@@ -197,14 +197,20 @@ impl Trainer {
         schedule::learning_rate(base, self.step, c.warmup_steps, c.steps, c.lr_min_ratio)
     }
 
-    /// The weights to evaluate and ship: the moving average if there is one, packed.
-    pub fn averaged(&self) -> Parameters {
-        let mut params = self.params.clone();
+    /// Shows `see` the weights to evaluate and ship: the moving average if there is one, packed. Nothing is copied:
+    /// the average changes places with the current values, and back.
+    pub fn with_average<T>(&mut self, see: impl FnOnce(&Network, &Parameters) -> T) -> T {
+        self.exchange_average();
+        let seen = see(&self.net, &self.params);
+        self.exchange_average();
+        seen
+    }
+
+    fn exchange_average(&mut self) {
         if !self.ema.is_empty() {
-            params.values.copy_from_slice(&self.ema);
-            self.net.pack(&mut params);
+            self.params.values.swap_with_slice(&mut self.ema);
+            self.net.pack(&mut self.params);
         }
-        params
     }
 
     /// Adds all shards into the first, in order.

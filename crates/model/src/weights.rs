@@ -173,6 +173,7 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let net = network(path, config, kernels)?;
     let mut params = net.zeros();
+    params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     for spec in net.layout().specs() {
         read(
             &file,

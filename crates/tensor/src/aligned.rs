@@ -1,7 +1,10 @@
 //! Buffers on cache-line boundaries.
 
+use memmap2::MmapMut;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::ptr::NonNull;
 
 /// Bytes of a cache line, and of the widest register: a register load from a multiple of this many bytes
@@ -10,11 +13,14 @@ pub const ALIGNMENT: usize = 64;
 
 /// A buffer of `f32` of fixed length that starts on a boundary of [`ALIGNMENT`] bytes.
 ///
-/// Otherwise it is a `Box<[f32]>`: it dereferences to a slice, owns its memory and frees it.
+/// Otherwise it is a `Box<[f32]>`: it dereferences to a slice, owns its memory and frees it. That memory may be
+/// [on a disk](AlignedVec::zeros_on_disk).
 pub struct AlignedVec {
     /// `len` initialised floats, or dangling when `len` is 0.
     ptr: NonNull<f32>,
     len: usize,
+    /// The map that the floats lie in; none for memory of the allocator.
+    map: Option<MmapMut>,
 }
 
 // SAFETY: the buffer is the only owner of its floats, as a Box<[f32]> is, and f32 is Send.
@@ -31,13 +37,47 @@ impl AlignedVec {
             return AlignedVec {
                 ptr: NonNull::dangling(),
                 len,
+                map: None,
             };
         }
         let layout = Self::layout(len);
         // SAFETY: the layout's size is not zero, since len is not.
         let ptr = unsafe { alloc_zeroed(layout) }.cast::<f32>();
         let ptr = NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout));
-        AlignedVec { ptr, len }
+        let map = None;
+        AlignedVec { ptr, len, map }
+    }
+
+    /// `len` zeros in a file without a name in `folder`: for a table larger than memory of which a few rows at a
+    /// time are looked at.
+    ///
+    /// The system keeps in memory what is in use and writes the rest to the disk. What was never written takes no
+    /// room on most file systems, and the file is gone with the buffer, or with the process.
+    ///
+    /// # Errors
+    /// When the system cannot make or map such a file.
+    ///
+    /// # Panics
+    /// When `len` floats are more than the address space holds.
+    pub fn zeros_on_disk(len: usize, folder: &Path) -> io::Result<Self> {
+        let bytes = Self::layout(len).size();
+        if bytes == 0 {
+            return Ok(Self::zeros(0));
+        }
+        let file = tempfile::tempfile_in(folder)?;
+        file.set_len(bytes as u64)?;
+        // SAFETY: the file has no name, so no other program can open it to write into it or cut it short, and this
+        // function, which has the only handle, gives it to nobody.
+        let mut map = unsafe { MmapMut::map_mut(&file) }?;
+        // Pages begin on multiples of far more than ALIGNMENT, and the map stays where it is when it is moved.
+        let ptr = NonNull::new(map.as_mut_ptr().cast()).expect("a map has an address");
+        let map = Some(map);
+        Ok(AlignedVec { ptr, len, map })
+    }
+
+    /// Whether the floats lie in a file.
+    pub fn is_on_disk(&self) -> bool {
+        self.map.is_some()
     }
 
     /// A copy of `values`.
@@ -56,8 +96,8 @@ impl AlignedVec {
 
 impl Drop for AlignedVec {
     fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: `zeros` allocated ptr with the layout of this length, and nothing else frees it.
+        if self.len > 0 && self.map.is_none() {
+            // SAFETY: without a map, `zeros` allocated ptr with the layout of this length, and nothing else frees it.
             unsafe { dealloc(self.ptr.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
@@ -66,8 +106,9 @@ impl Drop for AlignedVec {
 impl Deref for AlignedVec {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: ptr points to `len` floats (or len is 0), initialised by `zeros` (all-zero bytes are
-        // 0.0), and they live as long as self.
+        // SAFETY: ptr points to `len` floats (or len is 0), initialised by `zeros` or by the system, which fills a
+        // file that was lengthened with zeros (all-zero bytes are 0.0); they, or the map that they lie in, live as
+        // long as self.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
@@ -112,6 +153,28 @@ mod tests {
             a.fill(3.0);
             assert!(b.iter().all(|&x| x == 2.0) && a.iter().all(|&x| x == 3.0));
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no files to map")]
+    fn a_buffer_on_disk_is_a_buffer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut a = AlignedVec::zeros_on_disk(100_000, folder.path()).expect("a file");
+        assert!(a.is_on_disk() && a.as_ptr().addr().is_multiple_of(ALIGNMENT));
+        assert!(a.len() == 100_000 && a.iter().all(|&x| x == 0.0));
+        a[99_999] = 2.0;
+        let moved = Box::new(a);
+        let copy = moved.clone();
+        assert!(moved[99_999] == 2.0 && copy[99_999] == 2.0 && !copy.is_on_disk());
+        let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 0, "the file has no name");
+        assert!(
+            !AlignedVec::zeros_on_disk(0, folder.path())
+                .expect("nothing")
+                .is_on_disk()
+        );
+        let nowhere = folder.path().join("nowhere");
+        assert!(AlignedVec::zeros_on_disk(1, &nowhere).is_err());
     }
 
     #[test]
