@@ -68,7 +68,10 @@ fn steps(c: &mut Criterion) {
             .sample_size(10)
             .throughput(Throughput::Elements(batch as u64));
         group.bench_function(BenchmarkId::new(name, kernels.name()), |b| {
-            b.iter(|| pool.install(|| trainer.step(blank)));
+            b.iter(|| {
+                pool.install(|| trainer.step(blank))
+                    .expect("finite numbers")
+            });
         });
         group.finish();
 

@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while trainer.step < STEPS {
         let first_draw = trainer.step * 128;
         let metrics = pool
-            .install(|| trainer.step(|row, slot| draw(&puzzles, first_draw + row as u64, slot)));
+            .install(|| trainer.step(|row, slot| draw(&puzzles, first_draw + row as u64, slot)))?;
         if trainer.step.is_multiple_of(100) {
             println!("step {}: loss {:.3}", trainer.step, metrics.lm_loss / 128.0);
         }

@@ -129,12 +129,12 @@ fn measure_run(model: &ModelConfig, config: TrainConfig, steps: usize) -> Measur
     let params = net.init(1);
     let mut trainer = Trainer::new(net, params, config, THREADS).expect("a run");
     for _ in 0..WARM_UP {
-        trainer.step(puzzle);
+        trainer.step(puzzle).expect("finite numbers");
     }
     let allocations = ALLOCATIONS.load(SeqCst);
     PEAK.store(0, SeqCst);
     for _ in 0..steps {
-        trainer.step(puzzle);
+        trainer.step(puzzle).expect("finite numbers");
     }
     let live = LIVE.load(SeqCst) - before;
     let peak = PEAK.load(SeqCst).saturating_sub(before).max(live);

@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !(args.resume && data.exists()) {
         let seed = args.seed.unwrap_or(config.train.seed);
         let made = args.sources.build(side, seed, &data)?;
-        eprintln!("{}: {made}", data.display());
+        say!("{}: {made}", data.display());
     }
     let end = train::run_to_end(&train::Args {
         data: Some(data.clone()),

@@ -237,8 +237,8 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
     );
     let minutes = config.run.checkpoint_minutes;
     ensure!(
-        minutes > 0.0 && minutes.is_finite(),
-        "run.checkpoint_minutes = {minutes}: expected more than 0"
+        minutes > 0.0 && minutes <= 525_600.0,
+        "run.checkpoint_minutes = {minutes}: expected more than 0, at most 525600, a year"
     );
     for (key, value) in [
         ("run.log_every", config.run.log_every),

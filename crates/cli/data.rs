@@ -204,7 +204,7 @@ fn deliver<P: Row>(puzzles: &[P], out: Option<&Path>, what: &str) -> anyhow::Res
     match out {
         Some(path) => {
             write_path(path, puzzles)?;
-            eprintln!("{} {what} in {}", puzzles.len(), path.display());
+            say!("{} {what} in {}", puzzles.len(), path.display());
         }
         None => {
             // Through memory: the CSV writer's errors would hide a closed pipe.
@@ -290,7 +290,7 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
     })?;
     if parts.test.len() < wanted {
         let found = parts.test.len();
-        eprintln!(
+        say!(
             "note: {found} of {wanted} test puzzles: the groups of look-alikes left over are too large"
         );
         return Ok(ExitCode::from(1));

@@ -1,68 +1,59 @@
 //! `trm train --dry-run`: what a run would cost, before it is started.
 
 use crate::config::RunConfig;
+use crate::memory::{self, Need, size};
 use crate::output::{print, table};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Kernels;
-use trm_model::carry::{Carry, Slot};
-use trm_model::network::LARGE_TABLE;
-use trm_model::workspace::Memory;
-use trm_model::{Network, Trainer, winner};
+use trm_model::carry::Slot;
+use trm_model::{Network, Trainer};
 
 /// Prints size, memory and estimated time.
 pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
     let net = Network::new(config.model.clone(), Kernels::best()?)?;
     let c = &config.train;
-    let values = 4 * net.layout().len();
-    let shards = c.gradient_shards.min(c.batch.div_ceil(c.micro_batch));
-    // The values, both moments, and the moving average where there is one; then the gradients.
-    let copies = 3 + usize::from(c.ema_rate > 0.0) + shards;
-    let packed = 4 * net.layout().packed_len();
-    let row = Carry::row_bytes(net.config(), c.winner_take_all);
-    let set_aside = match c.winner_take_all {
-        1 => 0,
-        _ => winner::scratch_len(net.config()),
-    };
-    let memory = Memory::floats(&net, c.micro_batch.min(c.batch), c.mode(), 1);
-    let worker = 4 * (memory + set_aside);
-    let embeddings = 4 * net.config().puzzle_identifiers * net.config().puzzle_emb_ndim;
-    let on_disk = embeddings >= LARGE_TABLE;
-    let total = copies * values
-        + packed
-        + if on_disk { 0 } else { embeddings }
-        + c.batch * row
-        + threads * worker;
+    let need = Need::of(&config.model, c, threads)?;
     let flops = net.training_flops(c);
+    memory::check(&config.model, c, threads)?;
     let seconds = time_of_a_step(config, threads)?;
-    let size = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let free = memory::available(Path::new("/"));
     let rows = [
         ("parameters", net.layout().len().to_string(), String::new()),
-        ("memory", size(total), String::new()),
+        (
+            "memory",
+            size(need.total()),
+            free.map_or_else(String::new, |free| {
+                format!("{} has {} left", free.of, size(free.bytes as usize))
+            }),
+        ),
         (
             "  values",
-            size(copies * values),
-            format!("{copies} copies: weights, moments, average, gradients"),
+            size(need.values),
+            format!(
+                "{} copies: weights, moments, average, gradients",
+                need.copies
+            ),
         ),
-        ("  packed weights", size(packed), String::new()),
+        ("  packed weights", size(need.packed), String::new()),
         (
             "  puzzle embeddings",
-            size(embeddings),
-            if on_disk {
-                "on the disk, not counted above".to_owned()
-            } else {
-                String::new()
+            size(need.embeddings),
+            match need.on_disk {
+                true => "on the disk, not counted above".to_owned(),
+                false => String::new(),
             },
         ),
         (
             "  carry",
-            size(c.batch * row),
-            format!("{} puzzles of {row} bytes", c.batch),
+            size(need.carry),
+            format!("{} puzzles of {} bytes", c.batch, need.row),
         ),
         (
             "  workers",
-            size(threads * worker),
-            format!("{threads} of {}", size(worker)),
+            size(need.workers),
+            format!("{threads} of {}", size(need.workers / threads)),
         ),
         (
             "one sample",
@@ -98,10 +89,10 @@ fn time_of_a_step(config: &RunConfig, threads: usize) -> anyhow::Result<f64> {
         slot.inputs.fill(1);
         slot.labels.fill(2);
     };
-    trainer.step(blank);
+    trainer.step(blank)?;
     let (start, mut steps) = (Instant::now(), 0);
     while steps < 2 || start.elapsed().as_secs_f64() < 2.0 {
-        trainer.step(blank);
+        trainer.step(blank)?;
         steps += 1;
     }
     Ok(start.elapsed().as_secs_f64() / f64::from(steps) * share)

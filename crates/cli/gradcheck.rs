@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut checks = Vec::new();
     for kernels in isas {
-        eprintln!("checking {}", kernels.name());
+        say!("checking {}", kernels.name());
         let reports = check_all(kernels, args.seed);
         checks.extend(reports.into_iter().map(|report| (kernels.name(), report)));
     }

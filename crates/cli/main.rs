@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod output;
+
 mod arc;
 mod attempts;
 mod bench;
@@ -17,7 +20,7 @@ mod eval;
 mod experiment;
 mod gradcheck;
 mod info;
-mod output;
+mod memory;
 mod progress;
 mod record;
 mod report;
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
         Verb::Gradcheck(args) => gradcheck::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        say!("error: {error:#}");
         ExitCode::from(2)
     })
 }

@@ -1,6 +1,18 @@
-//! Standard output: answers, and tables of them.
+//! Standard output: answers, and tables of them. Standard error: everything else that is said.
 
+use std::fmt;
 use std::io::{ErrorKind, Write};
+
+/// Says a line on standard error; that nobody listens there (`2>&1 | head`) is no error.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::output::say(format_args!($($words)*)) };
+}
+
+/// [`say!`], once its words are put together.
+pub fn say(words: fmt::Arguments<'_>) {
+    // There is nowhere left to say that this failed.
+    let _ = writeln!(std::io::stderr().lock(), "{words}");
+}
 
 /// Writes the answer to standard output. A reader that has seen enough (`| head`) is no error.
 ///

@@ -51,7 +51,7 @@ impl Progress {
             let period = self.start.elapsed().as_secs() / QUIET;
             if self.reported.fetch_max(period, Ordering::Relaxed) < period {
                 let note = self.note.lock().expect("nobody panics with a note");
-                eprintln!("{}: {done} of {}{note}", self.what, self.total);
+                say!("{}: {done} of {}{note}", self.what, self.total);
             }
             return;
         };
@@ -62,7 +62,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say!("{text}"),
         }
     }
 

@@ -95,7 +95,7 @@ pub fn write(path: &Path, mut experiment: Experiment) -> anyhow::Result<()> {
         "# Written by `trm train`, drawn by `trm report`. Only the verdict is for you to write.\n{}",
         toml::to_string(&experiment)?
     );
-    trm_tensor::file::replace(path, text.as_bytes())
+    trm_tensor::file::replace(path, |out| out.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

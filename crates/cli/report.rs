@@ -59,12 +59,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let runs = label(experiments, &args.files);
     let picture = picture::draw(&runs).context("cannot draw the picture")?;
-    trm_tensor::file::replace(&args.out, picture.as_bytes()).with_context(|| {
-        format!(
-            "cannot write {}; check that its folder exists, is writable and has space left",
-            args.out.display()
-        )
-    })?;
+    trm_tensor::file::replace(&args.out, |out| out.write_all(picture.as_bytes())).with_context(
+        || {
+            format!(
+                "cannot write {}; check that its folder exists, is writable and has space left",
+                args.out.display()
+            )
+        },
+    )?;
     print(|out| match args.json {
         true => writeln!(out, "{}", json(&runs, &args.out)),
         false => write!(out, "{}\n{}\n", table(&rows(&runs)), args.out.display()),

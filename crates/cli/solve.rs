@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => Player::shipped(task)?,
     };
     player.check(task)?;
-    eprintln!("weights: {}", player.path.display());
+    say!("weights: {}", player.path.display());
     let loaded = player.loaded;
     let options = SolveOptions {
         halt: args.halt.into(),

@@ -1,31 +1,26 @@
 //! `trm train`.
 
+mod keep;
 mod start;
 
 use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
 use crate::dataset::{self, Files, Split};
 use crate::dry_run::dry_run;
-use crate::experiment::Experiment;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
 use crate::task::Task;
-use crate::{info, record};
-use anyhow::{Context, ensure};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::io::Write;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use trm_model::checkpoint::{self, Contents};
+use std::time::{Duration, Instant};
+use trm_model::Trainer;
 use trm_model::config::System;
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
-use trm_model::{Network, Parameters, Trainer, weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -168,9 +163,6 @@ pub fn threads(asked: Option<u16>) -> usize {
 /// Exit code of a run that was interrupted, as the shell gives it.
 const INTERRUPTED: u8 = 130;
 
-/// The checkpoints in the folder of a run: the newest, and the one before it.
-const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint-previous.safetensors"];
-
 /// A prepared run.
 struct Run {
     config: RunConfig,
@@ -183,6 +175,8 @@ struct Run {
     start: Instant,
     /// Best exact accuracy so far; negative before the first validation.
     best: f64,
+    /// Whether the weights of the last validation could not be written.
+    weights_are_old: bool,
 }
 
 /// How a run ended.
@@ -233,7 +227,7 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
     run.describe(threads);
     let end = run.go(&stop, args.minutes.map(|minutes| minutes * 60.0))?;
     if end != End::Finished {
-        eprintln!("stopped at step {}; go on with --resume", run.trainer.step);
+        say!("stopped at step {}; go on with --resume", run.trainer.step);
     }
     Ok(end)
 }
@@ -258,7 +252,7 @@ impl Window {
 impl Run {
     fn describe(&self, threads: usize) {
         let (net, data) = (&self.trainer.net, &self.data);
-        eprintln!(
+        say!(
             "{}: {} parameters, {} training puzzles, {} held out, {threads} threads, {}",
             self.config.name,
             net.layout().len(),
@@ -275,7 +269,8 @@ impl Run {
         let intervals = self.config.run.clone();
         let progress = Progress::new(steps, "training");
         progress.set(self.trainer.step);
-        let (mut window, mut saved) = (Window::new(), Instant::now());
+        let interval = Duration::from_secs_f64(60.0 * intervals.checkpoint_minutes);
+        let (mut window, mut save_at) = (Window::new(), Instant::now() + interval);
         let end = loop {
             if self.trainer.step == steps {
                 break End::Finished;
@@ -284,18 +279,18 @@ impl Run {
             let metrics = self
                 .trainer
                 .step(|row, slot| data.draw(first + row as u64, seed, &how, slot));
-            self.check_loss(metrics.lm_loss)?;
+            let metrics = metrics.map_err(|astray| self.gone_astray(&astray))?;
             window.sums.add(&metrics);
             window.steps += 1;
             let step = self.trainer.step;
             progress.set(step);
             if step.is_multiple_of(intervals.log_every) || step == steps {
-                self.log(&progress, &window)?;
+                self.warn(&progress, self.log(&progress, &window));
                 window = Window::new();
             }
             if step.is_multiple_of(intervals.validate_every) || step == steps {
-                self.validate(&progress)?;
-                self.write_experiment(&progress);
+                self.validate(&progress);
+                self.warn(&progress, self.write_experiment());
                 window.since = Instant::now();
             }
             if stop.load(Ordering::SeqCst) {
@@ -304,17 +299,12 @@ impl Run {
             if step < steps && seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s) {
                 break End::TimeIsUp;
             }
-            if saved.elapsed().as_secs_f64() > 60.0 * intervals.checkpoint_minutes {
-                self.save_checkpoint()?;
-                saved = Instant::now();
+            if Instant::now() >= save_at {
+                save_at = Instant::now() + self.try_to_save(&progress, interval);
             }
         };
-        self.save_checkpoint()?;
-        if end == End::TimeIsUp {
-            let metadata = self.metadata()?;
-            self.save_weights("weights.safetensors", &metadata)?;
-        }
-        self.write_experiment(&progress);
+        self.save_at_the_end(&progress, end)?;
+        self.warn(&progress, self.write_experiment());
         progress.finish();
         Ok(end)
     }
@@ -349,18 +339,8 @@ impl Run {
         self.write_metrics(&line)
     }
 
-    fn write_metrics(&self, line: &Value) -> anyhow::Result<()> {
-        let path = self.out.join("metrics.jsonl");
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path);
-        let written = file.and_then(|mut file| writeln!(file, "{line}"));
-        written.with_context(|| format!("cannot write {}", path.display()))
-    }
-
     /// Exact accuracy on the puzzles held out, as evaluation measures it; keeps the best weights.
-    fn validate(&mut self, progress: &Progress) -> anyhow::Result<()> {
+    fn validate(&mut self, progress: &Progress) {
         let held_out = &self.data.validation;
         let options = SolveOptions::new(self.config.model.halt_max_steps);
         let (micro_batch, once) = (self.config.train.micro_batch, &Attempts::ONE);
@@ -368,7 +348,7 @@ impl Run {
             score((net, params), held_out, micro_batch, options, once, |_| ())
         });
         let (step, seconds) = (self.trainer.step, self.seconds());
-        self.write_metrics(&json!({
+        let line = self.write_metrics(&json!({
             "step": step,
             "seconds": round(seconds, 1),
             "validation": {
@@ -376,123 +356,25 @@ impl Run {
                 "exact_accuracy": score.exact,
                 "cell_accuracy": score.cells,
             },
-        }))?;
+        }));
+        self.warn(progress, line);
         progress.line(&format!(
             "step {step}: exact {:.4}, cells {:.4} on {} held-out puzzles ({seconds:.0} s)",
             score.exact,
             score.cells,
             held_out.len(),
         ));
-        let is_best = score.exact > self.best;
-        self.best = self.best.max(score.exact);
-        let mut metadata = self.metadata()?;
-        metadata.insert("validation_exact_accuracy".into(), score.exact.to_string());
-        self.save_weights("weights.safetensors", &metadata)?;
-        if is_best {
-            self.save_weights("best.safetensors", &metadata)?;
+        let (exact, best) = (score.exact, self.best);
+        // What the files say of the best includes this one.
+        self.best = best.max(exact);
+        let saved = self.save_weights("weights.safetensors", Some(exact));
+        self.weights_are_old = !self.warn(progress, saved);
+        if exact > best {
+            let saved = self.save_weights("best.safetensors", Some(exact));
+            if !self.warn(progress, saved) {
+                self.best = best;
+            }
         }
-        Ok(())
-    }
-
-    fn save_weights(
-        &mut self,
-        name: &str,
-        metadata: &BTreeMap<String, String>,
-    ) -> anyhow::Result<()> {
-        let path = self.out.join(name);
-        let save = |net: &Network, params: &Parameters| weights::save(&path, net, params, metadata);
-        Ok(self.trainer.with_average(save)?)
-    }
-
-    /// Leaves the run for others to read; training goes on if that fails.
-    fn write_experiment(&self, progress: &Progress) {
-        if let Err(error) = self.try_to_write_experiment() {
-            progress.line(&format!("no experiment file: {error:#}"));
-        }
-    }
-
-    /// What the run was, and its curves so far.
-    fn try_to_write_experiment(&self) -> anyhow::Result<()> {
-        let (net, train) = (&self.trainer.net, &self.config.train);
-        let metrics = self.out.join("metrics.jsonl");
-        let metrics = std::fs::read_to_string(&metrics)
-            .with_context(|| format!("cannot read {}", metrics.display()))?;
-        let (curve, validation) = record::curves(&metrics, train.batch as u64);
-        let experiment = Experiment {
-            name: self.config.name.clone(),
-            verdict: String::new(),
-            seed: train.seed,
-            threads: self.threads,
-            machine: format!("{}, {}", info::cpu(), net.kernels().name()),
-            parameters: net.layout().len(),
-            training_puzzles: self.data.train.len(),
-            samples: self.trainer.step * train.batch as u64,
-            hours: round(self.seconds() / 3600.0, 4),
-            best_exact_accuracy: (self.best >= 0.0).then_some(self.best),
-            curve,
-            validation,
-            config: toml::Table::try_from(&self.config)?,
-        };
-        record::write(&self.out.join("experiment.toml"), experiment)
-    }
-
-    /// What weights and checkpoints say about the run beside their config.
-    fn metadata(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let entries = [
-            ("run", serde_json::to_string(&self.config)?),
-            ("task", self.config.task()?.name()),
-            ("data", self.data.digest()),
-            ("trained_steps", self.trainer.step.to_string()),
-            ("seconds", format!("{:.1}", self.seconds())),
-            ("best", self.best.to_string()),
-        ];
-        let identifiers = self.data.identifiers.clone();
-        let identifiers = identifiers.map(|digest| ("identifiers", digest));
-        let entries = entries.into_iter().chain(identifiers);
-        Ok(entries
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect())
-    }
-
-    /// Stops a run that has gone astray before it can spoil what is on the disk.
-    fn check_loss(&self, loss: f64) -> anyhow::Result<()> {
-        ensure!(
-            loss.is_finite(),
-            "the loss of step {} is {loss}: train.lr = {} may be too high; {}",
-            self.trainer.step,
-            self.config.train.lr,
-            self.last_good()
-        );
-        Ok(())
-    }
-
-    /// Where a run that cannot go on can go back to.
-    fn last_good(&self) -> String {
-        let paths = CHECKPOINTS.map(|name| self.out.join(name));
-        match paths.iter().find(|path| path.exists()) {
-            Some(path) => format!("the last checkpoint, {}, is as it was", path.display()),
-            None => "no checkpoint was written yet".to_owned(),
-        }
-    }
-
-    fn save_checkpoint(&self) -> anyhow::Result<()> {
-        let astray = self.trainer.params.values.iter().any(|x| !x.is_finite());
-        ensure!(
-            !astray,
-            "the weights after step {} are not all finite: train.lr = {} may be too high; {}",
-            self.trainer.step,
-            self.config.train.lr,
-            self.last_good()
-        );
-        let [newest, previous] = CHECKPOINTS.map(|name| self.out.join(name));
-        // Killed at any moment, at least one of the two is whole: both files only ever change by renaming.
-        if newest.exists() {
-            std::fs::rename(&newest, &previous)
-                .with_context(|| format!("cannot rename {}", newest.display()))?;
-        }
-        let (trainer, metadata) = (&self.trainer, self.metadata()?);
-        checkpoint::save(&newest, trainer, Contents::Everything, &metadata)?;
-        Ok(())
     }
 }
 

@@ -65,7 +65,6 @@ impl Case {
         self.file
             .f32s(tensor)
             .unwrap_or_else(|e| panic!("{}: {e}", self.name))
-            .into_owned()
     }
 
     /// A tensor of small integers; -100 becomes the ignored label.

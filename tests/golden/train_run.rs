@@ -36,6 +36,7 @@ fn run(case: &mut Case, kernels: &'static Kernels) {
             slot.labels.copy_from_slice(&labels[at * cells..][..cells]);
             *slot.puzzle = ids[at];
         });
+        let metrics = metrics.expect("finite numbers");
         compare_step(case, step, &trainer, &metrics);
         if snapshots.contains(&(step as u64)) {
             compare_values(

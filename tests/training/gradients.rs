@@ -29,6 +29,7 @@ fn step(
         Trainer::new(net, params, config.clone(), threads).expect("a config that works");
     let batch = config.batch as u64;
     let metrics = trainer.step(|row, slot| puzzles.draw(batch + row as u64, slot));
+    let metrics = metrics.expect("finite numbers");
     let loss = metrics.lm_loss + config.halt_loss_weight * metrics.q_halt_loss;
     (loss / config.batch as f64, trainer.grads().to_vec())
 }

@@ -110,7 +110,8 @@ fn run_to(trainer: &mut Trainer, step: u64, puzzles: &Puzzles, threads: usize) {
     pool.install(|| {
         while trainer.step < step {
             let first = trainer.step * batch;
-            trainer.step(|row, slot| puzzles.draw(first + row as u64, slot));
+            let draw = |row: usize, slot: Slot<'_>| puzzles.draw(first + row as u64, slot);
+            trainer.step(draw).expect("finite numbers");
         }
     });
 }

@@ -186,7 +186,9 @@ fn the_winner_of_several_states_is_trained() {
         let fill = |row: usize, slot: trm_model::carry::Slot<'_>| {
             puzzles.draw(19 * batch + row as u64, slot)
         };
-        pool.install(|| run.step(fill)).lm_loss
+        pool.install(|| run.step(fill))
+            .expect("finite numbers")
+            .lm_loss
     };
     assert!(loss(8) < loss(1));
 }

@@ -66,3 +66,73 @@ fn damaged_checkpoints_are_refused() {
         "{error}"
     );
 }
+
+/// At whichever write, sync or rename the disk fails, for a moment or for good, the folder holds the run as it was
+/// at the checkpoint before or as it is now.
+#[test]
+fn a_disk_that_fails_at_any_step_leaves_one_state_or_the_other() {
+    use std::cell::Cell;
+    use std::io::ErrorKind;
+    use std::rc::Rc;
+    use trm_tensor::file::{Step, with_faults};
+    let (puzzles, kernels) = (Puzzles::new(40), &Kernels::available()[0]);
+    let mut run = trainer(Mixer::Mlp, training(STEPS), kernels, 2);
+    let mut states = Vec::new();
+    for step in 1..=3 {
+        run_to(&mut run, step, &puzzles, 2);
+        let folder = tempfile::tempdir().expect("a folder");
+        checkpoint::keep(folder.path(), &run, &BTreeMap::new()).expect("a checkpoint");
+        states.push(
+            checkpoint::newest(folder.path(), kernels, 2)
+                .expect("it")
+                .resumed
+                .trainer,
+        );
+    }
+    for for_good in [false, true] {
+        let mut faults = 0;
+        loop {
+            let folder = tempfile::tempdir().expect("a folder");
+            let keep = |run| checkpoint::keep(folder.path(), run, &BTreeMap::new());
+            keep(&states[0]).expect("a disk that works");
+            keep(&states[1]).expect("a disk that works");
+            let steps = Rc::new(Cell::new(0));
+            let (count, at) = (Rc::clone(&steps), faults);
+            let fault = move |_: Step| {
+                count.set(count.get() + 1);
+                let fails = if for_good {
+                    count.get() > at
+                } else {
+                    count.get() == at + 1
+                };
+                if fails {
+                    Err(ErrorKind::StorageFull.into())
+                } else {
+                    Ok(())
+                }
+            };
+            let kept = with_faults(fault, || keep(&states[2]));
+            let found = checkpoint::newest(folder.path(), kernels, 2).expect("a checkpoint");
+            let found = found.resumed.trainer;
+            let expected = &states[if found.step == 3 { 2 } else { 1 }];
+            assert_same_bits(
+                &format!("a fault at step {faults} of saving"),
+                expected,
+                &found,
+            );
+            if steps.get() <= at {
+                kept.expect("no step failed");
+                assert_eq!(found.step, 3);
+                break;
+            }
+            assert!(kept.is_err());
+            // When the disk works again, so does saving.
+            keep(&states[2]).expect("a disk that works");
+            let found = checkpoint::newest(folder.path(), kernels, 2).expect("a checkpoint");
+            assert_eq!(found.resumed.trainer.step, 3);
+            faults += 1;
+        }
+        // Make, write parts, sync, rename, sync the folder; then two renames.
+        assert!(faults >= 9, "{faults} steps");
+    }
+}

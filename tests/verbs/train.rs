@@ -332,6 +332,59 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used() {
     assert!(place.path("run/checkpoint-damaged.safetensors").exists());
 }
 
+/// A folder stands where the files should go: as on a full disk, nothing can be written there.
+#[test]
+fn training_goes_on_when_the_disk_does_not() {
+    let place = Place::new();
+    place.train(0, "straight", &[]);
+    place.train(0, "run", &["--minutes", "0"]);
+    let in_the_way = ["checkpoint-next.safetensors", "weights.safetensors"]
+        .map(|name| place.path("run").join(name));
+    for path in &in_the_way {
+        std::fs::remove_file(path).ok();
+        std::fs::create_dir_all(path.join("x")).expect("a folder");
+    }
+    let before = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
+    let said = place.train(2, "run", &["--resume"]);
+    for expected in [
+        "warning: cannot write",
+        "training goes on",
+        "trying again",
+        "the end of the run, step 9, could not be saved",
+        "checkpoint.safetensors, is as it was",
+    ] {
+        assert!(said.err.contains(expected), "{expected}: {}", said.err);
+    }
+    let after = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
+    assert!(before == after);
+    // With the disk back, nothing is lost but time.
+    for path in &in_the_way {
+        std::fs::remove_dir_all(path).expect("a folder");
+    }
+    place.train(0, "run", &["--resume"]);
+    let [straight, run] =
+        ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
+    assert!(straight == run, "other bits");
+}
+
+#[test]
+fn a_run_that_does_not_fit_is_refused_before_it_begins() {
+    let place = Place::new();
+    let huge = CONFIG.replace("\nbatch = 10", "\nbatch = 1000000");
+    let huge = huge.replace("width = 16", "width = 100000");
+    std::fs::write(place.path("huge.toml"), huge).expect("a file");
+    let (config, out) = (place.text("huge.toml"), place.text("run"));
+    for more in [&[][..], &["--dry-run"]] {
+        let said = run(2, &[&["train", &config, "--out", &out], more].concat());
+        assert!(
+            said.err.contains("GiB of memory") && said.err.contains("left: lower train.batch"),
+            "{}",
+            said.err
+        );
+        assert!(!place.path("run").exists());
+    }
+}
+
 #[test]
 fn a_run_can_be_carried_to_another_folder() {
     let place = Place::new();

@@ -203,6 +203,6 @@ impl Judgement {
 }
 
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    trm_tensor::file::replace(path, text.as_bytes())
+    trm_tensor::file::replace(path, |out| out.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }

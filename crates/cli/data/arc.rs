@@ -196,7 +196,7 @@ fn write(built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
     }
     let write = |name: &str, text: String| {
         let path = new.path().join(name);
-        trm_tensor::file::replace(&path, text.as_bytes())
+        trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
             .with_context(|| format!("cannot write {}", path.display()))
     };
     write(

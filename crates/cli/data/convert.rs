@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             })?
         }
     };
-    eprintln!("{count} puzzles in {}", args.to.display());
+    say!("{count} puzzles in {}", args.to.display());
     Ok(ExitCode::SUCCESS)
 }
 

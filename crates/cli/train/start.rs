@@ -1,8 +1,8 @@
 //! How a run begins: anew, from the checkpoint in its folder, or from one that was carried here.
 
-use super::{Args, CHECKPOINTS, Run};
+use super::{Args, Run};
 use crate::config::RunConfig;
-use crate::dataset;
+use crate::{dataset, memory};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub(super) fn begin(
     threads: usize,
 ) -> anyhow::Result<Run> {
     refuse_to_overwrite(&out)?;
+    memory::check(&config.model, &config.train, threads)?;
     let net = Network::new(config.model.clone(), Kernels::best()?)?;
     let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     let params = match &args.init_from {
@@ -39,12 +40,15 @@ pub(super) fn begin(
         seconds_before: 0.0,
         start,
         best: -1.0,
+        weights_are_old: false,
     })
 }
 
 fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
     ensure!(
-        CHECKPOINTS.iter().all(|name| !out.join(name).exists()),
+        checkpoint::NAMES
+            .iter()
+            .all(|name| !out.join(name).exists()),
         "{} holds a run already: go on with --resume, or choose another folder with --out",
         out.display()
     );
@@ -97,19 +101,24 @@ fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::R
     Ok(params)
 }
 
-/// The newest checkpoint in `out` that can be read, and where it lies; changes nothing.
-fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
-    let [newest, previous] = CHECKPOINTS.map(|name| out.join(name));
-    let kernels = Kernels::best()?;
-    match checkpoint::load(&newest, kernels, threads) {
-        Ok(resumed) => Ok((newest, resumed)),
-        Err(error) if previous.exists() => {
-            eprintln!("{error}; going back to {}", previous.display());
-            let resumed = checkpoint::load(&previous, kernels, threads)?;
-            Ok((previous, resumed))
-        }
-        Err(error) => Err(error.into()),
+/// Fails if the run of a checkpoint would not fit in memory; one that cannot be read says so when it is loaded.
+fn check_memory(path: &Path, threads: usize) -> anyhow::Result<()> {
+    match checkpoint::configs(path) {
+        Ok((model, train)) => memory::check(&model, &train, threads),
+        Err(_) => Ok(()),
     }
+}
+
+/// The newest checkpoint in `out` that can be read; changes nothing.
+fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
+    for path in checkpoint::NAMES.map(|name| out.join(name)) {
+        check_memory(&path, threads)?;
+    }
+    let kept = checkpoint::newest(out, Kernels::best()?, threads)?;
+    if let Some(error) = &kept.damaged {
+        say!("{error}; going back to {}", kept.path.display());
+    }
+    Ok((kept.path, kept.resumed))
 }
 
 /// Writes the newest checkpoint in `out` to `file` without its batch; the folder stays as it is, since a run may
@@ -137,7 +146,7 @@ pub(super) fn resume(
 ) -> anyhow::Result<Run> {
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let run = go_on(args, &path, resumed, config, (out, threads))?;
-    let newest = run.out.join(CHECKPOINTS[0]);
+    let newest = run.out.join(checkpoint::NAMES[0]);
     if path != newest && newest.exists() {
         // Out of the way, or the next checkpoint would push it over the good one.
         std::fs::rename(&newest, run.out.join("checkpoint-damaged.safetensors"))
@@ -146,7 +155,7 @@ pub(super) fn resume(
     remove_unfinished(&run.out);
     keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
     let step = run.trainer.step;
-    eprintln!("resuming {} at step {step}", run.out.display());
+    say!("resuming {} at step {step}", run.out.display());
     Ok(run)
 }
 
@@ -173,10 +182,11 @@ pub(super) fn import(
     threads: usize,
 ) -> anyhow::Result<Run> {
     refuse_to_overwrite(&out)?;
+    check_memory(file, threads)?;
     let imported = checkpoint::load(file, Kernels::best()?, threads)?;
     let run = go_on(args, file, imported, config, (out, threads))?;
     prepare(&run.out, &run.config)?;
-    eprintln!(
+    say!(
         "going on from {} at step {}",
         file.display(),
         run.trainer.step
@@ -228,6 +238,7 @@ fn go_on(
         seconds_before,
         start,
         best,
+        weights_are_old: false,
     })
 }
 

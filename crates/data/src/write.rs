@@ -1,7 +1,6 @@
 //! Writing puzzle files that are never half there.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::read::{COLUMNS, Row};
@@ -43,32 +42,10 @@ pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    try_to_replace(path, write).map_err(|error| WriteError {
+    trm_tensor::file::replace(path, write).map_err(|error| WriteError {
         path: path.into(),
         error,
     })
-}
-
-fn try_to_replace(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    // A rename is one step only within a file system: the new file must lie in the same folder.
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut new = tempfile::Builder::new()
-        .prefix(".trm-")
-        .suffix(".tmp")
-        .make_in(folder, |path| File::create_new(path))?;
-    let mut out = BufWriter::new(new.as_file_mut());
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// Writes puzzles as CSV with the columns [`COLUMNS`]; unknown answers and ratings become empty fields.

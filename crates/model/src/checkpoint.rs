@@ -7,9 +7,14 @@
 //! Without the carry it is a file small enough to be taken to another machine: three or four numbers for
 //! each parameter. The run then goes on from the same step with a batch of new puzzles.
 
+mod keep;
+
+pub use keep::{Kept, NAMES, keep, newest};
+
 use crate::config::{ModelConfig, TrainConfig};
+use crate::network::Network;
 use crate::trainer::Trainer;
-use crate::weights::{ModelFileError, json, metadata, network, read};
+use crate::weights::{ModelFileError, check_shape, json, metadata, network, read};
 use std::collections::BTreeMap;
 use std::path::Path;
 use trm_kernels::Kernels;
@@ -111,6 +116,8 @@ pub fn load(
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
     let net = network(path, config, kernels)?;
+    let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
+    check_sizes(&file, path, &net, &train, has_carry)?;
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     let mut trainer =
@@ -119,7 +126,6 @@ pub fn load(
             error,
         })?;
     trainer.step = step;
-    let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
     let (params, carry) = (&mut trainer.params, &mut trainer.carry);
     let targets: [(&str, &mut [f32]); 9] = [
         ("values", &mut params.values),
@@ -153,6 +159,43 @@ pub fn load(
         trainer,
         metadata: file.metadata().clone(),
     })
+}
+
+/// The configs of a checkpoint, without the rest of it: what it would take to load it.
+///
+/// # Errors
+/// When the file is no checkpoint.
+pub fn configs(path: &Path) -> Result<(ModelConfig, TrainConfig), ModelFileError> {
+    let file = SafeTensorsFile::open(path)?;
+    let model = metadata(&file, path, "model", FORMAT)?;
+    Ok((model, metadata(&file, path, "train", FORMAT)?))
+}
+
+/// Compares the largest tensors with what the configs ask for, before anything is allocated that the file does not
+/// have.
+fn check_sizes(
+    file: &SafeTensorsFile,
+    path: &Path,
+    net: &Network,
+    train: &TrainConfig,
+    has_carry: bool,
+) -> Result<(), ModelFileError> {
+    let c = net.config();
+    let states = train.batch.saturating_mul(train.winner_take_all);
+    for (name, len) in [
+        ("values", net.layout().len()),
+        (
+            "puzzle_emb.weights",
+            c.puzzle_identifiers * c.puzzle_emb_ndim,
+        ),
+        ("carry.z_H", states.saturating_mul(c.state_len())),
+        ("carry.z_L", states.saturating_mul(c.latent_len())),
+    ] {
+        if has_carry || !name.starts_with(CARRY) {
+            check_shape(file, path, name, Shape::from([len]))?;
+        }
+    }
+    Ok(())
 }
 
 /// Tokens and identifiers index tables: they must lie within them.
@@ -210,7 +253,7 @@ fn read_bytes(
             want: format!("[{}]", out.len()),
         });
     }
-    out.copy_from_slice(bytes);
+    out.copy_from_slice(&bytes);
     Ok(())
 }
 

@@ -187,6 +187,9 @@ fn check(
 /// Largest accepted size of any axis: products of two stay far below an address.
 const MAX_SIZE: usize = 1 << 20;
 
+/// Largest accepted number of values of one state, rows x width: 256 MiB. ARC's has 468,992.
+const MAX_STATE: usize = 1 << 26;
+
 /// The reference's inner width: 2/3 of the expansion, rounded up to a multiple of 256 (TRM_SPEC 2).
 pub fn reference_inner(width: usize, expansion: f64) -> usize {
     ((expansion * width as f64 * 2.0 / 3.0).round() as usize).next_multiple_of(256)
@@ -337,7 +340,13 @@ impl ModelConfig {
         self.validate_system()?;
         self.validate_prefix()?;
         self.validate_groups()?;
-        self.validate_positions()
+        self.validate_positions()?;
+        let most = MAX_STATE / self.rows();
+        let expected = format!(
+            "expected at most {most} with {} rows of a state",
+            self.rows()
+        );
+        check(self.width <= most, "model.width", self.width, &expected)
     }
 
     fn validate_groups(&self) -> Result<(), ConfigError> {

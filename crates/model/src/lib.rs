@@ -33,4 +33,4 @@ pub mod workspace;
 
 pub use config::{ModelConfig, TrainConfig};
 pub use network::{Network, Parameters};
-pub use trainer::Trainer;
+pub use trainer::{Astray, Trainer};

@@ -134,7 +134,7 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
         let file = SafeTensorsFile::open(path)?;
         for name in file.names() {
             let shape = file.shape(&name)?.dims().to_vec();
-            insert(&name, (shape, file.f32s(&name)?.into_owned()))?;
+            insert(&name, (shape, file.f32s(&name)?))?;
         }
     }
     Ok(tensors)
@@ -242,7 +242,7 @@ pub fn write(
         .collect();
     let written = archive::bytes(&tensors)
         .map_err(std::io::Error::other)
-        .and_then(|bytes| trm_tensor::file::replace(path, &bytes));
+        .and_then(|bytes| trm_tensor::file::replace(path, |out| out.write_all(&bytes)));
     written.map_err(|error| {
         ModelFileError::File(trm_tensor::safetensors::FileError::Write {
             path: path.into(),

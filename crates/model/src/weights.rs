@@ -172,6 +172,15 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
     let file = SafeTensorsFile::open(path)?;
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let net = network(path, config, kernels)?;
+    // Before anything is allocated that the file does not have.
+    for spec in net.layout().specs() {
+        check_shape(&file, path, &spec.name, spec.shape)?;
+    }
+    let c = net.config();
+    let table = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
+    if c.puzzle_emb_ndim > 0 {
+        check_shape(&file, path, "puzzle_emb.weights", table)?;
+    }
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     for spec in net.layout().specs() {
@@ -192,14 +201,8 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
         read(&file, path, name, first, init)?;
     }
     if c.puzzle_emb_ndim > 0 {
-        let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
-        read(
-            &file,
-            path,
-            "puzzle_emb.weights",
-            shape,
-            &mut params.puzzle_emb,
-        )?;
+        let name = "puzzle_emb.weights";
+        read(&file, path, name, table, &mut params.puzzle_emb)?;
     }
     net.pack(&mut params);
     Ok(Loaded {
@@ -254,13 +257,12 @@ pub(crate) fn network(
     })
 }
 
-/// Copies tensor `name` to `out`, checking shape and values.
-pub(crate) fn read(
+/// Fails unless tensor `name` has this shape.
+pub(crate) fn check_shape(
     file: &SafeTensorsFile,
     path: &Path,
     name: &str,
     want: Shape,
-    out: &mut [f32],
 ) -> Result<(), ModelFileError> {
     let got = file.shape(name)?;
     if got != want {
@@ -271,7 +273,19 @@ pub(crate) fn read(
             want: want.to_string(),
         });
     }
-    out.copy_from_slice(&file.f32s(name)?);
+    Ok(())
+}
+
+/// Copies tensor `name` to `out`, checking shape and values.
+pub(crate) fn read(
+    file: &SafeTensorsFile,
+    path: &Path,
+    name: &str,
+    want: Shape,
+    out: &mut [f32],
+) -> Result<(), ModelFileError> {
+    check_shape(file, path, name, want)?;
+    file.read_f32s(name, out)?;
     check_finite(path, name, out)
 }
 

@@ -1,32 +1,183 @@
 //! Files that are written whole or not at all.
 
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Gives `path` the content `bytes`.
+/// Gives `path` the content that `write` writes.
 ///
 /// Everything goes to a new file in the same folder, which takes the name `path` when it is complete and on
 /// the disk. Whoever reads `path` meanwhile sees the old file or the new one; a stop at any moment, a full
 /// disk or a loss of power leaves one of the two. A kill may leave a file `.trm-….tmp` beside it.
 ///
 /// # Errors
-/// When the file cannot be written; the unfinished file is then removed.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// When the file cannot be written; the unfinished file is then removed. Only where the last step fails, which
+/// makes the new name last, `path` may be the new file all the same.
+pub fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = folder_of(path);
+    ask(Step::Create)?;
     // A rename is one step only within a file system: the new file must lie in the same folder.
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
     let mut new = tempfile::Builder::new()
         .prefix(".trm-")
         .suffix(".tmp")
         .make_in(folder, |path| File::create_new(path))?;
-    new.write_all(bytes)?;
+    let mut out = BufWriter::with_capacity(1 << 16, Parts(new.as_file_mut()));
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    ask(Step::Sync)?;
     new.as_file().sync_all()?;
+    ask(Step::Rename)?;
     new.persist(path).map_err(|error| error.error)?;
-    // The new name, too, is data. Windows cannot open a folder, and does not need to.
+    sync_folder(folder)
+}
+
+/// Gives the file `from` the name `to` in the same folder, in one step that lasts; an older `to` is gone.
+///
+/// # Errors
+/// When the system refuses; the last step may then have failed alone, as with [`replace`].
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    ask(Step::Rename)?;
+    std::fs::rename(from, to)?;
+    sync_folder(folder_of(to))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A new name, too, is data. Windows cannot open a folder, and does not need to.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    ask(Step::SyncFolder)?;
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// A file that is written part by part, each of which may fail half done.
+struct Parts<'a>(&'a mut File);
+
+impl Write for Parts<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = ask(Step::Write) {
+            self.0.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(error);
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What is done to the disk, one after another, by [`replace`] and [`rename`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Making the new file.
+    Create,
+    /// Writing a part of it.
+    Write,
+    /// Waiting until it is on the disk.
+    Sync,
+    /// Giving it its name.
+    Rename,
+    /// Waiting until the name is on the disk.
+    SyncFolder,
+}
+
+type Fault = Box<dyn FnMut(Step) -> io::Result<()>>;
+
+thread_local! {
+    static FAULT: RefCell<Option<Fault>> = const { RefCell::new(None) };
+}
+
+/// Runs `run` on a disk that fails as `fault` says, which is asked before every [`Step`] of this thread: a way to
+/// test what is left when the n-th step fails.
+pub fn with_faults<T>(
+    fault: impl FnMut(Step) -> io::Result<()> + 'static,
+    run: impl FnOnce() -> T,
+) -> T {
+    FAULT.set(Some(Box::new(fault)));
+    let result = run();
+    FAULT.set(None);
+    result
+}
+
+fn ask(step: Step) -> io::Result<()> {
+    FAULT.with_borrow_mut(|fault| fault.as_mut().map_or(Ok(()), |fault| fault(step)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At whichever step the disk fails, the file is the old one or the new one, and nothing else is left.
+    #[test]
+    fn every_step_may_fail() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let (old, new) = (vec![1; 100_000], vec![2; 300_000]);
+        let write = |content: &[u8]| replace(&path, |out| out.write_all(content));
+        let (mut failures, mut steps) = (0, Vec::new());
+        for n in 0.. {
+            write(&old).expect("a disk that works");
+            let seen = std::rc::Rc::new(RefCell::new(Vec::new()));
+            let log = std::rc::Rc::clone(&seen);
+            let fault = move |step| {
+                log.borrow_mut().push(step);
+                match log.borrow().len() > n {
+                    true => Err(io::ErrorKind::StorageFull.into()),
+                    false => Ok(()),
+                }
+            };
+            let result = with_faults(fault, || write(&new));
+            let found = std::fs::read(&path).expect("a file");
+            let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+            assert_eq!(names, 1, "after step {n}");
+            if result.is_ok() {
+                assert!(found == new);
+                steps.extend(seen.take());
+                break;
+            }
+            failures += 1;
+            let last = seen.borrow().last().copied();
+            match last {
+                Some(Step::SyncFolder) => assert!(found == new),
+                _ => assert!(found == old, "after {last:?}"),
+            }
+        }
+        assert_eq!((failures, steps.len()), (steps.len(), steps.len()));
+        let mut kinds = steps;
+        kinds.dedup();
+        let all = [
+            Step::Create,
+            Step::Write,
+            Step::Sync,
+            Step::Rename,
+            Step::SyncFolder,
+        ];
+        assert_eq!(kinds, all);
+    }
+
+    #[test]
+    fn a_name_is_exchanged_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        std::fs::write(&a, "new").expect("a file");
+        std::fs::write(&b, "old").expect("a file");
+        let full = |_| Err(io::ErrorKind::StorageFull.into());
+        assert!(with_faults(full, || rename(&a, &b)).is_err());
+        assert_eq!(std::fs::read(&b).expect("a file"), b"old");
+        rename(&a, &b).expect("a disk that works");
+        assert_eq!(std::fs::read(&b).expect("a file"), b"new");
+        assert!(!a.exists());
+    }
 }

@@ -6,11 +6,13 @@
 //! overlap; this module adds the memory map, the casts, and errors for people.
 //!
 //! Two types of numbers exist here: `F32` for values and `U8` for tokens and flags.
+//!
+//! Every tensor that is written here has a checksum among the text, `crc32:NAME`, over its shape and its numbers,
+//! and so has the text itself, `crc32`. Whatever is read is compared with them; files of others have none.
 
 use crate::{Shape, file};
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo, View};
-use std::borrow::Cow;
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
@@ -48,6 +50,22 @@ pub enum FileError {
         path: PathBuf,
         /// What is wrong with it.
         error: SafeTensorError,
+    },
+    /// The bytes are not those that were written.
+    #[error(
+        "{path}: {what} is damaged: its checksum is {found}, and {stated} was written; the file was changed, or its \
+         disk is failing",
+        path = path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// A tensor, or the text of the header.
+        what: String,
+        /// The checksum of what is there.
+        found: String,
+        /// The checksum that the file says.
+        stated: String,
     },
     /// There is no tensor of this name.
     #[error("{path}: no tensor `{name}`; it holds {}", listed(present), path = path.display())]
@@ -105,8 +123,36 @@ pub struct SafeTensorsFile {
     /// Where the numbers start in the map.
     data_at: usize,
     header: Metadata,
-    /// The text under `__metadata__`.
+    /// The text under `__metadata__`, without the checksums.
     metadata: BTreeMap<String, String>,
+    /// The checksum that the file says for each tensor; none in a file of somebody else's.
+    checksums: Option<BTreeMap<String, String>>,
+}
+
+/// The key of the text's checksum.
+const CHECKSUM: &str = "crc32";
+
+/// What the key of a tensor's checksum begins with.
+const CHECKSUM_OF: &str = "crc32:";
+
+/// The checksum of a tensor: CRC-32 of its axes, eight bytes each, and its bytes.
+fn checksum(shape: &[usize], bytes: &[u8]) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    for &axis in shape {
+        hasher.update(&(axis as u64).to_le_bytes());
+    }
+    hasher.update(bytes);
+    format!("{:08x}", hasher.finalize())
+}
+
+/// The checksum of all text, that of the tensors' checksums too.
+fn checksum_of_text<'a>(text: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in text.flat_map(|(key, value)| [key, value]) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    format!("{:08x}", hasher.finalize())
 }
 
 impl SafeTensorsFile {
@@ -123,26 +169,37 @@ impl SafeTensorsFile {
         // SAFETY: the map is read-only, and its bytes stay as they are as long as nobody writes into the
         // file or cuts it short while it is open. `write` below never does: it makes a new file and
         // renames it over the old one, whose map stays valid. That no other program edits a weights file
-        // in place while it is being loaded is left to whoever runs that program.
+        // in place during the moment in which it is loaded is left to whoever runs that program; it can end the
+        // process, but change no number unseen, since numbers are copied first and then compared with their checksums.
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         let (header_len, header) =
             SafeTensors::read_metadata(&map).map_err(|error| FileError::Malformed {
                 path: path.into(),
                 error,
             })?;
-        let metadata = header
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        let text = header.metadata().clone().unwrap_or_default();
+        let mut text: BTreeMap<String, String> = text.into_iter().collect();
+        let stated = text.remove(CHECKSUM);
+        let checked = stated.is_some() || text.keys().any(|key| key.starts_with(CHECKSUM_OF));
+        if checked {
+            let found = checksum_of_text(text.iter());
+            let stated = stated.unwrap_or_else(|| "none".into());
+            check(path, "the text of its header", found, stated)?;
+        }
+        let checksums = checked.then(|| checksums(&mut text));
         Ok(SafeTensorsFile {
             path: path.into(),
             map,
             data_at: size_of::<u64>() + header_len,
             header,
-            metadata,
+            metadata: text,
+            checksums,
         })
+    }
+
+    /// Whether the file has checksums, and so was written by [`write`].
+    pub fn has_checksums(&self) -> bool {
+        self.checksums.is_some()
     }
 
     /// The text stored with the tensors.
@@ -168,30 +225,48 @@ impl SafeTensorsFile {
         })
     }
 
-    /// The numbers of the f32 tensor `name`: borrowed from the map, or a copy where a foreign writer put
-    /// them at an address that no `f32` can have.
+    /// The numbers of the f32 tensor `name`.
     ///
     /// # Errors
-    /// When there is no such tensor, or its numbers are not f32.
-    pub fn f32s(&self, name: &str) -> Result<Cow<'_, [f32]>, FileError> {
-        let bytes = self.bytes(name, Dtype::F32)?;
-        Ok(match bytemuck::try_cast_slice(bytes) {
-            Ok(floats) => Cow::Borrowed(floats),
-            Err(_) => Cow::Owned(
-                bytes
-                    .chunks_exact(4)
-                    .map(bytemuck::pod_read_unaligned)
-                    .collect(),
-            ),
-        })
+    /// When there is no such tensor, or its numbers are not f32 or not those that were written.
+    pub fn f32s(&self, name: &str) -> Result<Vec<f32>, FileError> {
+        let mut values = vec![0.0; self.bytes(name, Dtype::F32)?.len() / size_of::<f32>()];
+        self.read_f32s(name, &mut values)?;
+        Ok(values)
+    }
+
+    /// Overwrites `out` with the numbers of the f32 tensor `name`, of which there must be as many.
+    ///
+    /// # Errors
+    /// As [`SafeTensorsFile::f32s`].
+    pub fn read_f32s(&self, name: &str, out: &mut [f32]) -> Result<(), FileError> {
+        self.read(name, Dtype::F32, bytemuck::cast_slice_mut(out))
     }
 
     /// The bytes of the u8 tensor `name`.
     ///
     /// # Errors
-    /// When there is no such tensor, or its numbers are not u8.
-    pub fn u8s(&self, name: &str) -> Result<&[u8], FileError> {
-        self.bytes(name, Dtype::U8)
+    /// When there is no such tensor, or its numbers are not u8 or not those that were written.
+    pub fn u8s(&self, name: &str) -> Result<Vec<u8>, FileError> {
+        let mut bytes = vec![0; self.bytes(name, Dtype::U8)?.len()];
+        self.read(name, Dtype::U8, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Copies a tensor, and then compares the copy with the checksum.
+    fn read(&self, name: &str, want: Dtype, out: &mut [u8]) -> Result<(), FileError> {
+        out.copy_from_slice(self.bytes(name, want)?);
+        let Some(checksums) = &self.checksums else {
+            return Ok(());
+        };
+        let stated = checksums.get(name).map_or("none", String::as_str);
+        let found = checksum(&self.info(name)?.shape, out);
+        check(
+            &self.path,
+            &format!("tensor `{name}`"),
+            found,
+            stated.into(),
+        )
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo, FileError> {
@@ -227,36 +302,32 @@ pub enum Data<'a> {
     U8(&'a [u8]),
 }
 
-/// A tensor as the `safetensors` crate wants to see it.
-struct Entry<'a> {
-    shape: Shape,
-    data: Data<'a>,
-}
-
-impl View for Entry<'_> {
+impl Data<'_> {
     fn dtype(&self) -> Dtype {
-        match self.data {
+        match self {
             Data::F32(_) => Dtype::F32,
             Data::U8(_) => Dtype::U8,
         }
     }
-    fn shape(&self) -> &[usize] {
-        self.shape.dims()
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        match self.data {
-            Data::F32(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
-            Data::U8(bytes) => Cow::Borrowed(bytes),
+
+    fn len(&self) -> usize {
+        match self {
+            Data::F32(values) => values.len(),
+            Data::U8(bytes) => bytes.len(),
         }
     }
-    fn data_len(&self) -> usize {
-        View::data(self).len()
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Data::F32(values) => bytemuck::cast_slice(values),
+            Data::U8(bytes) => bytes,
+        }
     }
 }
 
-/// Writes tensors and text to `path`, whole or not at all.
+/// Writes tensors and text to `path`, whole or not at all, with a checksum for each tensor and for the text.
 ///
-/// See [`file::replace`].
+/// See [`file::replace`]. Nothing but the header is held in memory.
 ///
 /// Panics when a tensor's numbers are not as many as its shape says.
 ///
@@ -267,26 +338,76 @@ pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
     tensors: impl IntoIterator<Item = (N, Shape, Data<'a>)>,
     metadata: BTreeMap<String, String>,
 ) -> Result<(), FileError> {
-    let entries: Vec<(N, Entry<'_>)> = tensors
-        .into_iter()
-        .map(|(name, shape, data)| {
-            let len = match data {
-                Data::F32(values) => values.len(),
-                Data::U8(bytes) => bytes.len(),
-            };
-            assert_eq!(len, shape.len(), "tensor {name} of shape {shape}");
-            (name, Entry { shape, data })
+    let mut tensors: Vec<(N, Shape, Data<'a>)> = tensors.into_iter().collect();
+    // Floats first, where they begin on multiples of their size.
+    tensors.sort_by(|(a, _, x), (b, _, y)| (y.dtype(), a).cmp(&(x.dtype(), b)));
+    let written = header(&tensors, metadata).and_then(|header| {
+        file::replace(path, |out| {
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(&header)?;
+            tensors
+                .iter()
+                .try_for_each(|(_, _, data)| out.write_all(data.bytes()))
         })
-        .collect();
-    let metadata: HashMap<_, _> = metadata.into_iter().collect();
-    // Not `serialize_to_file`: it renames without waiting for the disk, and hides the file from others.
-    let written = safetensors::serialize(entries, Some(metadata))
-        .map_err(io::Error::other)
-        .and_then(|bytes| file::replace(path, &bytes));
+    });
     written.map_err(|error| FileError::Write {
         path: path.into(),
         error,
     })
+}
+
+/// The header of a file that holds `tensors` in this order: JSON, filled up with blanks to a multiple of eight bytes.
+fn header<N: AsRef<str> + std::fmt::Display>(
+    tensors: &[(N, Shape, Data<'_>)],
+    mut text: BTreeMap<String, String>,
+) -> io::Result<Vec<u8>> {
+    let (mut infos, mut start) = (Vec::with_capacity(tensors.len()), 0);
+    for (name, shape, data) in tensors {
+        assert_eq!(data.len(), shape.len(), "tensor {name} of shape {shape}");
+        let end = start + data.bytes().len();
+        let info = TensorInfo {
+            dtype: data.dtype(),
+            shape: shape.dims().to_vec(),
+            data_offsets: (start, end),
+        };
+        infos.push((name.to_string(), info));
+        start = end;
+        let sum = checksum(shape.dims(), data.bytes());
+        text.insert(format!("{CHECKSUM_OF}{name}"), sum);
+    }
+    let sum = checksum_of_text(text.iter());
+    text.insert(CHECKSUM.into(), sum);
+    let text: HashMap<_, _> = text.into_iter().collect();
+    let header = Metadata::new(Some(text), infos).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(size_of::<u64>()), b' ');
+    Ok(header)
+}
+
+/// Takes the checksums of the tensors out of a file's text.
+fn checksums(text: &mut BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let (mut sums, mut rest) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in std::mem::take(text) {
+        match key.strip_prefix(CHECKSUM_OF) {
+            Some(name) => sums.insert(name.to_owned(), value),
+            None => rest.insert(key, value),
+        };
+    }
+    *text = rest;
+    sums
+}
+
+/// Fails unless both checksums are the same.
+fn check(path: &Path, what: &str, found: String, stated: String) -> Result<(), FileError> {
+    match found == stated {
+        true => Ok(()),
+        false => Err(FileError::Damaged {
+            path: path.into(),
+            what: what.to_owned(),
+            found,
+            stated,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -40,12 +40,12 @@ fn sample() -> Vec<u8> {
 }
 
 #[test]
-fn what_was_written_is_read_in_place() {
+fn what_was_written_is_read() {
     let (_folder, path) = file_of(&sample());
     let file = SafeTensorsFile::open(&path).expect("a file");
     let a = file.f32s("a").expect("a tensor");
     assert_eq!(*a, [1.0, -2.0, 3.5, 0.0, f32::MAX, 1e-40]);
-    assert!(matches!(a, Cow::Borrowed(_)), "no copy");
+    assert!(file.has_checksums());
     assert_eq!(file.u8s("b.c").expect("a tensor"), [9, 8, 7, 6, 5]);
     assert_eq!(file.f32s("empty").expect("a tensor").len(), 0);
     assert_eq!(*file.f32s("one").expect("a tensor"), [4.25]);
@@ -57,7 +57,8 @@ fn what_was_written_is_read_in_place() {
     ] {
         assert_eq!(file.shape(name).expect("a shape").to_string(), shape);
     }
-    assert_eq!(file.metadata()["format"], "x \"y\"\n");
+    let text = BTreeMap::from([("format".to_owned(), "x \"y\"\n".to_owned())]);
+    assert_eq!(*file.metadata(), text, "the checksums are no part of it");
     let mut names = file.names();
     names.sort();
     assert_eq!(names, ["a", "b.c", "empty", "one"]);
@@ -217,6 +218,68 @@ fn every_truncation_is_noticed() {
     }
 }
 
+/// All tensors and the text of a file, or what is wrong with it.
+fn content(path: &Path) -> Result<impl PartialEq + use<>, FileError> {
+    let file = SafeTensorsFile::open(path)?;
+    let read = |name: &String| {
+        let shape = file.shape(name)?;
+        let bytes = match file.u8s(name) {
+            Err(FileError::WrongType { .. }) => bytemuck::cast_slice(&file.f32s(name)?).to_vec(),
+            bytes => bytes?,
+        };
+        Ok((name.clone(), (shape, bytes)))
+    };
+    let tensors: Result<BTreeMap<_, _>, FileError> = file.names().iter().map(read).collect();
+    Ok((tensors?, file.metadata().clone()))
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let bytes = sample();
+    let (folder, path) = file_of(&bytes);
+    let whole = content(&path).expect("a file");
+    let mut damaged = 0;
+    for bit in 0..8 * bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &flipped).expect("a file");
+        match content(&path) {
+            Ok(other) => assert!(other == whole, "bit {bit} changes the content"),
+            Err(FileError::Damaged { .. }) => damaged += 1,
+            Err(error) => assert!(error.to_string().contains("file.safetensors"), "{error}"),
+        }
+    }
+    // At least every bit of every number.
+    assert!(damaged >= 8 * (7 * 4 + 5), "{damaged}");
+    drop(folder);
+}
+
+#[test]
+fn a_checksum_that_is_taken_away_is_missed() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    let text = BTreeMap::from([("crc32:a".to_owned(), "00000000".to_owned())]);
+    let tensors = [("b", Shape::from([1]), Data::U8(&[7]))];
+    write(&path, tensors, text).expect("a file");
+    // A claim about a tensor that is not there harms nobody.
+    assert!(content(&path).is_ok());
+    let bytes = std::fs::read(&path).expect("the file");
+    let at = bytes
+        .windows(9)
+        .position(|part| part == b"crc32:b\":")
+        .expect("the key");
+    let renamed = [&bytes[..at], b"crc32:c\":", &bytes[at + 9..]].concat();
+    std::fs::write(&path, renamed).expect("a file");
+    let error = content(&path)
+        .err()
+        .expect("the text has changed")
+        .to_string();
+    assert!(
+        error.contains("the text of its header is damaged"),
+        "{error}"
+    );
+}
+
 #[test]
 fn wrong_questions_are_answered_with_what_is_there() {
     let header = r#"{"a":{"dtype":"U8","shape":[1,1,1,1,1],"data_offsets":[0,1]},"h":{"dtype":"F16","shape":[1],"data_offsets":[1,3]}}"#;
@@ -253,7 +316,7 @@ proptest! {
         let (_folder, path) = file_of(&bytes);
         if let Ok(file) = SafeTensorsFile::open(&path) {
             for name in file.names() {
-                let _ = (file.shape(&name), file.f32s(&name).map(|x| x.len()), file.u8s(&name).map(<[u8]>::len));
+                let _ = (file.shape(&name), file.f32s(&name).map(|x| x.len()), file.u8s(&name).map(|x| x.len()));
             }
         }
     }
