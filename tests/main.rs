@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod golden;
+mod hostile;
 mod isa;
 mod training;
 mod verbs;

@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Stop after this many minutes, with a checkpoint; --resume goes on
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = minutes)]
     pub minutes: Option<f64>,
     /// Seed, instead of the config's
     #[arg(long, value_name = "N")]
@@ -76,6 +76,15 @@ pub struct Args {
     /// Print parameters, memory and estimated time, and stop
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `--minutes`: a time that ends.
+pub fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "expected a number")?;
+    match (0.0..=525_600.0).contains(&minutes) {
+        true => Ok(minutes),
+        false => Err("expected 0 to 525600, a year".into()),
+    }
 }
 
 impl Args {

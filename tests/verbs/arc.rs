@@ -61,48 +61,6 @@ fn a_data_set_is_built_from_the_json_files() {
     assert!(build("arc", 2).err.contains("is there already"));
 }
 
-#[test]
-fn faulty_tasks_leave_nothing_behind() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (file, out) = (
-        folder.path().join("x_challenges.json"),
-        folder.path().join("arc"),
-    );
-    for (tasks, expected) in [
-        (
-            CHALLENGES.replace("[[4, 5]]", "[[4, 10]]"),
-            "task b1, train pair 1, output: colour 10",
-        ),
-        (
-            CHALLENGES.replace("[[1, 2], [3, 4]]", &format!("[{}[1]]", "[1],".repeat(30))),
-            "a grid of 31x1",
-        ),
-        (CHALLENGES.replace("test", "tests"), "it has no `test`"),
-    ] {
-        std::fs::write(&file, tasks).expect("a file");
-        let said = run(
-            2,
-            &[
-                "data",
-                "arc",
-                "build",
-                "--test",
-                text(&file),
-                "--out",
-                text(&out),
-            ],
-        )
-        .err;
-        assert!(
-            said.contains(expected) && said.contains("x_challenges.json"),
-            "{said}"
-        );
-        assert!(!out.exists());
-    }
-    let said = run(2, &["data", "arc", "build", "--out", text(&out)]).err;
-    assert!(said.contains("no tasks"), "{said}");
-}
-
 /// A canvas of 4 x 4, and a network that sees to it in a second.
 const CONFIG: &str = r#"
 [data]

@@ -99,23 +99,3 @@ fn mazes_are_trained_on_evaluated_and_solved() {
     let refused = solve(2, &["--guess-every", "2"]).err;
     assert!(refused.contains("maze4 has none"), "{refused}");
 }
-
-#[test]
-fn what_is_no_maze_is_refused_with_the_reason() {
-    for (maze, expected) in [
-        ("    ## #G   ## #", "0 of 'S'; a maze has exactly one"),
-        ("S   ## #G   ## ", "15 characters; expected a square"),
-        ("S   #####   #G #", "no way leads from S to G"),
-        ("S  o## #G   ## #", "'o' at r1c4; a question has no way"),
-        ("S   ## #G   ## #", "no weights for maze4 are shipped"),
-    ] {
-        let said = run(2, &["solve", maze]);
-        assert!(said.err.contains(expected), "{maze:?}: {}", said.err);
-        assert_eq!(said.out, "", "{maze:?}");
-    }
-    // Weights of another task.
-    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/sudoku4.safetensors");
-    let said = run(2, &["solve", "S   ## #G   ## #", "--weights", weights]);
-    let expected = "plays sudoku4, but the puzzle is maze4";
-    assert!(said.err.contains(expected), "{}", said.err);
-}

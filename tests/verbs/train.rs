@@ -2,6 +2,7 @@
 
 use super::{generate, run, said, trm};
 use serde_json::Value;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use trm_kernels::Kernels;
@@ -211,50 +212,136 @@ fn stopped_after_every_step_and_resumed_it_is_the_same_run() {
     assert_eq!(said.out.trim(), place.text("straight/best.safetensors"));
 }
 
-#[test]
+/// Sends a signal.
 #[cfg(unix)]
-fn an_interrupted_run_leaves_a_checkpoint() {
-    let place = Place::new();
-    let (config, out) = (place.text("small.toml"), place.text("run"));
+fn signal(name: &str, child: &std::process::Child) {
+    let mut kill = std::process::Command::new("kill");
+    let sent = kill
+        .args([name.to_owned(), child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Starts `trm train CONFIG --out OUT` and waits until `sign` is there.
+#[cfg(unix)]
+fn started(config: &str, out: &str, sign: &Path) -> std::process::Child {
     let mut command = trm();
-    command.args(["train", &config, "--out", &out, "--steps", "1000000"]);
+    command.args(["train", config, "--out", out, "--steps", "1000000"]);
     let mut child = command
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    while !place.path("run/weights.safetensors").exists() {
-        assert!(
-            child.try_wait().expect("a child").is_none(),
-            "the run ended by itself"
-        );
+    while !sign.exists() {
+        let ended = child.try_wait().expect("a child");
+        assert!(ended.is_none(), "the run ended by itself: {ended:?}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let interrupt = ["-INT".to_owned(), child.id().to_string()];
-    assert!(
-        std::process::Command::new("kill")
-            .args(interrupt)
-            .status()
-            .expect("kill")
-            .success()
-    );
-    assert_eq!(child.wait().expect("the program ends").code(), Some(130));
-    let said = place.train(
-        0,
-        "run",
-        &["--steps", "1000000", "--resume", "--minutes", "0"],
-    );
-    assert!(said.err.contains("resuming"), "{}", said.err);
+    child
 }
 
-/// Killed at ten random moments, between the steps and in the middle of writing a checkpoint.
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_told_to_stop_leaves_a_checkpoint() {
+    let place = Place::new();
+    for name in ["-INT", "-TERM"] {
+        let (config, out) = (place.text("small.toml"), place.text(name));
+        let sign = place.path(name).join("weights.safetensors");
+        let mut child = started(&config, &out, &sign);
+        signal(name, &child);
+        assert_eq!(child.wait().expect("the program ends").code(), Some(130));
+        let said = place.train(
+            0,
+            name,
+            &["--steps", "1000000", "--resume", "--minutes", "0"],
+        );
+        assert!(said.err.contains("resuming"), "{}", said.err);
+    }
+}
+
+/// In the middle of a step of hours, the first signal waits for its end and the second does not.
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_told_twice_leaves_at_once() {
+    let place = Place::new();
+    let endless = CONFIG
+        .replace("\nbatch = 10", "\nbatch = 1000000")
+        .replace("H_cycles = 2", "H_cycles = 1000");
+    let config = place.path("endless.toml");
+    std::fs::write(&config, endless).expect("a file");
+    let (config, out) = (config.display().to_string(), place.text("run"));
+    let mut command = trm();
+    command.args(["train", &config, "--out", &out]);
+    let stderr = std::process::Stdio::piped();
+    let mut child = command.stderr(stderr).spawn().expect("the program starts");
+    // It says what it trains once it listens to signals.
+    let mut said = std::io::BufReader::new(child.stderr.take().expect("its words"));
+    let mut line = String::new();
+    while !line.contains("parameters") {
+        line.clear();
+        assert!(
+            said.read_line(&mut line).expect("a line") > 0,
+            "it ended by itself"
+        );
+    }
+    let (mut signals, mut status) = (0, None);
+    while status.is_none() {
+        signal("-TERM", &child);
+        signals += 1;
+        // Two at the same time would count as one.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        status = child.try_wait().expect("a child");
+    }
+    assert_eq!(status.and_then(|status| status.code()), Some(130));
+    assert!(signals >= 2, "the step had hours to go");
+    assert!(!place.path("run/checkpoint.safetensors").exists());
+}
+
+/// Whoever reads what a verb says may have seen enough.
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_quietly() {
+    let place = Place::new();
+    place.train(0, "run", &[]);
+    let (weights, data) = (place.text("run/best.safetensors"), place.text("data.csv"));
+    generate(Path::new(&data), "--side 4 --count 60");
+    let exe = env!("CARGO_BIN_EXE_trm");
+    for verb in [
+        format!("eval --weights {weights} --data {data}"),
+        format!("solve {data} --weights {weights}"),
+        format!("solve {data} --weights {weights} --trace"),
+        format!("info {weights}"),
+        "data sudoku generate --side 4 --count 200".to_owned(),
+        format!(
+            "train {} --out {}",
+            place.text("small.toml"),
+            place.text("other")
+        ),
+        "--help".to_owned(),
+    ] {
+        // Both streams go to a reader that is gone before the program says a word.
+        let script = format!("(sleep 0.2; exec {exe} {verb}) 2>&1 | true; echo ${{PIPESTATUS[0]}}");
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .output();
+        let output = output.expect("bash");
+        let status = String::from_utf8(output.stdout).expect("text");
+        // 1 is an answer too: not all boards are right. A panic would be 101, a signal more than 128.
+        assert!(["0", "1"].contains(&status.trim()), "{verb}: {status}");
+    }
+}
+
+/// Killed at random moments, between the steps and in the middle of writing a checkpoint: ten times, or as often as
+/// `TRM_KILLS` says.
 #[test]
 #[cfg(unix)]
 fn killed_ten_times_and_resumed_it_is_the_same_run() {
     use rand::RngExt;
     use trm_autograd::random::{Purpose, stream};
     let place = Place::new();
+    let wanted: usize =
+        std::env::var("TRM_KILLS").map_or(10, |kills| kills.parse().expect("a number"));
     let patient = CONFIG
-        .replace("steps = 9", "steps = 800")
+        .replace("steps = 9", &format!("steps = {}", 80 * wanted))
         .replace("every = ", "every = 40");
     let hasty = format!("{patient}checkpoint_minutes = 0.00001\n");
     std::fs::write(place.path("patient.toml"), patient).expect("a file");
@@ -271,7 +358,7 @@ fn killed_ten_times_and_resumed_it_is_the_same_run() {
     let mut rng = stream(5, Purpose::Generate, 0);
     let hasty = place.text("hasty.toml");
     let mut kills = 0;
-    while kills < 10 {
+    while kills < wanted {
         let mut command = trm();
         command.args(["train", &hasty, "--out", &killed]);
         if kills > 0 {

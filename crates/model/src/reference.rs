@@ -54,7 +54,7 @@ pub fn read(
                 name,
             });
         };
-        if dims != shape {
+        if dims != shape || values.len() != target.len() {
             return Err(ModelFileError::WrongShape {
                 path: path.display().to_string(),
                 name,

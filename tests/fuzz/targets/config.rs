@@ -1,0 +1,4 @@
+#![no_main]
+#[path = "../common.rs"]
+mod common;
+common::target!("config");
