@@ -2,14 +2,13 @@
 
 use super::{generate, run, said, trm};
 use serde_json::Value;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use trm_kernels::Kernels;
 use trm_model::weights;
 
 /// A run of seconds: 9 steps on 60 generated puzzles.
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 [data]
 side = 4
 generate_easy = 60
@@ -38,20 +37,20 @@ validate_every = 4
 ";
 
 /// A folder with the config in it, and where the runs go.
-struct Place(TempDir);
+pub(super) struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("small.toml"), CONFIG).expect("a file");
         Place(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         self.path(name)
             .to_str()
             .expect("a name in UTF-8")
@@ -60,14 +59,14 @@ impl Place {
 
     /// `trm train small.toml --out NAME` and more; expects `code`.
     #[track_caller]
-    fn train(&self, code: i32, out: &str, more: &[&str]) -> super::Said {
+    pub(super) fn train(&self, code: i32, out: &str, more: &[&str]) -> super::Said {
         let (config, out) = (self.text("small.toml"), self.text(out));
         run(code, &[&["train", &config, "--out", &out], more].concat())
     }
 }
 
 /// The bits of all values in a weights file.
-fn values(path: &Path) -> Vec<u32> {
+pub(super) fn values(path: &Path) -> Vec<u32> {
     let loaded = weights::load(path, Kernels::best().expect("an instruction set"));
     let params = loaded.unwrap_or_else(|error| panic!("{error}")).params;
     params
@@ -210,266 +209,6 @@ fn stopped_after_every_step_and_resumed_it_is_the_same_run() {
     // A finished run has nothing left to do, and says where its answer is.
     let said = place.train(0, "straight", &["--resume"]);
     assert_eq!(said.out.trim(), place.text("straight/best.safetensors"));
-}
-
-/// Sends a signal.
-#[cfg(unix)]
-fn signal(name: &str, child: &std::process::Child) {
-    let mut kill = std::process::Command::new("kill");
-    let sent = kill
-        .args([name.to_owned(), child.id().to_string()])
-        .status();
-    assert!(sent.expect("kill").success());
-}
-
-/// Starts `trm train CONFIG --out OUT` and waits until `sign` is there.
-#[cfg(unix)]
-fn started(config: &str, out: &str, sign: &Path) -> std::process::Child {
-    let mut command = trm();
-    command.args(["train", config, "--out", out, "--steps", "1000000"]);
-    let mut child = command
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    while !sign.exists() {
-        let ended = child.try_wait().expect("a child");
-        assert!(ended.is_none(), "the run ended by itself: {ended:?}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    child
-}
-
-#[test]
-#[cfg(unix)]
-fn a_run_that_is_told_to_stop_leaves_a_checkpoint() {
-    let place = Place::new();
-    for name in ["-INT", "-TERM"] {
-        let (config, out) = (place.text("small.toml"), place.text(name));
-        let sign = place.path(name).join("weights.safetensors");
-        let mut child = started(&config, &out, &sign);
-        signal(name, &child);
-        assert_eq!(child.wait().expect("the program ends").code(), Some(130));
-        let said = place.train(
-            0,
-            name,
-            &["--steps", "1000000", "--resume", "--minutes", "0"],
-        );
-        assert!(said.err.contains("resuming"), "{}", said.err);
-    }
-}
-
-/// In the middle of a step of hours, the first signal waits for its end and the second does not.
-#[test]
-#[cfg(unix)]
-fn a_run_that_is_told_twice_leaves_at_once() {
-    let place = Place::new();
-    let endless = CONFIG
-        .replace("\nbatch = 10", "\nbatch = 1000000")
-        .replace("H_cycles = 2", "H_cycles = 1000");
-    let config = place.path("endless.toml");
-    std::fs::write(&config, endless).expect("a file");
-    let (config, out) = (config.display().to_string(), place.text("run"));
-    let mut command = trm();
-    command.args(["train", &config, "--out", &out]);
-    let stderr = std::process::Stdio::piped();
-    let mut child = command.stderr(stderr).spawn().expect("the program starts");
-    // It says what it trains once it listens to signals.
-    let mut said = std::io::BufReader::new(child.stderr.take().expect("its words"));
-    let mut line = String::new();
-    while !line.contains("parameters") {
-        line.clear();
-        assert!(
-            said.read_line(&mut line).expect("a line") > 0,
-            "it ended by itself"
-        );
-    }
-    let (mut signals, mut status) = (0, None);
-    while status.is_none() {
-        signal("-TERM", &child);
-        signals += 1;
-        // Two at the same time would count as one.
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        status = child.try_wait().expect("a child");
-    }
-    assert_eq!(status.and_then(|status| status.code()), Some(130));
-    assert!(signals >= 2, "the step had hours to go");
-    assert!(!place.path("run/checkpoint.safetensors").exists());
-}
-
-/// Whoever reads what a verb says may have seen enough.
-#[test]
-#[cfg(unix)]
-fn a_closed_pipe_ends_quietly() {
-    let place = Place::new();
-    place.train(0, "run", &[]);
-    let (weights, data) = (place.text("run/best.safetensors"), place.text("data.csv"));
-    generate(Path::new(&data), "--side 4 --count 60");
-    let exe = env!("CARGO_BIN_EXE_trm");
-    for verb in [
-        format!("eval --weights {weights} --data {data}"),
-        format!("solve {data} --weights {weights}"),
-        format!("solve {data} --weights {weights} --trace"),
-        format!("info {weights}"),
-        "data sudoku generate --side 4 --count 200".to_owned(),
-        format!(
-            "train {} --out {}",
-            place.text("small.toml"),
-            place.text("other")
-        ),
-        "--help".to_owned(),
-    ] {
-        // Both streams go to a reader that is gone before the program says a word.
-        let script = format!("(sleep 0.2; exec {exe} {verb}) 2>&1 | true; echo ${{PIPESTATUS[0]}}");
-        let output = std::process::Command::new("bash")
-            .args(["-c", &script])
-            .output();
-        let output = output.expect("bash");
-        let status = String::from_utf8(output.stdout).expect("text");
-        // 1 is an answer too: not all boards are right. A panic would be 101, a signal more than 128.
-        assert!(["0", "1"].contains(&status.trim()), "{verb}: {status}");
-    }
-}
-
-/// Killed at random moments, between the steps and in the middle of writing a checkpoint: ten times, or as often as
-/// `TRM_KILLS` says.
-#[test]
-#[cfg(unix)]
-fn killed_ten_times_and_resumed_it_is_the_same_run() {
-    use rand::RngExt;
-    use trm_autograd::random::{Purpose, stream};
-    let place = Place::new();
-    let wanted: usize =
-        std::env::var("TRM_KILLS").map_or(10, |kills| kills.parse().expect("a number"));
-    let patient = CONFIG
-        .replace("steps = 9", &format!("steps = {}", 80 * wanted))
-        .replace("every = ", "every = 40");
-    let hasty = format!("{patient}checkpoint_minutes = 0.00001\n");
-    std::fs::write(place.path("patient.toml"), patient).expect("a file");
-    std::fs::write(place.path("hasty.toml"), hasty).expect("a file");
-    let [straight, killed] = ["straight", "killed"].map(|run| place.text(run));
-    run(
-        0,
-        &["train", &place.text("patient.toml"), "--out", &straight],
-    );
-
-    let written = || {
-        std::fs::metadata(place.path("killed/checkpoint.safetensors")).and_then(|m| m.modified())
-    };
-    let mut rng = stream(5, Purpose::Generate, 0);
-    let hasty = place.text("hasty.toml");
-    let mut kills = 0;
-    while kills < wanted {
-        let mut command = trm();
-        command.args(["train", &hasty, "--out", &killed]);
-        if kills > 0 {
-            command.arg("--resume");
-        }
-        let quiet = std::process::Stdio::null;
-        let mut child = command
-            .stdout(quiet())
-            .stderr(quiet())
-            .spawn()
-            .expect("the program starts");
-        // A kill before the first checkpoint would leave nothing to resume, and later ones are to come after
-        // some progress: not before a checkpoint of this start.
-        let before = written().ok();
-        while written().ok().is_none_or(|now| Some(now) == before) {
-            let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none(), "start {kills} ended by itself: {ended:?}");
-            std::thread::sleep(std::time::Duration::from_micros(200));
-        }
-        std::thread::sleep(std::time::Duration::from_micros(
-            rng.random_range(0..10_000),
-        ));
-        child.kill().expect("a child to kill"); // SIGKILL
-        child.wait().expect("the program ends");
-        kills += 1;
-    }
-    let said = run(0, &["train", &hasty, "--out", &killed, "--resume"]);
-    assert!(said.err.contains("resuming"), "{}", said.err);
-    for name in ["weights.safetensors", "best.safetensors"] {
-        let [straight, killed] = [&straight, &killed].map(|run| values(&Path::new(run).join(name)));
-        assert!(straight == killed, "{name}: other bits");
-    }
-    let left = std::fs::read_dir(&killed).expect("the folder").flatten();
-    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
-    let unfinished = left
-        .iter()
-        .any(|name| name.to_string_lossy().ends_with(".tmp"));
-    assert!(!unfinished, "{left:?}");
-}
-
-#[test]
-fn a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used() {
-    let place = Place::new();
-    place.train(0, "straight", &[]);
-    for more in [&[][..], &["--resume"], &["--resume"]] {
-        place.train(0, "run", &[&["--minutes", "0"], more].concat());
-    }
-    let newest = place.path("run/checkpoint.safetensors");
-    let bytes = std::fs::read(&newest).expect("a checkpoint");
-    std::fs::write(&newest, &bytes[..bytes.len() / 2]).expect("a file");
-    let said = place.train(0, "run", &["--resume"]);
-    for expected in ["not a whole safetensors file", "going back to", "at step 2"] {
-        assert!(said.err.contains(expected), "{expected}: {}", said.err);
-    }
-    let [straight, run] =
-        ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
-    assert!(straight == run, "other bits");
-    assert!(place.path("run/checkpoint-damaged.safetensors").exists());
-}
-
-/// A folder stands where the files should go: as on a full disk, nothing can be written there.
-#[test]
-fn training_goes_on_when_the_disk_does_not() {
-    let place = Place::new();
-    place.train(0, "straight", &[]);
-    place.train(0, "run", &["--minutes", "0"]);
-    let in_the_way = ["checkpoint-next.safetensors", "weights.safetensors"]
-        .map(|name| place.path("run").join(name));
-    for path in &in_the_way {
-        std::fs::remove_file(path).ok();
-        std::fs::create_dir_all(path.join("x")).expect("a folder");
-    }
-    let before = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
-    let said = place.train(2, "run", &["--resume"]);
-    for expected in [
-        "warning: cannot write",
-        "training goes on",
-        "trying again",
-        "the end of the run, step 9, could not be saved",
-        "checkpoint.safetensors, is as it was",
-    ] {
-        assert!(said.err.contains(expected), "{expected}: {}", said.err);
-    }
-    let after = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
-    assert!(before == after);
-    // With the disk back, nothing is lost but time.
-    for path in &in_the_way {
-        std::fs::remove_dir_all(path).expect("a folder");
-    }
-    place.train(0, "run", &["--resume"]);
-    let [straight, run] =
-        ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
-    assert!(straight == run, "other bits");
-}
-
-#[test]
-fn a_run_that_does_not_fit_is_refused_before_it_begins() {
-    let place = Place::new();
-    let huge = CONFIG.replace("\nbatch = 10", "\nbatch = 1000000");
-    let huge = huge.replace("width = 16", "width = 100000");
-    std::fs::write(place.path("huge.toml"), huge).expect("a file");
-    let (config, out) = (place.text("huge.toml"), place.text("run"));
-    for more in [&[][..], &["--dry-run"]] {
-        let said = run(2, &[&["train", &config, "--out", &out], more].concat());
-        assert!(
-            said.err.contains("GiB of memory") && said.err.contains("left: lower train.batch"),
-            "{}",
-            said.err
-        );
-        assert!(!place.path("run").exists());
-    }
 }
 
 #[test]
