@@ -154,7 +154,8 @@ mod tests {
                 _ => assert!(found == old, "after {last:?}"),
             }
         }
-        assert_eq!((failures, steps.len()), (steps.len(), steps.len()));
+        // As many, but where the system writes less at a time than it is given.
+        assert!(failures >= steps.len() && steps.len() >= 5);
         let mut kinds = steps;
         kinds.dedup();
         let all = [

@@ -238,11 +238,7 @@ fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, FolderError>
             );
             return Err(FolderError::Value { path, what });
         }
-        let numbers = array.numbers(m.vocab_size - 1).map_err(at)?;
-        Ok(numbers
-            .into_iter()
-            .map(|token| token as u8)
-            .collect::<Vec<u8>>())
+        Ok(array.tokens((m.vocab_size - 1) as u8).map_err(at)?)
     };
     let (inputs, labels) = (tokens("inputs")?, tokens("labels")?);
     let examples = inputs.len() / m.seq_len;

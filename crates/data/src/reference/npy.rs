@@ -164,6 +164,25 @@ impl Array {
         })
     }
 
+    /// The values as tokens from 0 to `most`; bytes stay where they are.
+    ///
+    /// # Errors
+    /// Names the first that is larger, or negative.
+    pub fn tokens(self, most: u8) -> Result<Vec<u8>, NpyFault> {
+        let Values::U8(bytes) = self.values else {
+            let numbers = self.numbers(most.into())?;
+            return Ok(numbers.into_iter().map(|number| number as u8).collect());
+        };
+        match bytes.iter().position(|&token| token > most) {
+            None => Ok(bytes),
+            Some(index) => Err(NpyFault::Value {
+                index,
+                value: bytes[index].into(),
+                most: most.into(),
+            }),
+        }
+    }
+
     /// The values as numbers from 0 to `most`.
     ///
     /// # Errors
