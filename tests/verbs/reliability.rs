@@ -236,11 +236,14 @@ fn training_goes_on_when_the_disk_does_not() {
     }
     let after = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
     assert!(before == after);
-    // With the disk back, nothing is lost but time.
-    for path in &in_the_way {
-        std::fs::remove_dir_all(path).expect("a folder");
-    }
-    place.train(0, "run", &["--resume"]);
+    // With the disk back, nothing is lost but time: first for the checkpoint, then for the weights.
+    let [next, weights] = &in_the_way;
+    std::fs::remove_dir_all(next).expect("a folder");
+    let said = place.train(2, "run", &["--resume"]);
+    assert!(said.err.contains("cannot write") && said.err.contains("weights.safetensors"));
+    std::fs::remove_dir_all(weights).expect("a folder");
+    let said = place.train(0, "run", &["--resume"]);
+    assert!(said.err.contains("at step 9"), "{}", said.err);
     let [straight, run] =
         ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
     assert!(straight == run, "other bits");

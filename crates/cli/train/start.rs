@@ -11,6 +11,7 @@ use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents, Resumed};
 use trm_model::{Network, Parameters, Trainer, weights};
 use trm_tensor::AlignedVec;
+use trm_tensor::safetensors::SafeTensorsFile;
 
 /// A new run; refuses to overwrite an old one.
 pub(super) fn begin(
@@ -229,6 +230,8 @@ fn go_on(
     };
     let (seconds_before, best) = (number("seconds")?, number("best")?);
     let (trainer, start) = (resumed.trainer, Instant::now());
+    let at_the_end = trainer.step == config.train.steps;
+    let weights_are_old = at_the_end && !weights_are_of(&out, trainer.step);
     Ok(Run {
         config,
         trainer,
@@ -238,8 +241,15 @@ fn go_on(
         seconds_before,
         start,
         best,
-        weights_are_old: false,
+        weights_are_old,
     })
+}
+
+/// Whether the weights in `out` are those after `step`: a disk may have taken the last checkpoint and not them.
+fn weights_are_of(out: &Path, step: u64) -> bool {
+    let file = SafeTensorsFile::open(&out.join("weights.safetensors"));
+    let trained = |file: SafeTensorsFile| file.metadata().get("trained_steps").cloned();
+    file.ok().and_then(trained) == Some(step.to_string())
 }
 
 /// Drops lines of steps that the checkpoint does not know, since they will be made again.
