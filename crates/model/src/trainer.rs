@@ -422,4 +422,68 @@ mod tests {
             assert!(shard.grads.iter().any(|&g| g != 0.0), "shard {i}");
         }
     }
+
+    /// Every kernel once, small enough for Miri to watch (tests/sanitize.sh).
+    #[test]
+    fn a_small_step_of_every_network() {
+        use crate::config::{FeedForward, Mixer, PositionEncoding};
+        use crate::solve::{SolveOptions, solve_all};
+        for (mixer, feed_forward) in [
+            (Mixer::Mlp, FeedForward::Swiglu),
+            (Mixer::Attention, FeedForward::GatedNorm),
+            (Mixer::Groups, FeedForward::Swiglu),
+            (Mixer::Neighbours, FeedForward::GatedNorm),
+        ] {
+            let by_symbol = mixer == Mixer::Groups;
+            let prefix = usize::from(matches!(mixer, Mixer::Mlp | Mixer::Attention));
+            let model = ModelConfig {
+                cells: 4,
+                vocab_size: 3,
+                symbols: if by_symbol { 2 } else { 0 },
+                mixer,
+                feed_forward,
+                position_encoding: match mixer {
+                    Mixer::Attention => PositionEncoding::Rope,
+                    _ => PositionEncoding::None,
+                },
+                width: 5,
+                heads: 2,
+                layers: 1,
+                inner: 3,
+                inner_positions: 3,
+                prefix_len: prefix,
+                puzzle_emb_ndim: 3 * prefix,
+                h_cycles: 2,
+                l_cycles: 1,
+                halt_max_steps: 2,
+                init_noise: 0.1,
+                ..ModelConfig::default()
+            };
+            let config = TrainConfig {
+                batch: 3,
+                micro_batch: 2,
+                gradient_shards: 2,
+                optimizer: OptimizerName::Muon,
+                warmup_steps: 0,
+                ..TrainConfig::default()
+            };
+            let net = Network::new(model, &Kernels::available()[0]).expect("a network");
+            let params = net.init(0);
+            let before = params.values.clone();
+            let threads = rayon::current_num_threads();
+            let mut trainer = Trainer::new(net, params, config, threads).expect("a run");
+            for _ in 0..2 {
+                let fill = |row: usize, slot: Slot<'_>| {
+                    slot.inputs.fill(1);
+                    slot.labels.fill(1 + row as u8 % 2);
+                };
+                trainer.step(fill).expect("finite numbers");
+            }
+            assert!(before[..] != trainer.params.values[..], "{mixer:?} learns");
+            let answers = trainer.with_average(|net, params| {
+                solve_all(net, params, &[1, 2, 1, 1], 1, SolveOptions::new(2), |_| ())
+            });
+            assert_eq!(answers[0].tokens.len(), 4);
+        }
+    }
 }
