@@ -26,7 +26,8 @@ macro_rules! target {
                 LazyLock::new(common::file);
             static PARSER: LazyLock<common::parsers::Parser> = LazyLock::new(|| {
                 let mut all = common::parsers::ALL.into_iter();
-                all.find(|(name, _)| *name == $name).expect("a parser of this name")
+                all.find(|(name, _)| *name == $name)
+                    .expect("a parser of this name")
             });
             std::fs::write(&FILE.1, bytes).expect("a file");
             PARSER.1(bytes, &FILE.1);
