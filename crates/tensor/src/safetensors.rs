@@ -197,7 +197,7 @@ impl SafeTensorsFile {
         })
     }
 
-    /// Whether the file has checksums, and so was written by [`write`].
+    /// Whether the file has checksums, and so was written by [`write()`].
     pub fn has_checksums(&self) -> bool {
         self.checksums.is_some()
     }
