@@ -11,11 +11,11 @@ if [ "$what" != address ]; then
     export CARGO_TARGET_DIR=${MIRI_TARGET_DIR:-target/miri}
     # Miri has no files to map and no intrinsics of most instruction sets, and takes minutes for what a processor does in
     # milliseconds: it watches small sizes on the portable path, and the sanitizer has the rest.
-    export TRM_ISA=portable MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" RAYON_NUM_THREADS=2
+    export TRM_ISA=portable MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows" RAYON_NUM_THREADS=1
     cargo +nightly miri test -p trm-kernels --lib
     cargo +nightly miri test -p trm-tensor --lib -- aligned:: file:: shape:: tensor::tests
-    # Two optimiser steps and an answer of every network: every kernel, threads and all. Tree borrows, since the queue of
-    # the thread pool (crossbeam-epoch) does not keep to stacked ones.
+    # Optimiser steps and an answer of every network: every kernel. One thread, since idle ones keep Miri busy; tree
+    # borrows, since the queue of the thread pool (crossbeam-epoch) does not keep to stacked ones.
     cargo +nightly miri test -p trm-model --lib -- a_small_step_of_every_network
     unset TRM_ISA MIRIFLAGS RAYON_NUM_THREADS
     unset CARGO_TARGET_DIR

@@ -7,7 +7,7 @@ mod parsers;
 mod unsafe_code;
 
 use rand::{Rng, RngExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use trm_autograd::random::{Purpose, stream};
 
 /// Damaged forms of every sample.
@@ -55,16 +55,19 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut impl Rng) {
     }
 }
 
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/samples")
+}
+
 fn fuzz(name: &str) {
     let (_, parse) = parsers::ALL
         .into_iter()
         .find(|(parser, _)| *parser == name)
         .expect("a parser of this name");
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/samples");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     let mut read = 0;
-    let mut samples: Vec<_> = std::fs::read_dir(samples.join(name))
+    let mut samples: Vec<_> = std::fs::read_dir(samples().join(name))
         .expect("samples of this parser")
         .map(|entry| entry.expect("an entry").path())
         .collect();
@@ -120,13 +123,33 @@ fn without_checksums(file: &Path) -> Vec<u8> {
     [&len[..], header.as_bytes(), data].concat()
 }
 
-/// Writes the samples that are files of this engine's own.
+/// Undamaged, they are read: the damaged forms are not all refused at the first byte. `TRM_MAKE_SAMPLES=1` makes them
+/// again before.
 #[test]
-#[ignore = "makes the samples again, for when a format changes"]
+fn samples_are_whole() {
+    use trm_model::{checkpoint, reference, weights};
+    if std::env::var_os("TRM_MAKE_SAMPLES").is_some() {
+        make_samples();
+    }
+    let kernels = trm_kernels::Kernels::best().expect("an instruction set");
+    let path = |name: &str| samples().join(name);
+    for name in ["small", "stranger"] {
+        let [of_weights, of_run] =
+            ["weights", "checkpoint"].map(|parser| path(&format!("{parser}/{name}.safetensors")));
+        weights::load(&of_weights, kernels).expect("weights");
+        checkpoint::load(&of_run, kernels, 1).expect("a checkpoint");
+    }
+    let without_carry = path("checkpoint/without_carry.safetensors");
+    checkpoint::load(&without_carry, kernels, 1).expect("a checkpoint");
+    let torch = path("torch/small.pt");
+    reference::read(&torch, parsers::of_the_sample(), kernels).expect("a PyTorch file");
+}
+
+/// Writes the samples that are files of this engine's own, for when a format changes.
 fn make_samples() {
     use std::collections::BTreeMap;
     use trm_model::{Network, TrainConfig, Trainer, checkpoint, reference, weights};
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/samples");
+    let samples = samples();
     let kernels = trm_kernels::Kernels::best().expect("an instruction set");
     let net = Network::new(parsers::of_the_sample(), kernels).expect("a network");
     let params = net.init(0);
