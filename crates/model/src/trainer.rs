@@ -376,34 +376,43 @@ fn one_shard(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::config::ModelConfig;
     use trm_kernels::Kernels;
 
-    /// A batch of 50 in micro-batches of 3: 17 of them, which 8 shards cannot share evenly.
-    #[test]
-    fn every_shard_gets_its_part_of_the_batch() {
+    /// A run of a network.
+    fn run_of(model: ModelConfig, config: TrainConfig) -> Trainer {
+        let net = Network::new(model, &Kernels::available()[0]).expect("a network");
+        let params = net.init(0);
+        Trainer::new(net, params, config, rayon::current_num_threads()).expect("a run")
+    }
+
+    /// A run of a network for three cells and four tokens, with an embedding of 8 values for each puzzle.
+    pub(crate) fn small(config: TrainConfig) -> Trainer {
         let model = ModelConfig {
             cells: 3,
             vocab_size: 4,
             width: 8,
             inner: 8,
             inner_positions: 4,
-            prefix_len: 0,
-            puzzle_emb_ndim: 0,
+            prefix_len: 1,
+            puzzle_emb_ndim: 8,
             ..ModelConfig::default()
         };
+        run_of(model, config)
+    }
+
+    /// A batch of 50 in micro-batches of 3: 17 of them, which 8 shards cannot share evenly.
+    #[test]
+    fn every_shard_gets_its_part_of_the_batch() {
         let config = TrainConfig {
             batch: 50,
             micro_batch: 3,
             gradient_shards: 8,
             ..TrainConfig::default()
         };
-        let net = Network::new(model, &Kernels::available()[0]).expect("a network");
-        let params = net.init(0);
-        let threads = rayon::current_num_threads();
-        let mut trainer = Trainer::new(net, params, config, threads).expect("a run");
+        let mut trainer = small(config);
         let mut filled = 0;
         let metrics = trainer.step(|row, slot| {
             slot.inputs.fill((row % 4) as u8);
@@ -467,11 +476,8 @@ mod tests {
                 warmup_steps: 0,
                 ..TrainConfig::default()
             };
-            let net = Network::new(model, &Kernels::available()[0]).expect("a network");
-            let params = net.init(0);
-            let before = params.values.clone();
-            let threads = rayon::current_num_threads();
-            let mut trainer = Trainer::new(net, params, config, threads).expect("a run");
+            let mut trainer = run_of(model, config);
+            let before = trainer.params.values.clone();
             for _ in 0..2 {
                 let fill = |row: usize, slot: Slot<'_>| {
                     slot.inputs.fill(1);

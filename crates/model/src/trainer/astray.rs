@@ -65,30 +65,14 @@ impl Trainer {
 mod tests {
     use super::*;
     use crate::carry::Slot;
-    use crate::config::{ModelConfig, TrainConfig};
-    use crate::network::Network;
-    use trm_kernels::Kernels;
+    use crate::config::TrainConfig;
 
     #[test]
     fn a_number_that_goes_astray_is_found_and_named() {
-        let model = ModelConfig {
-            cells: 3,
-            vocab_size: 4,
-            width: 8,
-            inner: 8,
-            inner_positions: 4,
-            prefix_len: 1,
-            puzzle_emb_ndim: 8,
-            ..ModelConfig::default()
-        };
-        let config = TrainConfig {
+        let mut trainer = super::super::tests::small(TrainConfig {
             batch: 4,
             ..TrainConfig::default()
-        };
-        let net = Network::new(model, &Kernels::available()[0]).expect("a network");
-        let params = net.init(0);
-        let threads = rayon::current_num_threads();
-        let mut trainer = Trainer::new(net, params, config, threads).expect("a run");
+        });
         let fill = |_: usize, slot: Slot<'_>| slot.labels.fill(3);
         let metrics = trainer.step(fill).expect("finite numbers");
         let head = trainer
