@@ -433,16 +433,32 @@ pub(crate) mod tests {
     }
 
     /// Every kernel once, small enough for Miri to watch (tests/sanitize.sh).
-    #[test]
-    fn a_small_step_of_every_network() {
+    mod a_small_step {
+        use super::*;
         use crate::config::{FeedForward, Mixer, PositionEncoding};
         use crate::solve::{SolveOptions, solve_all};
-        for (mixer, feed_forward) in [
-            (Mixer::Mlp, FeedForward::Swiglu),
-            (Mixer::Attention, FeedForward::GatedNorm),
-            (Mixer::Groups, FeedForward::Swiglu),
-            (Mixer::Neighbours, FeedForward::GatedNorm),
-        ] {
+
+        #[test]
+        fn with_a_mixer_over_positions() {
+            of(Mixer::Mlp, FeedForward::Swiglu);
+        }
+
+        #[test]
+        fn with_attention() {
+            of(Mixer::Attention, FeedForward::GatedNorm);
+        }
+
+        #[test]
+        fn with_groups() {
+            of(Mixer::Groups, FeedForward::Swiglu);
+        }
+
+        #[test]
+        fn with_neighbours() {
+            of(Mixer::Neighbours, FeedForward::GatedNorm);
+        }
+
+        fn of(mixer: Mixer, feed_forward: FeedForward) {
             let by_symbol = mixer == Mixer::Groups;
             let prefix = usize::from(matches!(mixer, Mixer::Mlp | Mixer::Attention));
             let model = ModelConfig {
