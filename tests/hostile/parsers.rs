@@ -2,8 +2,6 @@
 //!
 //! None may panic, whatever the bytes are; what it makes of them is its own affair.
 
-#![allow(dead_code, reason = "a fuzz target uses one of them")]
-
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use trm_data::Puzzle;

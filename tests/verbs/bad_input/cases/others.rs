@@ -1,0 +1,261 @@
+//! Cases of no kind in particular: what is asked for on the command line, and files that are not what they should be.
+
+use super::{Case, HEADER, case};
+
+/// An array of numbers in NumPy's format.
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let len = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
+}
+
+/// Everything else.
+pub(super) fn cases() -> Vec<Case> {
+    let grid = "[data]\ntask = \"grid\"\nvalidation_puzzles = 1\n[data.grid]\nname = \"ab\"\nrows = 1\ncols = 2
+characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
+    let floats = npy("<f4", "(1, 2)", &[0; 8]);
+    let beyond = npy("|u1", "(1, 2)", &[0, 2]);
+    let other_sizes = format!("{HEADER},1...............................1...,,\n");
+    let not_weights = b"these are not the weights that you are looking for";
+    let apart = [
+        "train",
+        "@g.toml",
+        "--data",
+        "@q.npy",
+        "--answers",
+        "@q.npy",
+        "--out",
+        "@run",
+    ];
+    vec![
+        case(
+            "a maze without S",
+            &[],
+            ["solve", "    ## #G   ## #"],
+            ["0 of 'S'; a maze has exactly one"],
+        ),
+        case(
+            "no square",
+            &[],
+            ["solve", "S   ## #G   ## "],
+            ["15 characters; expected a square"],
+        ),
+        case(
+            "no way",
+            &[],
+            ["solve", "S   #####   #G #"],
+            ["no way leads from S to G"],
+        ),
+        case(
+            "a way in a question",
+            &[],
+            ["solve", "S  o## #G   ## #"],
+            ["'o' at r1c4; a question has no way"],
+        ),
+        case(
+            "a size that nobody learned",
+            &[],
+            ["solve", "S   ## #G   ## #"],
+            ["no weights for maze4 are shipped"],
+        ),
+        case(
+            "a maze for weights of Sudoku",
+            &[],
+            ["solve", "S   ## #G   ## #", "--weights", "@w"],
+            ["plays sudoku4, but the puzzle is maze4"],
+        ),
+        case(
+            "a board too short",
+            &[],
+            ["solve", "1.2..231..12.1."],
+            ["15"],
+        ),
+        case(
+            "givens that contradict each other",
+            &[],
+            ["solve", "11.............."],
+            ["contradict"],
+        ),
+        case(
+            "neither file nor puzzle",
+            &[],
+            ["solve", "what.csv"],
+            ["neither a file nor a puzzle"],
+        ),
+        case(
+            "nothing",
+            &[],
+            ["solve", ""],
+            ["neither a file nor a puzzle"],
+        ),
+        case(
+            "puzzles of another size",
+            &[("p.csv", &other_sizes)],
+            ["eval", "--weights", "@w", "--data", "@p.csv"],
+            ["p.csv", "6x6, but sudoku4 is 4x4"],
+        ),
+        case(
+            "puzzles without answers",
+            &[("p.csv", &"1.2..231..12.1..\n")],
+            ["eval", "--weights", "@w", "--data", "@p.csv"],
+            ["puzzle 1 has no answer"],
+        ),
+        case(
+            "no puzzles",
+            &[],
+            ["eval", "--weights", "@w", "--data", "@p.csv"],
+            ["p.csv", "cannot open"],
+        ),
+        case(
+            "no weights",
+            &[],
+            ["eval", "--weights", "@v", "--data", "@p.csv"],
+            ["cannot read", "v"],
+        ),
+        case(
+            "empty weights",
+            &[("v", b"")],
+            ["info", "@v"],
+            ["v: not a whole safetensors file"],
+        ),
+        case(
+            "other weights",
+            &[("v", not_weights)],
+            ["info", "@v"],
+            ["v: not a whole safetensors file"],
+        ),
+        case("a folder for weights", &[], ["info", "@"], ["cannot read"]),
+        case(
+            "an array of floats",
+            &[("q.npy", &floats), ("g.toml", &grid)],
+            apart,
+            ["q.npy", "type \"<f4\"; expected whole numbers"],
+        ),
+        case(
+            "a number that is no character",
+            &[("q.npy", &beyond), ("g.toml", &grid)],
+            apart,
+            ["q.npy", "value 1 is 2; expected 0 to 1"],
+        ),
+        case(
+            "no array",
+            &[("q.npy", &"ab"), ("g.toml", &grid)],
+            apart,
+            ["q.npy", "not a .npy file"],
+        ),
+        case(
+            "an unknown preset",
+            &[],
+            ["train", "sudoku5"],
+            ["sudoku5", "sudoku4, sudoku6"],
+        ),
+        case("an unknown verb", &[], ["tarin"], ["tarin"]),
+        case(
+            "an unknown option",
+            &[],
+            ["train", "sudoku4", "--thread", "2"],
+            ["--thread"],
+        ),
+        case(
+            "no threads",
+            &[],
+            ["train", "sudoku4", "--threads", "0"],
+            ["--threads", "1..=1024"],
+        ),
+        case(
+            "no steps",
+            &[],
+            ["train", "sudoku4", "--steps", "0"],
+            ["--steps"],
+        ),
+        case(
+            "minutes that are none",
+            &[],
+            ["train", "sudoku4", "--minutes", "nan", "--out", "@run"],
+            ["--minutes"],
+        ),
+        case(
+            "nothing to go on with",
+            &[],
+            ["train", "sudoku4", "--resume", "--out", "@run"],
+            ["cannot read", "checkpoint"],
+        ),
+        case(
+            "no tasks",
+            &[],
+            ["data", "arc", "build", "--out", "@arc"],
+            ["no tasks"],
+        ),
+        case(
+            "a side that no board has",
+            &[],
+            ["data", "sudoku", "generate", "--side", "5", "--count", "1"],
+            ["--side"],
+        ),
+        case(
+            "more givens than cells",
+            &[],
+            [
+                "data",
+                "sudoku",
+                "generate",
+                "--side",
+                "4",
+                "--difficulty",
+                "givens=17",
+                "--count",
+                "1",
+            ],
+            ["givens=17"],
+        ),
+        case(
+            "mazes that cannot be",
+            &[],
+            [
+                "data",
+                "maze",
+                "generate",
+                "--side",
+                "3",
+                "--count",
+                "1",
+                "--min-steps",
+                "8",
+            ],
+            ["8"],
+        ),
+        case(
+            "a preset that is not there",
+            &[],
+            ["bench", "--preset", "f64"],
+            ["f64"],
+        ),
+        Case {
+            code: 1,
+            ..case(
+                "a wrong answer is no bad input",
+                &[],
+                ["solve", "1.2..231..12.1..", "--weights", "@w"],
+                ["not valid"],
+            )
+        },
+        Case {
+            code: 1,
+            ..case(
+                "nor is a file that fails its check",
+                &[("p.csv", &"11..............\n")],
+                ["data", "sudoku", "check", "@p.csv"],
+                ["contradict"],
+            )
+        },
+        Case {
+            code: 0,
+            ..case(
+                "and a right answer is success",
+                &[],
+                ["solve", "1.2..231..12.1..", "--json"],
+                ["\"valid\":true"],
+            )
+        },
+    ]
+}
