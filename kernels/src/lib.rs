@@ -42,6 +42,7 @@ pub mod gather;
 mod lanes;
 pub mod matmul;
 pub mod peak;
+pub mod precision;
 pub mod reference;
 pub mod rms_norm;
 pub mod rope;
@@ -52,4 +53,5 @@ pub mod view;
 
 pub use dispatch::{ISA_NAMES, Kernels, UnknownIsa};
 pub use matmul::{Lhs, Packed, Rhs, SCRATCH, Write};
+pub use precision::{NoHalves, Precision};
 pub use view::{MatMut, MatRef};

@@ -3,7 +3,7 @@
 //! Independent chains of `acc ← acc · a + b` in registers, without a load or a store. Benches print its
 //! rate beside the matrix product's, so that a reader sees what part of the machine is in use.
 
-use crate::simd::Isa;
+use crate::simd::{Halves, Isa};
 
 /// Independent chains: enough to hide four cycles of latency on two ports, few enough for 16 registers.
 pub const CHAINS: usize = 12;
@@ -28,4 +28,28 @@ pub(crate) fn multiply_add_chains<I: Isa>(isa: I, out: &mut [f32], rounds: usize
         .into_iter()
         .fold(isa.splat(0.0), |sum, chain| isa.add(sum, chain));
     isa.store(out, sum);
+}
+
+/// [`multiply_add_chains`] in halves, twice as many in a register: overwrites `out` (one register of floats).
+#[inline(always)]
+pub(crate) fn multiply_add_chains_in_halves<H: Halves>(isa: H, out: &mut [f32], rounds: usize) {
+    let single = isa.single();
+    let spread = |x: f32| {
+        let mut lanes = [0.0; 64];
+        single.store(&mut lanes, isa.spreadable(single.splat(x)));
+        isa.splat(lanes[0])
+    };
+    let (a, b) = (spread(0.999), spread(0.001));
+    let mut chains = [spread(1.5); CHAINS];
+    for _ in 0..rounds {
+        for chain in &mut chains {
+            *chain = isa.mul_add(*chain, a, b);
+        }
+    }
+    let mut sum = single.splat(0.0);
+    for chain in chains {
+        let [low, high] = isa.widen(chain);
+        sum = single.add(sum, single.add(low, high));
+    }
+    single.store(out, sum);
 }

@@ -40,6 +40,23 @@ pub fn matmul_bound(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f
         .collect()
 }
 
+/// How far each element of a product in halves may be from [`matmul`]: the promise of [`crate::matmul::half`], for
+/// chains of at most `CHUNK` products with a rounding of 2^-11 each, after one of each factor.
+pub fn matmul_bound_in_halves(a: &[f64], b: &[f64], m: usize, n: usize, k: usize) -> Vec<f64> {
+    let size = |x: &[f64]| x.iter().map(|x| x.abs()).collect::<Vec<_>>();
+    let largest = |x: &[f64]| x.iter().fold(0.0, |largest, x| f64::max(largest, x.abs()));
+    let sizes = matmul(&size(a), &size(b), m, n, k);
+    let roundings = 2 + k.min(crate::matmul::half::CHUNK);
+    let lost = |i: usize| k as f64 * 2f64.powi(-26) * largest(&a[i * k..(i + 1) * k]) * largest(b);
+    let bound = |(at, size): (usize, &f64)| {
+        // A twentieth for products of roundings, and what floats add.
+        1.05 * roundings as f64 * size * 2f64.powi(-11) + lost(at / n)
+    };
+    let in_halves = sizes.iter().enumerate().map(bound);
+    let in_floats = matmul_bound(a, b, m, n, k);
+    in_halves.zip(in_floats).map(|(h, f)| h + f).collect()
+}
+
 /// `y[i,j] = x[i,j] r[i]`, `r[i] = (mean_j x[i,j]² + eps)^(-1/2)`.   x, y: (rows, cols)   r: (rows)
 pub fn rms_norm_rows(x: &[f64], rows: usize, cols: usize, eps: f64) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(x.len(), rows * cols, "x is {rows} x {cols}");

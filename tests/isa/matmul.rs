@@ -3,9 +3,10 @@
 use super::guarded::Guarded;
 use super::{floats, random, wide};
 use proptest::prelude::*;
+use trm_kernels::matmul::half::CHUNK;
 use trm_kernels::matmul::{KC, MC, NC};
-use trm_kernels::reference::{self, assert_close, matmul_bound};
-use trm_kernels::{Kernels, Lhs, Packed, Rhs, SCRATCH, Write};
+use trm_kernels::reference::{self, assert_close, matmul_bound, matmul_bound_in_halves};
+use trm_kernels::{Kernels, Lhs, Packed, Precision, Rhs, SCRATCH, Write};
 
 /// How an operand is handed over.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,10 +100,11 @@ impl Factors {
     fn check(&self, kernels: &Kernels, forms: &[Form]) {
         let (m, n, k) = self.size;
         let (a, b) = (wide(&self.a), wide(&self.b));
-        let (exact, bound) = (
-            reference::matmul(&a, &b, m, n, k),
-            matmul_bound(&a, &b, m, n, k),
-        );
+        let exact = reference::matmul(&a, &b, m, n, k);
+        let (bound, chain) = match kernels.precision() {
+            Precision::F32 => (matmul_bound(&a, &b, m, n, k), KC),
+            Precision::F16 => (matmul_bound_in_halves(&a, &b, m, n, k), CHUNK),
+        };
         let start = floats(&mut random(1), m * n);
         let added: Vec<f64> = exact
             .iter()
@@ -115,11 +117,11 @@ impl Factors {
                 let c = self.product(kernels, (lhs, rhs), None);
                 assert_close(&what, &c, &exact, |i| bound[i]);
                 let c = self.product(kernels, (lhs, rhs), Some(&start));
-                // Each block of k adds to c once more.
+                // Each chain adds to c once more.
                 let onto = |i: usize| {
-                    let blocks = k.div_ceil(KC) as f64;
+                    let chains = k.div_ceil(chain) as f64;
                     bound[i]
-                        + blocks
+                        + chains
                             * super::U
                             * (f64::from(start[i]).abs() + bound[i] + exact[i].abs())
                 };
@@ -211,11 +213,31 @@ pub fn threads_that_share_a_product_change_no_bit(kernels: &Kernels) {
     }
 }
 
+/// Rows of A and the whole of B far beyond what a half can hold, above and below.
+pub fn factors_of_any_scale(kernels: &Kernels) {
+    let (m, n, k) = (40, 70, KC + 5);
+    let mut factors = Factors::random((m, n, k), 9);
+    for (i, row) in factors.a.chunks_exact_mut(k).enumerate() {
+        row.iter_mut()
+            .for_each(|x| *x *= 2f32.powi(4 * i as i32 - 80));
+    }
+    factors.b.iter_mut().for_each(|x| *x *= 2f32.powi(33));
+    factors.a[3 * k..4 * k].fill(0.0);
+    factors.a_t = transpose(&factors.a, m, k);
+    factors.b_t = transpose(&factors.b, k, n);
+    factors.check(kernels, &FORMS);
+}
+
 pub fn what_is_not_a_number_stays_so(kernels: &Kernels) {
     let mut factors = Factors::random((9, 11, 13), 8);
     factors.a[4 * 13 + 2] = f32::NAN;
     let c = factors.product(kernels, (Form::Plain, Form::Plain), None);
     for (at, x) in c.iter().enumerate() {
         assert_eq!(x.is_nan(), at / 11 == 4, "element {at}");
+    }
+    factors.a[4 * 13 + 2] = f32::INFINITY;
+    let c = factors.product(kernels, (Form::Plain, Form::Plain), None);
+    for (at, x) in c.iter().enumerate() {
+        assert_eq!(x.is_finite(), at / 11 != 4, "element {at}");
     }
 }

@@ -19,7 +19,7 @@ mod swiglu;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use trm_kernels::Kernels;
+use trm_kernels::{Kernels, Precision};
 
 macro_rules! suite {
     ($($isa:ident)*) => {
@@ -37,6 +37,7 @@ macro_rules! suite {
                 matmul::any_size
                 matmul::an_element_depends_on_its_row_and_column_alone
                 matmul::threads_that_share_a_product_change_no_bit
+                matmul::factors_of_any_scale
                 matmul::what_is_not_a_number_stays_so
                 norms::over_channels
                 norms::over_positions
@@ -71,13 +72,60 @@ macro_rules! suite {
 
 suite!(avx512 avx2 neon portable);
 
+/// Products in halves: the CPU's own, and those that every instruction set emulates.
+macro_rules! halves {
+    ($($name:ident: $kernels:expr;)*) => {
+        $(mod $name {
+            use super::*;
+            halves! { @tests $kernels;
+                every_form_at_the_edges_of_tiles
+                every_form_across_blocks
+                any_size
+                threads_that_share_a_product_change_no_bit
+                factors_of_any_scale
+                what_is_not_a_number_stays_so
+            }
+        })*
+    };
+    (@tests $kernels:expr; $($property:ident)*) => {
+        $(#[test]
+        fn $property() {
+            if let Some(kernels) = $kernels {
+                matmul::$property(kernels);
+            }
+        })*
+    };
+}
+
+halves! {
+    avx512fp16: own_halves("avx512");
+    avx512_halves: kernels_of("avx512").map(Kernels::emulating_halves);
+    avx2_halves: kernels_of("avx2").map(Kernels::emulating_halves);
+    neon_halves: kernels_of("neon").map(Kernels::emulating_halves);
+    portable_halves: kernels_of("portable").map(Kernels::emulating_halves);
+}
+
 /// The table of an instruction set, unless this CPU lacks it.
 fn kernels_of(isa: &str) -> Option<&'static Kernels> {
+    or_skipped(isa, Kernels::named(isa))
+}
+
+/// The table with products in the CPU's own halves, unless it has none.
+fn own_halves(isa: &str) -> Option<&'static Kernels> {
+    let kernels = kernels_of(isa)?.in_precision(Precision::F16);
+    or_skipped("avx512fp16", kernels)
+}
+
+/// What is there, or a line that says why not; a panic where `TRM_REQUIRE_ISA` asks for `name`.
+fn or_skipped<E: std::fmt::Display>(
+    name: &str,
+    kernels: Result<&'static Kernels, E>,
+) -> Option<&'static Kernels> {
     let required = std::env::var("TRM_REQUIRE_ISA").unwrap_or_default();
-    match Kernels::named(isa) {
+    match kernels {
         Ok(kernels) => Some(kernels),
-        Err(error) if required.split(',').any(|name| name.trim() == isa) => {
-            panic!("TRM_REQUIRE_ISA asks for {isa}: {error}")
+        Err(error) if required.split(',').any(|required| required.trim() == name) => {
+            panic!("TRM_REQUIRE_ISA asks for {name}: {error}")
         }
         Err(error) => {
             eprintln!("skipped: {error}");

@@ -21,6 +21,7 @@
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
 
+pub mod half;
 pub mod pack;
 mod threads;
 pub mod tile;
@@ -35,11 +36,11 @@ pub const KC: usize = 256;
 /// Rows of a block of A, for the second-level cache; a multiple of every backend's `MR`.
 pub const MC: usize = 252;
 /// Columns of a block of B that is not packed beforehand; a multiple of every backend's `NR`.
-pub const NC: usize = 480;
+pub const NC: usize = 448;
 /// Floats between two panels of such a block: a line of the cache, or all panels would meet in one set.
 const GAP: usize = 16;
-/// Floats of scratch that one matrix product needs; no backend's `NR` is below 8.
-pub const SCRATCH: usize = MC * KC + KC * NC + NC / 8 * GAP;
+/// Floats of scratch that one matrix product needs, in either precision; no backend's `NR` is below 8.
+pub const SCRATCH: usize = MC * KC + KC * NC + NC / 8 * GAP + half::ASIDE;
 
 /// Whether a product replaces its destination or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +124,13 @@ pub fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
     outer.next_multiple_of(panel_width) * k
 }
 
-/// C = A·B or C += A·B. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
-#[inline(always)]
-pub(crate) fn matmul<I: Isa>(
-    isa: I,
-    mut c: MatMut<'_>,
-    a: Lhs<'_>,
-    b: Rhs<'_>,
-    write: Write,
-    scratch: &mut [f32],
-) {
+/// m, n and k. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
+fn sizes_of_product(
+    c: &MatMut<'_>,
+    a: &Lhs<'_>,
+    b: &Rhs<'_>,
+    scratch: &[f32],
+) -> (usize, usize, usize) {
     let ((m, k), (n, k_b)) = (a.shape(), (b.shape().1, b.shape().0));
     assert!(
         k == k_b && c.rows() == m && c.cols() == n,
@@ -145,6 +143,20 @@ pub(crate) fn matmul<I: Isa>(
         "scratch of {} floats, {SCRATCH} needed",
         scratch.len()
     );
+    (m, n, k)
+}
+
+/// C = A·B or C += A·B. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
+#[inline(always)]
+pub(crate) fn matmul<I: Isa>(
+    isa: I,
+    mut c: MatMut<'_>,
+    a: Lhs<'_>,
+    b: Rhs<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    let (m, n, k) = sizes_of_product(&c, &a, &b, scratch);
     let (a_scratch, b_scratch) = scratch.split_at_mut(MC * KC);
     if k == 0 && write == Write::Overwrite {
         c.fill(0.0);

@@ -113,7 +113,7 @@ fn write_row<I: Isa>(isa: I, c: &mut [f32], sums: &[I::F], write: Write) {
 
 /// One row of a smaller `c`.
 #[inline(always)]
-fn write_part(c: &mut [f32], sums: &[f32], write: Write) {
+pub(super) fn write_part(c: &mut [f32], sums: &[f32], write: Write) {
     for (c, &sum) in c.iter_mut().zip(sums) {
         *c = if write == Write::Add { *c + sum } else { sum };
     }

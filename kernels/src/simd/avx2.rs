@@ -12,19 +12,16 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
-impl Avx2 {
-    /// A token if this CPU has AVX2 and FMA.
-    pub fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Avx2(()))
-    }
-}
-
 impl Isa for Avx2 {
     type F = __m256;
     const NAME: &'static str = "avx2";
     const LANES: usize = 8;
     const MR: usize = 6;
     const NR: usize = 16;
+
+    fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Avx2(()))
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: `self` proves that the CPU has the instruction.

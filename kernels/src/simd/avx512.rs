@@ -12,19 +12,16 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx512(());
 
-impl Avx512 {
-    /// A token if this CPU has AVX-512F.
-    pub fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Avx512(()))
-    }
-}
-
 impl Isa for Avx512 {
     type F = __m512;
     const NAME: &'static str = "avx512";
     const LANES: usize = 16;
     const MR: usize = 14;
     const NR: usize = 32;
+
+    fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx512f").then_some(Avx512(()))
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: `self` proves that the CPU has the instruction.

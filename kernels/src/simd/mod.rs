@@ -4,8 +4,11 @@
 //! instruction set on (see [`crate::dispatch`]). A value of an `Isa` type is the proof that the CPU has
 //! the instructions: only `detect` makes one, so the operations themselves are safe to call.
 
+pub mod half;
 pub mod math;
 pub mod portable;
+
+pub use half::{Emulated, Halves};
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the CPU's intrinsics")]
@@ -13,6 +16,9 @@ pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod avx512;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "the CPU's intrinsics")]
+pub mod avx512fp16;
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod neon;
@@ -35,6 +41,9 @@ pub trait Isa: Copy + Send + Sync + 'static {
     const MR: usize;
     /// Columns of the register tile: a whole number of registers.
     const NR: usize;
+
+    /// The proof, if this CPU has the instructions.
+    fn detect() -> Option<Self>;
 
     /// `x` in every lane.
     fn splat(self, x: f32) -> Self::F;

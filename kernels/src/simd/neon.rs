@@ -12,19 +12,16 @@ use core::arch::aarch64::*;
 #[derive(Clone, Copy)]
 pub struct Neon(());
 
-impl Neon {
-    /// A token if this CPU has NEON.
-    pub fn detect() -> Option<Self> {
-        std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))
-    }
-}
-
 impl Isa for Neon {
     type F = float32x4_t;
     const NAME: &'static str = "neon";
     const LANES: usize = 4;
     const MR: usize = 12;
     const NR: usize = 8;
+
+    fn detect() -> Option<Self> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> float32x4_t {
         // SAFETY: `self` proves that the CPU has the instruction.

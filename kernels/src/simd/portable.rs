@@ -12,19 +12,16 @@ use wide::f32x8;
 #[derive(Clone, Copy)]
 pub struct Portable(());
 
-impl Portable {
-    /// Always available.
-    pub fn detect() -> Option<Self> {
-        Some(Portable(()))
-    }
-}
-
 impl Isa for Portable {
     type F = f32x8;
     const NAME: &'static str = "portable";
     const LANES: usize = 8;
     const MR: usize = 4;
     const NR: usize = 8;
+
+    fn detect() -> Option<Self> {
+        Some(Portable(()))
+    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32x8 {
