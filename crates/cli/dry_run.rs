@@ -12,7 +12,8 @@ use trm_model::{Network, Trainer};
 
 /// Prints size, memory and estimated time.
 pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
-    let net = Network::new(config.model.clone(), Kernels::best()?)?;
+    let kernels = config.train.kernels(Kernels::best()?)?;
+    let net = Network::new(config.model.clone(), kernels)?;
     let c = &config.train;
     let need = Need::of(&config.model, c, threads)?;
     let flops = net.training_flops(c);
@@ -81,7 +82,8 @@ fn time_of_a_step(config: &RunConfig, threads: usize) -> anyhow::Result<f64> {
     let mut train = config.train.clone();
     train.batch = train.batch.min(threads * 4 * train.micro_batch);
     train.curriculum.clear(); // a run begins shallow, but most of it is not
-    let net = Network::new(config.model.clone(), Kernels::best()?)?;
+    let kernels = train.kernels(Kernels::best()?)?;
+    let net = Network::new(config.model.clone(), kernels)?;
     let params = net.init(0);
     let share = config.train.batch as f64 / train.batch as f64;
     let mut trainer = Trainer::new(net, params, train, threads)?;

@@ -15,6 +15,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use trm_kernels::Precision;
 use trm_model::solve::{Halt, SolveOptions};
 
 /// When a puzzle stops.
@@ -79,6 +80,9 @@ pub struct Args {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
+    #[arg(long, value_name = "f32|f16", default_value = "f32")]
+    pub precision: Precision,
     /// ARC: write two attempts at every test input to this JSON file
     #[arg(long, value_name = "FILE")]
     pub submission: Option<PathBuf>,
@@ -128,7 +132,7 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let player = Player::read(&args.weights)?;
+    let player = Player::read(&args.weights, args.precision)?;
     let task = player.task;
     args.attempts.check(task)?;
     if let Task::Arc(_) = task {

@@ -36,7 +36,7 @@ impl Need {
     /// # Errors
     /// When the config cannot work.
     pub fn of(model: &ModelConfig, train: &TrainConfig, threads: usize) -> anyhow::Result<Need> {
-        let net = Network::new(model.clone(), Kernels::best()?)?;
+        let net = Network::new(model.clone(), train.kernels(Kernels::best()?)?)?;
         let values = 4 * net.layout().len();
         let shards = train
             .gradient_shards

@@ -17,6 +17,7 @@ use trm_data::grid::GridPuzzle;
 use trm_data::maze::{self, MazePuzzle};
 use trm_data::read::{Reader, Row};
 use trm_data::{Geometry, Puzzle};
+use trm_kernels::Precision;
 use trm_model::solve::{Answer, Rollout, SolveOptions};
 use trm_model::weights::Loaded;
 
@@ -62,6 +63,9 @@ pub struct Args {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
+    #[arg(long, value_name = "f32|f16", default_value = "f32")]
+    pub precision: Precision,
     /// Print one JSON object a puzzle: question, answer, valid, steps, attempts, halt_probability
     #[arg(long, conflicts_with = "trace")]
     pub json: bool,
@@ -74,13 +78,14 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let named = args.weights.as_deref().map(Player::read).transpose()?;
+    let read = |path| Player::read(path, args.precision);
+    let named = args.weights.as_deref().map(read).transpose()?;
     let questions = read_questions(args.puzzle.as_deref(), named.as_ref().map(|p| p.task))?;
     let task = questions.task;
     args.attempts.check(task)?;
     let player = match named {
         Some(player) => player,
-        None => Player::shipped(task)?,
+        None => Player::shipped(task, args.precision)?,
     };
     player.check(task)?;
     say!("weights: {}", player.path.display());

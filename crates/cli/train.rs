@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use trm_kernels::Precision;
 use trm_model::Trainer;
 use trm_model::config::System;
 use trm_model::solve::SolveOptions;
@@ -61,6 +62,9 @@ pub struct Args {
     /// Seed, instead of the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Of matrix products, instead of the config's: f32, or f16 on a CPU with AVX512-FP16
+    #[arg(long, value_name = "f32|f16")]
+    pub precision: Option<Precision>,
     /// Go on from the checkpoint in OUT
     #[arg(long)]
     pub resume: bool,
@@ -100,6 +104,7 @@ impl Args {
             steps: None,
             minutes: None,
             seed: None,
+            precision: None,
             resume: false,
             init_from: None,
             export: None,
@@ -113,6 +118,7 @@ impl Args {
         let mut config = config::load(&self.config)?;
         config.train.steps = self.steps.unwrap_or(config.train.steps);
         config.train.seed = self.seed.unwrap_or(config.train.seed);
+        config.train.precision = self.precision.unwrap_or(config.train.precision);
         if let (Task::Arc(_), Some(folder)) = (config.task()?, &self.data) {
             dataset::arc::fit(&mut config, folder)?;
         }
@@ -262,11 +268,12 @@ impl Run {
     fn describe(&self, threads: usize) {
         let (net, data) = (&self.trainer.net, &self.data);
         say!(
-            "{}: {} parameters, {} training puzzles, {} held out, {threads} threads, {}",
+            "{}: {} parameters, {} training puzzles, {} held out, {threads} threads, {} on {}",
             self.config.name,
             net.layout().len(),
             data.train.len(),
             data.validation.len(),
+            net.kernels().precision(),
             net.kernels().name()
         );
     }

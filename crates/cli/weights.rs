@@ -3,7 +3,7 @@
 use crate::task::Task;
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
-use trm_kernels::Kernels;
+use trm_kernels::{Kernels, Precision};
 use trm_model::weights::{Loaded, load};
 
 /// Shipped weights, by task.
@@ -39,12 +39,12 @@ pub struct Player {
 }
 
 impl Player {
-    /// Reads a weights file.
+    /// Reads a weights file, for products in `precision`.
     ///
     /// # Errors
-    /// When it is none, or plays what is not known here.
-    pub fn read(path: &Path) -> anyhow::Result<Player> {
-        let loaded = load(path, Kernels::best()?)?;
+    /// When it is none, or plays what is not known here, or this CPU has no such products.
+    pub fn read(path: &Path, precision: Precision) -> anyhow::Result<Player> {
+        let loaded = load(path, Kernels::best()?.in_precision(precision)?)?;
         let task = Task::of(&loaded).with_context(|| path.display().to_string())?;
         let path = path.to_owned();
         Ok(Player { path, loaded, task })
@@ -54,8 +54,8 @@ impl Player {
     ///
     /// # Errors
     /// When there is none.
-    pub fn shipped(task: Task) -> anyhow::Result<Player> {
-        Player::read(&shipped(task)?)
+    pub fn shipped(task: Task, precision: Precision) -> anyhow::Result<Player> {
+        Player::read(&shipped(task)?, precision)
     }
 
     /// Fails unless it plays `task`.

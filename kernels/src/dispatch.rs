@@ -263,11 +263,18 @@ impl Kernels {
         let emulate = std::env::var_os("TRM_EMULATE_F16").is_some_and(|value| !value.is_empty());
         let tables = tables();
         let found = match precision {
-            Precision::F32 => of_this_isa(&tables.single),
+            Precision::F32 => Some(self.in_floats()),
             Precision::F16 if emulate => of_this_isa(&tables.emulated),
             Precision::F16 => of_this_isa(&tables.halves),
         };
         found.ok_or(NoHalves { isa: self.name })
+    }
+
+    /// The table of the same instruction set with products in floats.
+    pub fn in_floats(&self) -> &'static Kernels {
+        let of_this_isa = |k: &&Kernels| k.name == self.name;
+        let single = Self::available().iter().find(of_this_isa);
+        single.expect("it is where this table comes from")
     }
 
     /// The table of the same instruction set whose products round floats as a CPU with halves would, several

@@ -22,7 +22,8 @@ pub(super) fn begin(
 ) -> anyhow::Result<Run> {
     refuse_to_overwrite(&out)?;
     memory::check(&config.model, &config.train, threads)?;
-    let net = Network::new(config.model.clone(), Kernels::best()?)?;
+    let kernels = config.train.kernels(Kernels::best()?)?;
+    let net = Network::new(config.model.clone(), kernels)?;
     let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     let params = match &args.init_from {
         Some(path) => values_of(path, &net, data.identifiers.as_deref())?,

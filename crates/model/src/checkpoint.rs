@@ -115,16 +115,18 @@ pub fn load(
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
+    let in_config = |error| ModelFileError::Config {
+        path: shown(),
+        error,
+    };
+    let kernels = train.kernels(kernels).map_err(in_config)?;
     let net = network(path, config, kernels)?;
     let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
     check_sizes(&file, path, &net, &train, has_carry)?;
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     let mut trainer =
-        Trainer::new(net, params, train, threads).map_err(|error| ModelFileError::Config {
-            path: shown(),
-            error,
-        })?;
+        Trainer::new(net, params, train, threads).map_err(in_config)?;
     trainer.step = step;
     let (params, carry) = (&mut trainer.params, &mut trainer.carry);
     let targets: [(&str, &mut [f32]); 9] = [

@@ -108,6 +108,8 @@ impl Trainer {
     ///
     /// # Errors
     /// When the config cannot work.
+    ///
+    /// Panics when the network's kernels are not those of [`TrainConfig::kernels`].
     pub fn new(
         net: Network,
         params: Parameters,
@@ -116,6 +118,8 @@ impl Trainer {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         config.validate_for(&net.config)?;
+        let precision = net.kernels.precision();
+        assert_eq!(precision, config.precision, "the network's, and the run's");
         let len = net.layout.len();
         let ema = if config.ema_rate > 0.0 {
             AlignedVec::from_slice(&params.values)
@@ -278,7 +282,7 @@ impl Trainer {
                 &self.shards[0].grads[matrix.at.clone()],
                 (matrix.out, matrix.input),
             );
-            let (k, scratch) = (self.net.kernels, &mut self.split.scratch);
+            let (k, scratch) = (self.net.kernels.in_floats(), &mut self.split.scratch);
             muon::update(k, state, g, shape, lr, &muon_hyper, scratch);
         }
         if !self.ema.is_empty() {

@@ -5,6 +5,7 @@ use crate::workspace::Mode;
 use serde::{Deserialize, Serialize};
 use trm_autograd::op::loss::LossKind;
 use trm_autograd::optim::OptimizerKind;
+use trm_kernels::{Kernels, Precision};
 
 /// The training run: batches, optimiser, schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub struct TrainConfig {
     pub micro_batch: usize,
     /// Partial gradient sums; fixed, so that results do not depend on the number of threads.
     pub gradient_shards: usize,
+    /// What matrix products are computed in: "f32", or "f16" on a CPU that has halves ([`trm_kernels::matmul::half`]).
+    #[serde(with = "precision")]
+    pub precision: Precision,
     /// Keep only the inputs of the levels and run each again for its gradient: less memory, the same bits.
     pub recompute: bool,
     /// Optimiser steps of the whole run.
@@ -75,6 +79,7 @@ impl Default for TrainConfig {
             batch: 768,
             micro_batch: 2,
             gradient_shards: 8,
+            precision: Precision::F32,
             recompute: false,
             steps: 65_000,
             seed: 0,
@@ -100,6 +105,21 @@ impl Default for TrainConfig {
             puzzle_emb_weight_decay: 1.0,
             ema_rate: 0.999,
         }
+    }
+}
+
+/// A precision by its name.
+mod precision {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use trm_kernels::Precision;
+
+    pub fn serialize<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(precision)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -203,6 +223,20 @@ impl TrainConfig {
             }
         }
         Ok(())
+    }
+
+    /// The kernels of the same instruction set in the precision of this run.
+    ///
+    /// # Errors
+    /// When they are to be in halves, and this CPU has none.
+    pub fn kernels(&self, kernels: &Kernels) -> Result<&'static Kernels, ConfigError> {
+        kernels
+            .in_precision(self.precision)
+            .map_err(|error| ConfigError {
+                key: "train.precision",
+                value: format!("\"{}\"", self.precision),
+                expected: error.to_string(),
+            })
     }
 
     /// What the levels of the gradient cycle keep.
