@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use std::hint::black_box;
 use trm_kernels::reference::{self, assert_close};
 use trm_kernels::{
-    Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, attention, peak, rope,
+    Kernels, Lhs, MatMut, MatRef, Packed, Precision, Rhs, SCRATCH, Write, attention, peak, rope,
 };
 
 fn floats(len: usize) -> Vec<f32> {
@@ -92,9 +92,15 @@ fn matmul(c: &mut Criterion) {
         let mut scratch = vec![0.0; SCRATCH];
         let exact = reference::matmul(&wide(&a), &wide(&b), m, n, k);
         let bound = reference::matmul_bound(&wide(&a), &wide(&b), m, n, k);
+        let bound_in_halves = reference::matmul_bound_in_halves(&wide(&a), &wide(&b), m, n, k);
         let mut group = c.benchmark_group("matmul");
         group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-        for kernels in Kernels::available() {
+        let tables = Kernels::available().iter().chain(Kernels::with_halves());
+        for kernels in tables {
+            let name = match kernels.precision() {
+                Precision::F32 => kernels.name().to_owned(),
+                Precision::F16 => format!("{}-f16", kernels.name()),
+            };
             let (plain_a, plain_b) = (
                 Lhs::Plain(MatRef::new(&a, m, k)),
                 Rhs::Plain(MatRef::new(&b, k, n)),
@@ -125,12 +131,16 @@ fn matmul(c: &mut Criterion) {
             };
             out.fill(0.0);
             product(&mut out);
+            let bound = match kernels.precision() {
+                Precision::F32 => &bound,
+                Precision::F16 => &bound_in_halves,
+            };
             assert_close(&shape, &out, &exact, |i| bound[i]);
-            let id = BenchmarkId::new(&shape, kernels.name());
+            let id = BenchmarkId::new(&shape, &name);
             group.bench_function(id, |b| b.iter(|| product(black_box(&mut out))));
 
-            let rounds = m * n * k / (peak::CHAINS * kernels.lanes());
-            let id = BenchmarkId::new(&shape, format!("{}-peak", kernels.name()));
+            let rounds = 2 * m * n * k / peak::flops(kernels, 1);
+            let id = BenchmarkId::new(&shape, format!("{name}-peak"));
             group.bench_function(id, |b| {
                 b.iter(|| kernels.multiply_add_chains(black_box(&mut out), black_box(rounds)));
             });

@@ -92,7 +92,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if end == End::Interrupted {
         return Ok(end.code());
     }
-    let player = Player::read(&args.out.join("weights.safetensors"), config.train.precision)?;
+    let player = Player::read(
+        &args.out.join("weights.safetensors"),
+        config.train.precision,
+    )?;
     let options = SolveOptions {
         halt: HaltArg::Never.into(),
         ..SolveOptions::new(config.model.halt_max_steps)

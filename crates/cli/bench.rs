@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
-use trm_kernels::Kernels;
+use trm_kernels::{Kernels, Precision};
 use trm_model::Network;
 
 /// Arguments of `trm bench`.
@@ -27,6 +27,7 @@ Examples:
   trm bench --preset paper-mlp --json > old.json   the paper's network, for programs and for later
   trm bench --preset paper-mlp --compare old.json  what has changed since
   trm bench --steps 0 --shape 194,3072,512         one matrix product alone
+  trm bench --preset small-att --precision f16     products in halves, on a CPU that has them
 
 Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser,
 moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of
@@ -47,6 +48,9 @@ pub struct Args {
     /// Matrix products to measure instead of the network's, rows,columns,depth
     #[arg(long, value_name = "m,n,k")]
     pub shape: Vec<Shape>,
+    /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
+    #[arg(long, value_name = "f32|f16", default_value = "f32")]
+    pub precision: Precision,
     /// Keep only the inputs of the levels while training, and run each again for its gradient
     #[arg(long)]
     pub recompute: bool,
@@ -119,10 +123,10 @@ fn read_report(path: &Path) -> anyhow::Result<serde_json::Value> {
 }
 
 fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
-    let k = Kernels::best()?;
+    let k = Kernels::best()?.in_precision(args.precision)?;
     let model = args.preset.model();
     let mut train = args.preset.training(args.batch as usize);
-    train.recompute = args.recompute;
+    (train.recompute, train.precision) = (args.recompute, args.precision);
     let net = Network::new(model.clone(), k)?;
     let (eval_flops, train_flops) = net.flops();
     let products = match &args.shape[..] {
@@ -138,13 +142,16 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         least,
         exactly: args.steps.map(|steps| steps as usize),
     };
-    let progress = Progress::new(products.len() as u64 + 3, "measuring");
+    let progress = Progress::new(products.len() as u64 + 4, "measuring");
 
     let of_kernels = Budget {
         exactly: None,
         ..budget(0.5, 5)
     };
-    let fma_peak_gflops = measure::fma_peak(k, of_kernels);
+    let fma_peak_gflops = measure::peak(k.in_floats(), of_kernels);
+    progress.add(1);
+    let in_halves = k.in_precision(Precision::F16).ok();
+    let f16_peak_gflops = in_halves.map(|k| measure::peak(k, of_kernels));
     progress.add(1);
     let rates = products.into_iter().map(|p| {
         let rate = measure::product(k, p, of_kernels);
@@ -168,9 +175,11 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         micro_batch: train.micro_batch,
         parameters: net.layout().len(),
         threads,
+        precision: args.precision,
         isa: k.name(),
         cpu: cpu(),
         fma_peak_gflops,
+        f16_peak_gflops,
         matmul,
         train_samples_per_s: training,
         train_gflops: training.map(|rate| rate * train_flops / 1e9),

@@ -4,7 +4,7 @@ use crate::output::{print, table};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trm_kernels::Kernels;
+use trm_kernels::{Kernels, Precision};
 use trm_model::weights::{self, Loaded};
 
 /// Arguments of `trm info`.
@@ -81,7 +81,8 @@ impl Machine {
             .map(|cache| json!({ "level": cache.level, "type": cache.kind, "bytes": cache.bytes }));
         let available = Kernels::available().iter().map(|k| {
             let (rows, columns) = k.tile();
-            json!({ "name": k.name(), "floats_per_register": k.lanes(), "tile": [rows, columns] })
+            let f16 = k.in_precision(Precision::F16).is_ok();
+            json!({ "name": k.name(), "floats_per_register": k.lanes(), "tile": [rows, columns], "f16": f16 })
         });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -116,11 +117,16 @@ impl Machine {
         };
         let chosen = format!("{} ({why})", self.chosen.name());
         rows.push(["isa".to_owned(), chosen]);
-        let mut isas = vec![["available", "floats a register", "register tile"].map(String::from)];
+        let mut isas =
+            vec![["available", "floats a register", "register tile", "f16"].map(String::from)];
         isas.extend(Kernels::available().iter().map(|k| {
             let (rows, columns) = k.tile();
             let (name, tile) = (k.name().to_owned(), format!("{rows} x {columns}"));
-            [name, k.lanes().to_string(), tile]
+            let f16 = match k.in_precision(Precision::F16) {
+                Ok(_) => "yes",
+                Err(_) => "no",
+            };
+            [name, k.lanes().to_string(), tile, f16.to_owned()]
         }));
         format!("{}\n{}", table(&rows), table(&isas))
     }

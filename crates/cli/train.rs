@@ -352,6 +352,10 @@ impl Run {
         if self.config.model.system == System::Hrm {
             line["q_continue_loss"] = json!(round(sums.q_continue_loss / rows, 5));
         }
+        if self.config.train.precision == Precision::F16 {
+            line["rows_reset"] = json!(sums.rows_reset);
+            line["updates_skipped"] = json!(sums.updates_skipped);
+        }
         self.write_metrics(&line)
     }
 

@@ -242,6 +242,11 @@ impl Kernels {
         &tables().single
     }
 
+    /// Every table that multiplies in halves of this CPU's own.
+    pub fn with_halves() -> &'static [Kernels] {
+        &tables().halves
+    }
+
     /// The table called `name`.
     ///
     /// # Errors

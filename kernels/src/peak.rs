@@ -3,13 +3,19 @@
 //! Independent chains of `acc ← acc · a + b` in registers, without a load or a store. Benches print its
 //! rate beside the matrix product's, so that a reader sees what part of the machine is in use.
 
+use crate::dispatch::Kernels;
+use crate::precision::Precision;
 use crate::simd::{Halves, Isa};
 
 /// Independent chains: enough to hide four cycles of latency on two ports, few enough for 16 registers.
 pub const CHAINS: usize = 12;
 
-/// Floating-point operations of one call of [`crate::Kernels::multiply_add_chains`].
-pub fn flops(lanes: usize, rounds: usize) -> usize {
+/// Floating-point operations of one call of [`Kernels::multiply_add_chains`].
+pub fn flops(kernels: &Kernels, rounds: usize) -> usize {
+    let lanes = match kernels.precision() {
+        Precision::F32 => kernels.lanes(),
+        Precision::F16 => 2 * kernels.lanes(),
+    };
     2 * CHAINS * lanes * rounds
 }
 

@@ -188,7 +188,7 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
     let flops = 2.0 * (m * n * depth) as f64;
     // Some milliseconds at a time, far above the clock's grain; tiny products are mostly calls.
     let repeats = (2e8 / flops).ceil().min(1e4) as usize;
-    let rounds = (flops * repeats as f64 / peak::flops(k.lanes(), 1) as f64).ceil() as usize;
+    let rounds = (flops * repeats as f64 / peak::flops(k, 1) as f64).ceil() as usize;
     let (mut of_product, mut of_peak) = (Vec::new(), Vec::new());
     let mut sink = vec![0.0; k.lanes()];
     budget.seconds(|| {
@@ -205,7 +205,7 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
         of_product.push(flops * repeats as f64 / start.elapsed().as_secs_f64());
         let start = Instant::now();
         k.multiply_add_chains(black_box(&mut sink), black_box(rounds));
-        of_peak.push(peak::flops(k.lanes(), rounds) as f64 / start.elapsed().as_secs_f64());
+        of_peak.push(peak::flops(k, rounds) as f64 / start.elapsed().as_secs_f64());
     });
     let (gflops, peak) = (median(of_product) / 1e9, median(of_peak) / 1e9);
     Rate {
@@ -215,14 +215,14 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
     }
 }
 
-/// Multiply-adds in registers alone, 1e9 operations a second, one thread.
-pub fn fma_peak(k: &Kernels, budget: Budget) -> f64 {
+/// Multiply-adds in registers alone, in the precision of `k`, 1e9 operations a second, one thread.
+pub fn peak(k: &Kernels, budget: Budget) -> f64 {
     let rounds = 2_000_000;
     let mut sink = vec![0.0; k.lanes()];
     let seconds = budget.seconds(|| {
         k.multiply_add_chains(black_box(&mut sink), black_box(rounds));
     });
-    peak::flops(k.lanes(), rounds) as f64 / median(seconds) / 1e9
+    peak::flops(k, rounds) as f64 / median(seconds) / 1e9
 }
 
 /// A made-up puzzle: every token of the vocabulary occurs.

@@ -4,6 +4,7 @@
 use super::measure::Rate;
 use crate::output::table;
 use serde_json::{Map, Value, json};
+use trm_kernels::Precision;
 
 /// A product's line.
 #[derive(Debug)]
@@ -39,12 +40,16 @@ pub struct Report {
     pub parameters: usize,
     /// Worker threads.
     pub threads: usize,
+    /// Of matrix products.
+    pub precision: Precision,
     /// Instruction set.
     pub isa: &'static str,
     /// The CPU's name.
     pub cpu: String,
     /// Multiply-adds in registers, one thread.
     pub fma_peak_gflops: f64,
+    /// The same in halves, where the CPU has them.
+    pub f16_peak_gflops: Option<f64>,
     /// Products, one thread.
     pub matmul: Vec<MatmulRate>,
     /// Puzzles a second, one supervision step each, forward and backward.
@@ -76,6 +81,7 @@ impl Report {
             one("solve_latency_ms", self.solve_latency_ms),
             one("peak_rss_mb", self.peak_rss_mb),
             one("fma_peak_gflops", Some(self.fma_peak_gflops)),
+            one("f16_peak_gflops", self.f16_peak_gflops),
         ];
         figures.extend(self.matmul.iter().map(|m| (m.name(), Some(m.gflops))));
         figures
@@ -87,7 +93,7 @@ impl Report {
             json!({
                 "shape": m.shape,
                 "role": m.role,
-                "precision": "f32",
+                "precision": self.precision.to_string(),
                 "gflops": m.gflops,
                 "fraction_of_peak": m.fraction_of_peak,
             })
@@ -98,12 +104,12 @@ impl Report {
             "micro_batch": self.micro_batch,
             "parameters": self.parameters,
             "threads": self.threads,
-            "precision": "f32",
+            "precision": self.precision.to_string(),
             "isa": self.isa,
             "cpu": self.cpu,
             "rustc": RUSTC,
             "fma_peak_gflops": self.fma_peak_gflops,
-            "f16_peak_gflops": null,
+            "f16_peak_gflops": self.f16_peak_gflops,
             "matmul": matmul.collect::<Vec<_>>(),
             "train_samples_per_s": self.train_samples_per_s,
             "train_gflops": self.train_gflops,
@@ -126,12 +132,13 @@ impl Report {
     /// What was measured, where.
     fn subject(&self) -> String {
         format!(
-            "{}: {} parameters, batch {} in micro-batches of {}, {} threads, f32 on {}\n{}, {RUSTC}\n",
+            "{}: {} parameters, batch {} in micro-batches of {}, {} threads, {} on {}\n{}, {RUSTC}\n",
             self.preset,
             self.parameters,
             self.batch,
             self.micro_batch,
             self.threads,
+            self.precision,
             self.isa,
             self.cpu,
         )
@@ -173,7 +180,7 @@ impl Report {
             "eval_gflops" => share(self.eval_gflops, self),
             "solve_latency_ms" => "ms, one puzzle, 16 steps".to_owned(),
             "peak_rss_mb" => "MiB".to_owned(),
-            "fma_peak_gflops" => "GFLOP/s, one thread".to_owned(),
+            "fma_peak_gflops" | "f16_peak_gflops" => "GFLOP/s, one thread".to_owned(),
             _ => {
                 let product = self.matmul.iter().find(|m| m.name() == name);
                 product.map_or(String::new(), |m| fraction(m.fraction_of_peak))
@@ -202,7 +209,11 @@ impl Report {
 
 /// A rate of work as a share of what all threads could do.
 fn share(gflops: Option<f64>, report: &Report) -> String {
-    let peak = report.fma_peak_gflops * report.threads as f64;
+    let peak = match report.precision {
+        Precision::F32 => report.fma_peak_gflops,
+        Precision::F16 => report.f16_peak_gflops.unwrap_or(f64::NAN),
+    };
+    let peak = peak * report.threads as f64;
     let share = 100.0 * gflops.unwrap_or(0.0) / peak;
     format!("GFLOP/s, {share:.1} % of {} x the peak", report.threads)
 }
@@ -215,6 +226,7 @@ fn readable(name: &str) -> &str {
         "solve_latency_ms" => "latency",
         "peak_rss_mb" => "most memory",
         "fma_peak_gflops" => "peak",
+        "f16_peak_gflops" => "peak in halves",
         product => product,
     }
 }
@@ -251,9 +263,11 @@ mod tests {
             micro_batch: 2,
             parameters: 7,
             threads: 2,
+            precision: Precision::F32,
             isa: "portable",
             cpu: "a CPU".to_owned(),
             fma_peak_gflops: 100.0,
+            f16_peak_gflops: None,
             matmul: vec![MatmulRate {
                 shape: [2, 3, 4],
                 role: "gradient",

@@ -125,8 +125,7 @@ pub fn load(
     check_sizes(&file, path, &net, &train, has_carry)?;
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
-    let mut trainer =
-        Trainer::new(net, params, train, threads).map_err(in_config)?;
+    let mut trainer = Trainer::new(net, params, train, threads).map_err(in_config)?;
     trainer.step = step;
     let (params, carry) = (&mut trainer.params, &mut trainer.carry);
     let targets: [(&str, &mut [f32]); 9] = [

@@ -22,6 +22,7 @@ pub mod guess;
 pub mod halting;
 pub mod heads;
 pub mod network;
+pub mod overflow;
 pub mod recursion;
 pub mod reference;
 pub mod solve;

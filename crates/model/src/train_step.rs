@@ -11,7 +11,7 @@ use crate::halting::Halting;
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
 use crate::workspace::Workspace;
-use crate::{heads, recursion};
+use crate::{heads, overflow, recursion};
 use rand::Rng;
 use trm_autograd::init::add_truncated_normal;
 use trm_autograd::op::embedding;
@@ -52,6 +52,10 @@ pub struct Metrics {
     pub q_halt_loss: f64,
     /// HRM's loss of what going on is worth.
     pub q_continue_loss: f64,
+    /// Rows that were reset since their numbers overflowed (in halves: see [`crate::overflow`]).
+    pub rows_reset: f64,
+    /// Updates that were skipped since the gradient overflowed (in halves).
+    pub updates_skipped: f64,
 }
 
 impl Metrics {
@@ -65,6 +69,8 @@ impl Metrics {
         self.lm_loss += other.lm_loss;
         self.q_halt_loss += other.q_halt_loss;
         self.q_continue_loss += other.q_continue_loss;
+        self.rows_reset += other.rows_reset;
+        self.updates_skipped += other.updates_skipped;
     }
 
     /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
@@ -129,7 +135,12 @@ pub(crate) fn improve(
         }
         heads::forward(pass, ws, rows.z_h);
         if last {
+            let lost = overflow::is_handled(ctx) && overflow::reset_rows(ctx, ws, rows, metrics);
             losses(ctx, ws, rows, metrics);
+            if lost {
+                rows.d_puzzle.fill(0.0);
+                return;
+            }
             if ctx.net.config.system == System::Hrm {
                 continue_losses(pass, ctx, ws, rows, metrics);
             }

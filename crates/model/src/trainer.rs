@@ -6,7 +6,7 @@
 
 #[cfg(test)]
 mod a_small_step;
-mod astray;
+pub(crate) mod astray;
 
 pub use astray::Astray;
 
@@ -21,7 +21,11 @@ use std::ops::Range;
 use std::sync::Mutex;
 use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
 use trm_autograd::params::Linear;
+use trm_kernels::Precision;
 use trm_tensor::AlignedVec;
+
+/// Updates in halves that may be skipped one after the other before the run counts as diverged.
+const MOST_SKIPPED: u32 = 20;
 
 /// Values that one task of the update takes.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -52,6 +56,8 @@ pub struct Trainer {
     pub carry: Carry,
     /// Optimiser steps done.
     pub step: u64,
+    /// Updates that were skipped one after the other.
+    skipped: u32,
     shards: Vec<Shard>,
     split: Split,
     /// One for each thread of the pool; a thread only ever locks its own.
@@ -149,6 +155,7 @@ impl Trainer {
             v: AlignedVec::zeros(len),
             carry: Carry::new(&net.config, config.batch, config.winner_take_all),
             step: 0,
+            skipped: 0,
             shards: shards.collect(),
             split: Split::new(&net, config.optimizer),
             workers: (0..threads.max(1)).map(|_| worker()).collect(),
@@ -164,7 +171,8 @@ impl Trainer {
     ///
     /// # Errors
     /// When the loss, a gradient or a value is not finite any more. Values and moments are as before the step where it
-    /// was the loss or a gradient; the run cannot go on, but from a checkpoint.
+    /// was the loss or a gradient; the run cannot go on, but from a checkpoint. In halves, rows that overflow are
+    /// reset and updates skipped instead ([`crate::overflow`]), until too many are.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Result<Metrics, Astray> {
         let (pool, own) = (rayon::current_num_threads(), self.workers.len());
         assert!(
@@ -192,7 +200,15 @@ impl Trainer {
             metrics.add(&shard.metrics);
         }
         self.reduce();
-        self.check_gradients(&metrics)?;
+        if let Err(astray) = self.check_gradients(&metrics) {
+            self.skipped += 1;
+            if self.config.precision == Precision::F32 || self.skipped > MOST_SKIPPED {
+                return Err(astray);
+            }
+            metrics.updates_skipped = 1.0;
+            return Ok(metrics);
+        }
+        self.skipped = 0;
         self.update_puzzle_embeddings();
         if !self.config.freeze_weights {
             self.update();
@@ -389,7 +405,12 @@ pub(crate) mod tests {
 
     /// A run of a network.
     pub(super) fn run_of(model: ModelConfig, config: TrainConfig) -> Trainer {
-        let net = Network::new(model, &Kernels::available()[0]).expect("a network");
+        let kernels = &Kernels::available()[0];
+        let kernels = match config.precision {
+            Precision::F32 => kernels,
+            Precision::F16 => kernels.emulating_halves(),
+        };
+        let net = Network::new(model, kernels).expect("a network");
         let params = net.init(0);
         Trainer::new(net, params, config, rayon::current_num_threads()).expect("a run")
     }
@@ -404,6 +425,7 @@ pub(crate) mod tests {
             inner_positions: 4,
             prefix_len: 1,
             puzzle_emb_ndim: 8,
+            puzzle_identifiers: 2,
             ..ModelConfig::default()
         };
         run_of(model, config)

@@ -14,7 +14,7 @@ use crate::carry::Rows;
 use crate::recursion::{self, State};
 use crate::train_step::{self, Metrics, StepContext};
 use crate::workspace::Workspace;
-use crate::{config::ModelConfig, heads};
+use crate::{config::ModelConfig, heads, overflow};
 use trm_autograd::op::loss;
 use trm_autograd::random::{Purpose, stream};
 
@@ -38,7 +38,7 @@ pub(crate) fn micro_batch(
         let mut row = rows.row(b);
         start_new_puzzle(ctx, &mut row);
         let (winner, spare) = scratch.split_at_mut(half);
-        rank(ctx, ws, winner, spare, &mut row);
+        rank(ctx, ws, winner, spare, &mut row, metrics);
         let (z_h, z_l) = winner.split_at_mut(ctx.net.config.state_len());
         let mut trained = Rows { z_h, z_l, ..row };
         train_step::improve(ctx, ws, &mut trained, grads, metrics);
@@ -76,6 +76,7 @@ fn rank(
     winner: &mut [f32],
     spare: &mut [f32],
     row: &mut Rows<'_>,
+    metrics: &mut Metrics,
 ) {
     let pass = Pass::of_training(ctx, 1);
     let c = &ctx.net.config;
@@ -90,10 +91,12 @@ fn rank(
             recursion::forward(pass, ws, &mut state, None);
         }
         heads::forward(pass, ws, state.z_h);
+        let State { z_h, z_l } = state;
+        let lost = overflow::is_handled(ctx) && overflow::reset_state(z_h, z_l, metrics);
         let how = train_step::token_loss(ctx);
         let row = loss::token_cross_entropy(how, ws.d_logits, ws.logits, row.labels, 1.0);
         // A loss that is no number never wins, but a state there must be.
-        if row.loss < least || i == 0 {
+        if row.loss < least && !lost || i == 0 {
             least = row.loss;
             winner.copy_from_slice(spare);
         }

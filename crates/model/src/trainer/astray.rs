@@ -14,7 +14,7 @@ pub struct Astray {
 }
 
 /// Where the first value lies that is NaN or infinite.
-fn astray(values: &[f32]) -> Option<usize> {
+pub(crate) fn astray(values: &[f32]) -> Option<usize> {
     // All bits of the exponent set; without an early exit, so that it takes no time worth counting.
     const EXPONENT: u32 = 0x7f80_0000;
     let bad = |x: &f32| x.to_bits() & EXPONENT == EXPONENT;
