@@ -1,6 +1,7 @@
 //! Whole runs of training: the same bits on any number of threads and after any stop, and learning.
 
 mod gradients;
+mod halves;
 mod learning;
 mod recipe;
 mod resume;

@@ -9,6 +9,7 @@ mod gradcheck;
 mod grid;
 mod info;
 mod maze;
+mod precision;
 mod reliability;
 mod report;
 mod shipped;
