@@ -383,7 +383,9 @@ fn attend(c: &mut Criterion) {
         let (qkv, d_o) = (floats(positions * 3 * inner), floats(positions * inner));
         let (mut o, mut d_qkv) = (vec![0.0; d_o.len()], vec![0.0; qkv.len()]);
         let mut lse = vec![0.0; heads * positions];
-        let mut scratch = vec![0.0; attention::scratch_len(positions)];
+        let of_isa = |k| attention::scratch_len(k, positions, width);
+        let most = Kernels::available().iter().map(of_isa).max();
+        let mut scratch = vec![0.0; most.expect("an instruction set")];
         let exact = wide(&qkv);
         let qkv = MatRef::new(&qkv, positions, 3 * inner);
         let d_o = MatRef::new(&d_o, positions, inner);

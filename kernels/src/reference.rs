@@ -47,7 +47,9 @@ pub fn matmul_bound_in_halves(a: &[f64], b: &[f64], m: usize, n: usize, k: usize
     let largest = |x: &[f64]| x.iter().fold(0.0, |largest, x| f64::max(largest, x.abs()));
     let sizes = matmul(&size(a), &size(b), m, n, k);
     let roundings = 2 + k.min(crate::matmul::half::CHUNK);
-    let lost = |i: usize| k as f64 * 2f64.powi(-26) * largest(&a[i * k..(i + 1) * k]) * largest(b);
+    let of_b = largest(b);
+    let of_rows: Vec<_> = (0..m).map(|i| largest(&a[i * k..(i + 1) * k])).collect();
+    let lost = |i: usize| k as f64 * 2f64.powi(-26) * of_rows[i] * of_b;
     let bound = |(at, size): (usize, &f64)| {
         // A twentieth for products of roundings, and what floats add.
         1.05 * roundings as f64 * size * 2f64.powi(-11) + lost(at / n)

@@ -24,11 +24,11 @@ pub(crate) fn forward<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &mut [f32], scale:
     for (i, lse) in lse.iter_mut().enumerate() {
         let p = p.row(i);
         let largest = scale * max(isa, p);
-        let (shift, mut sum) = (isa.splat(largest), 0.0);
+        let (shift, mut sums) = (isa.splat(largest), isa.splat(0.0));
         let mut at = 0;
         while at + I::LANES <= p.len() {
             let e = exp(isa, isa.sub(isa.mul(isa.load(&p[at..]), c), shift));
-            sum += isa.sum(e);
+            sums = isa.add(sums, e);
             isa.store(&mut p[at..], e);
             at += I::LANES;
         }
@@ -36,9 +36,10 @@ pub(crate) fn forward<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &mut [f32], scale:
         if at < p.len() {
             let s = isa.load_partial(&p[at..], f32::NEG_INFINITY);
             let e = exp(isa, isa.sub(isa.mul(s, c), shift));
-            sum += isa.sum(e);
+            sums = isa.add(sums, e);
             isa.store_partial(&mut p[at..], e);
         }
+        let sum = isa.sum(sums);
         *lse = largest + sum.ln();
         let inverse = isa.splat(1.0 / sum);
         for_lanes!(isa; p <- p; [isa.mul(p, inverse)]);

@@ -193,7 +193,7 @@ fn attention_block(case: &mut Case, k: &'static Kernels, rope: bool) {
     );
     let mut saved = layer.saved(&mut Carve::new(&mut memory), batch);
     let (mut d_o, mut d_qkv) = (vec![f32::NAN; n * inner], vec![f32::NAN; n * 3 * inner]);
-    let mut kernel = vec![0.0; trm_kernels::attention::scratch_len(s)];
+    let mut kernel = vec![0.0; trm_kernels::attention::scratch_len(k, s, e)];
     let mut scratch = Scratch {
         inner: &mut d_o,
         d_wide: &mut d_qkv,

@@ -19,7 +19,7 @@ fn check(k: &Kernels, (positions, heads, width): (usize, usize, usize), seed: u6
     let qkv_view = Guarded::new(&qkv, shape, 1, 3);
     let mut o = Guarded::poisoned((positions, inner), 2, 1);
     let mut lse = vec![f32::NAN; heads * positions];
-    let mut scratch = vec![f32::NAN; attention::scratch_len(positions)];
+    let mut scratch = vec![f32::NAN; attention::scratch_len(k, positions, width)];
     attention::forward(k, o.view(), &mut lse, qkv_view.read(), heads, &mut scratch);
     let expected = reference::attention(&wide(&qkv), positions, heads, width);
     let bound = relative_bound(positions, width, (width as f64).sqrt());
@@ -49,7 +49,7 @@ pub fn gradients_of_qkv(k: &Kernels) {
         let g_view = Guarded::new(&g, (positions, inner), 3, 1);
         let mut o = Guarded::poisoned((positions, inner), 0, 0);
         let mut lse = vec![f32::NAN; heads * positions];
-        let mut scratch = vec![f32::NAN; attention::scratch_len(positions)];
+        let mut scratch = vec![f32::NAN; attention::scratch_len(k, positions, width)];
         attention::forward(k, o.view(), &mut lse, qkv_view.read(), heads, &mut scratch);
         let mut d_qkv = Guarded::poisoned(shape, 1, 3);
         let saved = attention::Saved { qkv: qkv_view.read(), o: o.read(), lse: &lse };

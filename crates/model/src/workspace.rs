@@ -4,7 +4,7 @@
 //! of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
 
 use crate::block::level;
-use crate::config::System;
+use crate::config::{Mixer, System};
 use crate::network::Network;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::Scratch;
@@ -98,6 +98,10 @@ fn layout<'a>(
     let pooled = if c.pools() { puzzles * d } else { 0 };
     let trained = |len: usize| if mode == Mode::Evaluate { 0 } else { len };
     let with = |system, len| if c.system == system { trained(len) } else { 0 };
+    let of_attention = match c.mixer {
+        Mixer::Attention => attention::scratch_len(net.kernels, s, c.head_width()),
+        Mixer::Mlp | Mixer::Groups | Mixer::Neighbours => 0,
+    };
     let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
         net.low
             .iter()
@@ -130,7 +134,7 @@ fn layout<'a>(
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
-            kernel: arena.floats(attention::scratch_len(c.positions()).max(threads * SCRATCH)),
+            kernel: arena.floats(of_attention.max(threads * SCRATCH)),
         },
     }
 }

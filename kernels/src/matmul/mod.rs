@@ -207,6 +207,7 @@ fn tiles<I: Isa>(
     write: Write,
 ) {
     let (m, n) = (c.rows(), c.cols());
+    let few = n <= 4 * I::NR;
     for (j, b) in (0..n).step_by(I::NR).zip(b.data.chunks(b.stride)) {
         let b = &b[..I::NR * kc];
         for i in (0..m).step_by(I::MR) {
@@ -214,11 +215,12 @@ fn tiles<I: Isa>(
             let panel = i * kc..(i + I::MR) * kc;
             let a = match &mut a {
                 Block::Packed(a) => Panel::Packed(&a[panel]),
+                Block::Fresh(a, _) if few => Panel::Plain(a.row_range(rows.clone())),
                 Block::Fresh(a, to) => Panel::Fresh(a.row_range(rows.clone()), &mut to[panel]),
             };
             isa.matmul_tile(c.block(rows, j..n.min(j + I::NR)), a, b, write);
         }
-        if let Block::Fresh(_, packed) = a {
+        if !few && let Block::Fresh(_, packed) = a {
             a = Block::Packed(packed);
         }
     }

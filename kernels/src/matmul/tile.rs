@@ -12,7 +12,9 @@ const MAX_NR: usize = 32;
 pub enum Panel<'a> {
     /// Packed: step p of the summed axis at `p * MR`.
     Packed(&'a [f32]),
-    /// At most MR rows as they are; the tile packs them on its way.
+    /// At most MR rows as they are.
+    Plain(MatRef<'a>),
+    /// The same; the tile packs them on its way.
     Fresh(MatRef<'a>, &'a mut [f32]),
 }
 
@@ -39,6 +41,11 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
     let sums: [[I::F; NV]; MR] = match a {
         Panel::Packed(a) => {
             let steps = a.chunks_exact(MR).map(|a| move |i: usize| a[i]);
+            products(isa, steps, b)
+        }
+        Panel::Plain(from) => {
+            let rows: [_; MR] = array::from_fn(|i| from.row(i.min(from.rows() - 1)));
+            let steps = (0..from.cols()).map(|p| move |i: usize| rows[i][p]);
             products(isa, steps, b)
         }
         Panel::Fresh(from, to) => {

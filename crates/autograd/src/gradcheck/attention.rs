@@ -1,6 +1,6 @@
 //! The cases of the attention layer.
 
-use super::layers::{Matrices, by_rows, kernel_scratch, matrix};
+use super::layers::{Matrices, by_rows, matrix};
 use super::rounding::{Bounded, Matrix, dot};
 use super::{Case, Parameter, Random, cases_of};
 use crate::op::Scratch;
@@ -48,7 +48,8 @@ pub(super) fn attention_cases(
     let [mut qkv, mut o, mut lse] =
         [n * 3 * inner, n * inner, n * heads].map(|len| vec![f32::NAN; len]);
     let [mut inner_floats, mut d_wide] = [n * inner, n * 3 * inner].map(|len| vec![f32::NAN; len]);
-    let (mut y, mut d_x, mut kernel) = (vec![f32::NAN; n * d], d_y.clone(), kernel_scratch(s));
+    let (mut y, mut d_x) = (vec![f32::NAN; n * d], d_y.clone());
+    let mut kernel = vec![f32::NAN; trm_kernels::attention::scratch_len(kernels, s, e)];
     let mut scratch = Scratch {
         inner: &mut inner_floats,
         d_wide: &mut d_wide,

@@ -76,9 +76,9 @@ impl Matrices {
     }
 }
 
-/// A kernel's scratch for `positions`.
-pub(super) fn kernel_scratch(positions: usize) -> Vec<f32> {
-    vec![f32::NAN; trm_kernels::attention::scratch_len(positions)]
+/// Scratch of a matrix product.
+pub(super) fn kernel_scratch() -> Vec<f32> {
+    vec![f32::NAN; trm_kernels::SCRATCH]
 }
 
 fn name_of(op: &str, axis: Axis) -> String {
@@ -105,7 +105,7 @@ pub(super) fn linear_cases(kernels: &'static Kernels, mut random: Random, axis: 
         random.floats(y_rows * y_cols),
     );
 
-    let (mut d_x, mut scratch) = (vec![f32::NAN; x.len()], kernel_scratch(0));
+    let (mut d_x, mut scratch) = (vec![f32::NAN; x.len()], kernel_scratch());
     let d_y_view = MatRef::new(&d_y, y_rows, y_cols);
     let d_x_view = MatMut::new(&mut d_x, x_rows, x_cols);
     let (weights, grads) = w.parts();
@@ -325,7 +325,7 @@ pub(super) fn swiglu_cases(
     let (mut n, mut r) = (vec![f32::NAN; norms * F], vec![f32::NAN; norms]);
     let (mut y, mut d) = (vec![f32::NAN; N * D], d_y.clone());
     let [mut inner, mut d_wide] = [inner_len, 2 * inner_len].map(|len| vec![f32::NAN; len]);
-    let mut kernel = kernel_scratch(0);
+    let mut kernel = kernel_scratch();
     let mut scratch = Scratch {
         inner: &mut inner,
         d_wide: &mut d_wide,
