@@ -13,8 +13,9 @@
 //!
 //! Saved: o and one log-sum-exp a row and head; p is rebuilt from them. Of the scores only `ROWS` rows exist at
 //! a time, in the backward pass of `KEYS` keys, which stay in the second-level cache; so memory grows with S,
-//! not with S². The products are [`crate::matmul`] on strided views of the heads. Keys and values meet every
-//! block of rows, so they are packed once for each head.
+//! not with S². Keys and values meet every block of rows, so they are packed once for each head. What is read
+//! and added to again and again is gathered from the rows of all heads and scattered at the end: rows that are a
+//! multiple of 4 KiB apart would meet in the same few sets of the cache.
 
 use crate::dispatch::Kernels;
 use crate::matmul::{KC, Lhs, Packed, Rhs, SCRATCH, Write};
@@ -29,8 +30,10 @@ const KEYS: usize = KC;
 /// Floats of scratch that [`forward`] and [`backward`] need for S positions and heads of E.
 pub fn scratch_len(k: &Kernels, positions: usize, width: usize) -> usize {
     let keys = positions.min(KEYS);
-    let forward = ROWS * positions + across(k, positions, width) + along(k, positions, width);
-    let backward = 2 * ROWS * keys + positions + 2 * across(k, keys, width) + along(k, keys, width);
+    let forward =
+        ROWS * (positions + width + 1) + across(k, positions, width) + along(k, positions, width);
+    let packed = 2 * across(k, keys, width) + along(k, keys, width);
+    let backward = positions * (1 + 3 * width) + 2 * keys * (ROWS + width) + packed;
     SCRATCH + forward.max(backward)
 }
 
@@ -50,6 +53,13 @@ fn columns(part: usize, head: usize, heads: usize, width: usize) -> Range<usize>
     start..start + width
 }
 
+/// Overwrites `to` with `from`, of the same shape.
+fn copy(mut to: MatMut<'_>, from: MatRef<'_>) {
+    for i in 0..from.rows() {
+        to.row(i).copy_from_slice(from.row(i));
+    }
+}
+
 /// Overwrites `o` (S x H·E) and `lse` (H x S).
 ///
 /// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`].
@@ -66,6 +76,8 @@ pub fn forward(
     let scale = 1.0 / (width as f32).sqrt();
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (scores, rest) = rest.split_at_mut(ROWS * positions);
+    let (o_block, rest) = rest.split_at_mut(ROWS * width);
+    let (inverse, rest) = rest.split_at_mut(ROWS);
     let (packed_keys, rest) = rest.split_at_mut(across(k, positions, width));
     let packed_v = &mut rest[..along(k, positions, width)];
     for (head, lse) in lse.chunks_exact_mut(positions.max(1)).enumerate() {
@@ -85,15 +97,25 @@ pub fn forward(
                 Write::Overwrite,
                 scratch,
             );
-            k.softmax_forward(p.reborrow(), &mut lse[rows.clone()], scale);
-            let o = o.block(rows, head * width..(head + 1) * width);
+            let inverse = &mut inverse[..rows.len()];
+            k.softmax_forward(p.reborrow(), inverse, &mut lse[rows.clone()], scale);
+            let mut o_block = MatMut::new(o_block, rows.len(), width);
             k.matmul(
-                o,
+                o_block.reborrow(),
                 Lhs::Plain(p.as_ref()),
                 Rhs::Packed(v),
                 Write::Overwrite,
                 scratch,
             );
+            let of_head = head * width..(head + 1) * width;
+            let mut o = o.block(rows, of_head);
+            for (i, inverse) in inverse.iter().enumerate() {
+                let sums = o_block.row(i).iter();
+                o.row(i)
+                    .iter_mut()
+                    .zip(sums)
+                    .for_each(|(o, sum)| *o = sum * inverse);
+            }
         }
     }
 }
@@ -123,95 +145,116 @@ pub fn backward(
     let (positions, width) = (saved.qkv.rows(), saved.qkv.cols() / (3 * heads));
     assert!(d_o.rows() == positions && d_o.cols() == heads * width && d_qkv.rows() == positions);
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
-    let (delta, buffers) = rest.split_at_mut(positions);
-    d_qkv.fill(0.0);
+    let (delta, rest) = rest.split_at_mut(positions);
+    let (q, rest) = rest.split_at_mut(positions * width);
+    let (d_o_head, rest) = rest.split_at_mut(positions * width);
+    let (d_q, buffers) = rest.split_at_mut(positions * width);
     for (head, lse) in saved.lse.chunks_exact(positions.max(1)).enumerate() {
         let of_head = head * width..(head + 1) * width;
-        let (d_o, o) = (d_o.columns(of_head.clone()), saved.o.columns(of_head));
+        let [of_q, of_k, of_v] = [0, 1, 2].map(|part| columns(part, head, heads, width));
+        let (o, d_o) = (saved.o.columns(of_head.clone()), d_o.columns(of_head));
         k.row_dots(delta, d_o, o);
+        copy(MatMut::new(d_o_head, positions, width), d_o);
+        copy(
+            MatMut::new(q, positions, width),
+            saved.qkv.columns(of_q.clone()),
+        );
+        let mut d_q = MatMut::new(d_q, positions, width);
         for start in (0..positions).step_by(KEYS) {
             let keys = start..positions.min(start + KEYS);
-            let parts = [0, 1, 2].map(|part| columns(part, head, heads, width));
-            let d_qkv = d_qkv.reborrow();
-            let given = Given {
-                d_o,
+            let given = Head {
+                q: MatRef::new(q, positions, width),
+                keys: saved.qkv.columns(of_k.clone()).row_range(keys.clone()),
+                values: saved.qkv.columns(of_v.clone()).row_range(keys.clone()),
+                d_o: MatRef::new(d_o_head, positions, width),
                 lse,
                 delta,
-                qkv: saved.qkv,
             };
-            backward_of_keys(k, d_qkv, given, keys, parts, (scratch, buffers));
+            let write = if start == 0 {
+                Write::Overwrite
+            } else {
+                Write::Add
+            };
+            let (d_k, d_v) = backward_of_keys(k, (d_q.reborrow(), write), given, scratch, buffers);
+            copy(d_qkv.block(keys.clone(), of_k.clone()), d_k);
+            copy(d_qkv.block(keys, of_v.clone()), d_v);
         }
+        copy(d_qkv.columns(of_q), d_q.as_ref());
     }
 }
 
-/// What the backward pass of some keys of one head reads.
+/// One head, and some of its keys.
 #[derive(Clone, Copy)]
-struct Given<'a> {
+struct Head<'a> {
+    /// (S, E)
+    q: MatRef<'a>,
+    /// (keys, E)
+    keys: MatRef<'a>,
+    /// (keys, E)
+    values: MatRef<'a>,
     /// (S, E)
     d_o: MatRef<'a>,
     /// (S)
     lse: &'a [f32],
     /// (S)
     delta: &'a [f32],
-    /// (S, 3·H·E)
-    qkv: MatRef<'a>,
 }
 
-/// Adds what `keys` contribute to `d_qkv`, of which `parts` are the columns of this head's q, k and v.
-fn backward_of_keys(
+/// Writes what the keys contribute to d_q, or adds it, and gives the gradients of keys and values.
+fn backward_of_keys<'a>(
     k: &Kernels,
-    mut d_qkv: MatMut<'_>,
-    given: Given<'_>,
-    keys: Range<usize>,
-    parts: [Range<usize>; 3],
-    (scratch, buffers): (&mut [f32], &mut [f32]),
-) {
-    let (positions, count, width) = (given.qkv.rows(), keys.len(), parts[0].len());
+    (mut d_q, write): (MatMut<'_>, Write),
+    head: Head<'_>,
+    scratch: &mut [f32],
+    buffers: &'a mut [f32],
+) -> (MatRef<'a>, MatRef<'a>) {
+    let (positions, count, width) = (head.q.rows(), head.keys.rows(), head.keys.cols());
     let scale = 1.0 / (width as f32).sqrt();
-    let [q, k_, v] = parts.clone().map(|part| given.qkv.columns(part));
-    let (k_, v) = (k_.row_range(keys.clone()), v.row_range(keys.clone()));
     let (p, rest) = buffers.split_at_mut(ROWS * count);
     let (d_p, rest) = rest.split_at_mut(ROWS * count);
-    let (packed_k_t, rest) = rest.split_at_mut(across(k, count, width));
-    let (packed_v_t, rest) = rest.split_at_mut(across(k, count, width));
-    let packed_k = &mut rest[..along(k, count, width)];
-    k.pack_rhs(packed_k_t, Rhs::Transposed(k_));
-    k.pack_rhs(packed_v_t, Rhs::Transposed(v));
-    k.pack_rhs(packed_k, Rhs::Plain(k_));
-    let k_t = Rhs::Packed(Packed::new(packed_k_t, count, width));
-    let v_t = Rhs::Packed(Packed::new(packed_v_t, count, width));
-    let k_ = Rhs::Packed(Packed::new(packed_k, width, count));
-    let [of_q, of_k, of_v] = parts;
+    let (d_keys, rest) = rest.split_at_mut(count * width);
+    let (d_v, rest) = rest.split_at_mut(count * width);
+    let (keys_t, rest) = rest.split_at_mut(across(k, count, width));
+    let (v_t, rest) = rest.split_at_mut(across(k, count, width));
+    let keys = &mut rest[..along(k, count, width)];
+    k.pack_rhs(keys_t, Rhs::Transposed(head.keys));
+    k.pack_rhs(v_t, Rhs::Transposed(head.values));
+    k.pack_rhs(keys, Rhs::Plain(head.keys));
+    let keys_t = Rhs::Packed(Packed::new(keys_t, count, width));
+    let v_t = Rhs::Packed(Packed::new(v_t, count, width));
+    let keys = Rhs::Packed(Packed::new(keys, width, count));
+    let mut product =
+        |c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write| k.matmul(c, a, b, write, scratch);
     for start in (0..positions).step_by(ROWS) {
         let rows = start..positions.min(start + ROWS);
-        let (q, d_o) = (q.row_range(rows.clone()), given.d_o.row_range(rows.clone()));
-        let (lse, delta) = (&given.lse[rows.clone()], &given.delta[rows.clone()]);
+        let (q, d_o) = (
+            head.q.row_range(rows.clone()),
+            head.d_o.row_range(rows.clone()),
+        );
+        let (lse, delta) = (&head.lse[rows.clone()], &head.delta[rows.clone()]);
         let mut p = MatMut::new(p, rows.len(), count);
         let mut d_p = MatMut::new(d_p, rows.len(), count);
-        let mut product = |c: MatMut<'_>, a, b, write| k.matmul(c, a, b, write, scratch);
+        let d_keys = MatMut::new(d_keys, count, width);
+        let d_v = MatMut::new(d_v, count, width);
+        let add = if start == 0 {
+            Write::Overwrite
+        } else {
+            Write::Add
+        };
         // p, as the forward pass had it
-        product(p.reborrow(), Lhs::Plain(q), k_t, Write::Overwrite);
+        product(p.reborrow(), Lhs::Plain(q), keys_t, Write::Overwrite);
         k.softmax_recompute(p.reborrow(), lse, scale);
         // o = p v
-        let d_v = d_qkv.block(keys.clone(), of_v.clone());
-        product(
-            d_v,
-            Lhs::Transposed(p.as_ref()),
-            Rhs::Plain(d_o),
-            Write::Add,
-        );
+        product(d_v, Lhs::Transposed(p.as_ref()), Rhs::Plain(d_o), add);
         product(d_p.reborrow(), Lhs::Plain(d_o), v_t, Write::Overwrite);
         // p = softmax(s)
         k.softmax_backward(d_p.reborrow(), p.as_ref(), delta, scale);
         // s = q kᵀ
-        let d_q = d_qkv.block(rows, of_q.clone());
-        product(d_q, Lhs::Plain(d_p.as_ref()), k_, Write::Add);
-        let d_k = d_qkv.block(keys.clone(), of_k.clone());
-        product(
-            d_k,
-            Lhs::Transposed(d_p.as_ref()),
-            Rhs::Plain(q),
-            Write::Add,
-        );
+        product(d_q.row_range(rows), Lhs::Plain(d_p.as_ref()), keys, write);
+        product(d_keys, Lhs::Transposed(d_p.as_ref()), Rhs::Plain(q), add);
     }
+    (
+        MatRef::new(d_keys, count, width),
+        MatRef::new(d_v, count, width),
+    )
 }

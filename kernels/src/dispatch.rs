@@ -142,8 +142,9 @@ in floats {
     /// Gradient of [`Kernels::gated_norm_forward`]: overwrites the gate's half of `d_u`, replaces d_a by d_n.
     fn gated_norm_backward(d_u: MatMut<'_>, d_a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) = gated_norm::backward;
 
-    /// Replaces scores in `p` by softmax(scale · scores) of each row and overwrites `lse`: see [`crate::softmax`].
-    fn softmax_forward(p: MatMut<'_>, lse: &mut [f32], scale: f32) = softmax::forward;
+    /// Replaces scores in `e` by their exponentials and overwrites `inverse` and `lse`; e · inverse is
+    /// softmax(scale · scores) of each row: see [`crate::softmax`].
+    fn softmax_forward(e: MatMut<'_>, inverse: &mut [f32], lse: &mut [f32], scale: f32) = softmax::forward;
     /// Replaces scores in `p` by the probabilities that the forward pass gave, from its `lse`.
     fn softmax_recompute(p: MatMut<'_>, lse: &[f32], scale: f32) = softmax::recompute;
     /// Replaces d_p in `d` by the gradient of the scores.

@@ -4,7 +4,8 @@
 //! p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
 //! ```
 //!
-//! c is the scale 1/sqrt(E) of attention. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
+//! c is the scale 1/sqrt(E) of attention. [`forward`] leaves the last factor to its caller, who multiplies p with
+//! something of fewer columns: it gives e and `inverse` with p\[i,j\] = e\[i,j\] inverse\[i\]. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
 //!
 //! ```text
 //! d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])
@@ -16,33 +17,42 @@ use crate::lanes::for_lanes;
 use crate::simd::{Isa, math::exp};
 use crate::view::{MatMut, MatRef};
 
-/// Replaces the scores s in `p` by probabilities and overwrites `lse`.
+/// Replaces the scores s in `e` by e^(c s - largest of the row) and overwrites `inverse` and `lse`.
 #[inline(always)]
-pub(crate) fn forward<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &mut [f32], scale: f32) {
-    assert_eq!(p.rows(), lse.len(), "one lse for each row");
+pub(crate) fn forward<I: Isa>(
+    isa: I,
+    mut e: MatMut<'_>,
+    inverse: &mut [f32],
+    lse: &mut [f32],
+    scale: f32,
+) {
+    let rows = e.rows();
+    assert!(
+        rows == lse.len() && rows == inverse.len(),
+        "one lse and one inverse for each row"
+    );
     let c = isa.splat(scale);
-    for (i, lse) in lse.iter_mut().enumerate() {
-        let p = p.row(i);
-        let largest = scale * max(isa, p);
+    for (i, (lse, inverse)) in lse.iter_mut().zip(inverse).enumerate() {
+        let row = e.row(i);
+        let largest = scale * max(isa, row);
         let (shift, mut sums) = (isa.splat(largest), isa.splat(0.0));
         let mut at = 0;
-        while at + I::LANES <= p.len() {
-            let e = exp(isa, isa.sub(isa.mul(isa.load(&p[at..]), c), shift));
+        while at + I::LANES <= row.len() {
+            let e = exp(isa, isa.sub(isa.mul(isa.load(&row[at..]), c), shift));
             sums = isa.add(sums, e);
-            isa.store(&mut p[at..], e);
+            isa.store(&mut row[at..], e);
             at += I::LANES;
         }
         // The tail reads -inf beyond the row; exp clamps that to 1e-38, which no sum of a 1 can see.
-        if at < p.len() {
-            let s = isa.load_partial(&p[at..], f32::NEG_INFINITY);
+        if at < row.len() {
+            let s = isa.load_partial(&row[at..], f32::NEG_INFINITY);
             let e = exp(isa, isa.sub(isa.mul(s, c), shift));
             sums = isa.add(sums, e);
-            isa.store_partial(&mut p[at..], e);
+            isa.store_partial(&mut row[at..], e);
         }
         let sum = isa.sum(sums);
         *lse = largest + sum.ln();
-        let inverse = isa.splat(1.0 / sum);
-        for_lanes!(isa; p <- p; [isa.mul(p, inverse)]);
+        *inverse = 1.0 / sum;
     }
 }
 

@@ -14,7 +14,11 @@ fn check(k: &Kernels, s: &[f32], (rows, cols): (usize, usize), scale: f32) {
     let (p, lse) = reference::softmax_rows(&wide(s), rows, cols, scale.into());
     let mut got = Guarded::new(s, (rows, cols), 1, 2);
     let mut got_lse = vec![f32::NAN; rows];
-    k.softmax_forward(got.view(), &mut got_lse, scale);
+    let mut inverse = vec![f32::NAN; rows];
+    k.softmax_forward(got.view(), &mut inverse, &mut got_lse, scale);
+    for (i, inverse) in inverse.into_iter().enumerate() {
+        got.view().row(i).iter_mut().for_each(|e| *e *= inverse);
+    }
     // The scaled score, the scaled maximum and their difference are each rounded: an absolute error of
     // the exponent, so a relative one of p, twice, since the sum has it too. Then the sum's own roundings.
     let largest = s
@@ -50,9 +54,9 @@ pub fn extreme_scores(k: &Kernels) {
         s[cols - 1] = 60.0;
         check(k, &s, (1, cols), 1.0);
         s[cols / 2] = f32::NAN;
-        let mut lse = [0.0];
+        let (mut inverse, mut lse) = ([0.0], [0.0]);
         let mut got = Guarded::new(&s, (1, cols), 0, 0);
-        k.softmax_forward(got.view(), &mut lse, 1.0);
+        k.softmax_forward(got.view(), &mut inverse, &mut lse, 1.0);
         assert!(
             got.values()[cols / 2].is_nan() && lse[0].is_nan(),
             "a NaN among {cols} scores is lost"

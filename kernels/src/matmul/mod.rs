@@ -12,11 +12,13 @@
 //! 4. panels of B, and
 //! 5. panels of A: one MR x NR tile of C in registers, `KC` products deep.
 //!
+//! The same loops around a tile of halves are in [`half`].
+//!
 //! A packed panel holds its values in the order in which the tile reads them, and zeros where the matrix
 //! ends, so the tile has no edges. A weight is packed once per optimiser step and then serves dozens of
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]). Activations are packed into `scratch` block by block; rows
 //! of A by the tiles themselves: the first that meets a panel reads it where it lies and leaves it packed
-//! for those that follow.
+//! for those that follow, unless only a few follow: `FEW` panels of B read A where it lies, all of them.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
@@ -41,6 +43,9 @@ pub const NC: usize = 448;
 const GAP: usize = 16;
 /// Floats of scratch that one matrix product needs, in either precision; no backend's `NR` is below 8.
 pub const SCRATCH: usize = MC * KC + KC * NC + NC / 8 * GAP + half::ASIDE;
+
+/// Panels of B for which packing A is not worth its while.
+const FEW: usize = 4;
 
 /// Whether a product replaces its destination or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +212,7 @@ fn tiles<I: Isa>(
     write: Write,
 ) {
     let (m, n) = (c.rows(), c.cols());
-    let few = n <= 4 * I::NR;
+    let few = n <= FEW * I::NR;
     for (j, b) in (0..n).step_by(I::NR).zip(b.data.chunks(b.stride)) {
         let b = &b[..I::NR * kc];
         for i in (0..m).step_by(I::MR) {

@@ -2,7 +2,8 @@
 //!
 //! A kernel body is a generic function over [`Isa`], always inlined into a wrapper that switches the
 //! instruction set on (see [`crate::dispatch`]). A value of an `Isa` type is the proof that the CPU has
-//! the instructions: only `detect` makes one, so the operations themselves are safe to call.
+//! the instructions: only `detect` makes one, so the operations themselves are safe to call. [`half`] has the few
+//! operations in halves that the matrix product asks for.
 
 pub mod half;
 pub mod math;
