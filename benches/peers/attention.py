@@ -26,7 +26,9 @@ POSITIONS, WIDTH = 916, 64
 def trm(isa, heads):
     """Milliseconds of forward, and of forward and backward."""
     shape = f"{POSITIONS}x{heads}x{WIDTH}"
-    subprocess.run([*BENCH, *MEASURE, f"attention/.*{shape}/{isa}$"], stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run([*BENCH, *MEASURE, f"attention/.*{shape}/{isa}$"], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"attention.py: exit code {done.returncode} from cargo bench\n{done.stderr}")
     times = []
     for way in ["forward", "backward"]:
         path = Path("target/criterion") / f"attention_{way}" / shape / isa / "new" / "estimates.json"
