@@ -29,8 +29,42 @@ fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().copied().map(f64::from).collect()
 }
 
+/// Every instruction set, and those with halves once more.
+fn in_each_precision() -> impl Iterator<Item = &'static Kernels> {
+    Kernels::available().iter().chain(Kernels::with_halves())
+}
+
+/// An instruction set's name, and where it multiplies in halves, that.
+fn name_of(kernels: &Kernels) -> String {
+    match kernels.precision() {
+        Precision::F32 => kernels.name().to_owned(),
+        Precision::F16 => format!("{}-f16", kernels.name()),
+    }
+}
+
 /// Times `run` on every instruction set and `naive` once, in a group of their own.
 fn every_isa(
+    c: &mut Criterion,
+    op: &str,
+    shape: &str,
+    elements: usize,
+    run: impl FnMut(&Kernels),
+    naive: impl FnMut(),
+) {
+    each_of(
+        Kernels::available().iter(),
+        c,
+        op,
+        shape,
+        elements,
+        run,
+        naive,
+    );
+}
+
+/// The same for some `tables`.
+fn each_of(
+    tables: impl Iterator<Item = &'static Kernels>,
     c: &mut Criterion,
     op: &str,
     shape: &str,
@@ -40,8 +74,8 @@ fn every_isa(
 ) {
     let mut group = c.benchmark_group(op);
     group.throughput(Throughput::Elements(elements as u64));
-    for kernels in Kernels::available() {
-        let id = BenchmarkId::new(shape, kernels.name());
+    for kernels in tables {
+        let id = BenchmarkId::new(shape, name_of(kernels));
         group.bench_function(id, |b| b.iter(|| run(kernels)));
     }
     group.bench_function(BenchmarkId::new(shape, "naive"), |b| b.iter(&mut naive));
@@ -95,12 +129,8 @@ fn matmul(c: &mut Criterion) {
         let bound_in_halves = reference::matmul_bound_in_halves(&wide(&a), &wide(&b), m, n, k);
         let mut group = c.benchmark_group("matmul");
         group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-        let tables = Kernels::available().iter().chain(Kernels::with_halves());
-        for kernels in tables {
-            let name = match kernels.precision() {
-                Precision::F32 => kernels.name().to_owned(),
-                Precision::F16 => format!("{}-f16", kernels.name()),
-            };
+        for kernels in in_each_precision() {
+            let name = name_of(kernels);
             let (plain_a, plain_b) = (
                 Lhs::Plain(MatRef::new(&a, m, k)),
                 Rhs::Plain(MatRef::new(&b, k, n)),
@@ -394,7 +424,7 @@ fn attend(c: &mut Criterion) {
         let (mut o, mut d_qkv) = (vec![0.0; d_o.len()], vec![0.0; qkv.len()]);
         let mut lse = vec![0.0; heads * positions];
         let of_isa = |k| attention::scratch_len(k, positions, width);
-        let most = Kernels::available().iter().map(of_isa).max();
+        let most = in_each_precision().map(of_isa).max();
         let mut scratch = vec![0.0; most.expect("an instruction set")];
         let exact = wide(&qkv);
         let qkv = MatRef::new(&qkv, positions, 3 * inner);
@@ -405,7 +435,8 @@ fn attend(c: &mut Criterion) {
                 &exact, positions, heads, width,
             )))
         };
-        every_isa(
+        each_of(
+            in_each_precision(),
             c,
             "attention/forward",
             &shape,
@@ -421,7 +452,8 @@ fn attend(c: &mut Criterion) {
             o: MatRef::new(&o, positions, inner),
             lse: &lse,
         };
-        every_isa(
+        each_of(
+            in_each_precision(),
             c,
             "attention/backward",
             &shape,
