@@ -53,6 +53,15 @@ fn columns(part: usize, head: usize, heads: usize, width: usize) -> Range<usize>
     start..start + width
 }
 
+/// Of the products that make up one result, the first overwrites what is there and the others add to it.
+fn first_overwrites(start: usize) -> Write {
+    if start == 0 {
+        Write::Overwrite
+    } else {
+        Write::Add
+    }
+}
+
 /// Overwrites `to` with `from`, of the same shape.
 fn copy(mut to: MatMut<'_>, from: MatRef<'_>) {
     for i in 0..from.rows() {
@@ -170,12 +179,8 @@ pub fn backward(
                 lse,
                 delta,
             };
-            let write = if start == 0 {
-                Write::Overwrite
-            } else {
-                Write::Add
-            };
-            let (d_k, d_v) = backward_of_keys(k, (d_q.reborrow(), write), given, scratch, buffers);
+            let d_q = (d_q.reborrow(), first_overwrites(start));
+            let (d_k, d_v) = backward_of_keys(k, d_q, given, scratch, buffers);
             copy(d_qkv.block(keys.clone(), of_k.clone()), d_k);
             copy(d_qkv.block(keys, of_v.clone()), d_v);
         }
@@ -236,11 +241,7 @@ fn backward_of_keys<'a>(
         let mut d_p = MatMut::new(d_p, rows.len(), count);
         let d_keys = MatMut::new(d_keys, count, width);
         let d_v = MatMut::new(d_v, count, width);
-        let add = if start == 0 {
-            Write::Overwrite
-        } else {
-            Write::Add
-        };
+        let add = first_overwrites(start);
         // p, as the forward pass had it
         product(p.reborrow(), Lhs::Plain(q), keys_t, Write::Overwrite);
         k.softmax_recompute(p.reborrow(), lse, scale);
