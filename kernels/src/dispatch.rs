@@ -171,7 +171,7 @@ in floats {
 }
 }
 
-/// Tables of this CPU, each beside the one with products in halves and the one that emulates those.
+/// Every table that this CPU can run.
 struct Tables {
     /// Widest first; the portable one is always the last.
     single: Vec<Kernels>,

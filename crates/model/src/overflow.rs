@@ -38,6 +38,7 @@ pub(crate) fn reset_rows(
         for part in parts {
             part.fill(0.0);
         }
+        // One step short of the last, so that this step's is the last and a new puzzle takes the place.
         row.steps[0] = c.halt_max_steps as u32 - 1;
         metrics.rows_reset += 1.0;
         any = true;

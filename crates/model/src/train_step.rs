@@ -33,7 +33,7 @@ pub struct StepContext<'a> {
 
 /// Sums over the puzzles of a step (TRM_SPEC 5).
 ///
-/// The three losses are over all puzzles; everything else over those that halted with labels.
+/// The three losses and what overflowed are over all puzzles; everything else over those that halted with labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Puzzles that halted and had labels.

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A, B and C are floats, as in [`crate::matmul`]; halves exist in the packed operands and in the registers of
-//! the tile, nowhere else. The loops are those of the product in floats.
+//! the tile, nowhere else. The loops are those of the product in floats, but for A, which is always packed before the tile:
+//! it has to be rounded anyway.
 //!
 //! **Scales.** A half reaches from 2^-24 to 65504, gradients from 1e-12 to 1. So every row of a block of A is
 //! multiplied by a power of two that brings its largest value to 2^4 .. 2^5, and every block of B by one that
