@@ -19,10 +19,14 @@ use trm_kernels::reference::{self, assert_close};
 use trm_kernels::{
     Kernels, Lhs, MatMut, MatRef, Packed, Precision, Rhs, SCRATCH, Write, attention, peak, rope,
 };
+use trm_tensor::AlignedVec;
 
-fn floats(len: usize) -> Vec<f32> {
+/// Random, and aligned as the engine's own matrices are: a register that lies across two lines costs twice.
+fn floats(len: usize) -> AlignedVec {
     let mut rng = ChaCha8Rng::seed_from_u64(len as u64);
-    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+    let mut values = AlignedVec::zeros(len);
+    values.fill_with(|| rng.random_range(-1.0..1.0));
+    values
 }
 
 fn wide(x: &[f32]) -> Vec<f64> {
@@ -121,9 +125,10 @@ const PRODUCTS: [(usize, usize, usize, Form); 15] = [
 fn matmul(c: &mut Criterion) {
     for (m, n, k, form) in PRODUCTS {
         let shape = format!("{m}x{n}x{k}");
-        let (a, b, mut out) = (floats(m * k), floats(k * n), vec![0.0; m * n]);
+        let (a, b, mut out) = (floats(m * k), floats(k * n), AlignedVec::zeros(m * n));
         let a_t: Vec<f32> = (0..k * m).map(|at| a[at % m * k + at / m]).collect();
-        let mut scratch = vec![0.0; SCRATCH];
+        let a_t = AlignedVec::from_slice(&a_t);
+        let mut scratch = AlignedVec::zeros(SCRATCH);
         let exact = reference::matmul(&wide(&a), &wide(&b), m, n, k);
         let bound = reference::matmul_bound(&wide(&a), &wide(&b), m, n, k);
         let bound_in_halves = reference::matmul_bound_in_halves(&wide(&a), &wide(&b), m, n, k);
@@ -135,9 +140,9 @@ fn matmul(c: &mut Criterion) {
                 Lhs::Plain(MatRef::new(&a, m, k)),
                 Rhs::Plain(MatRef::new(&b, k, n)),
             );
-            let mut left = vec![0.0; kernels.packed_lhs_len(m, k)];
+            let mut left = AlignedVec::zeros(kernels.packed_lhs_len(m, k));
             kernels.pack_lhs(&mut left, plain_a);
-            let mut right = vec![0.0; kernels.packed_rhs_len(n, k)];
+            let mut right = AlignedVec::zeros(kernels.packed_rhs_len(n, k));
             kernels.pack_rhs(&mut right, plain_b);
             let (lhs, rhs, write) = match form {
                 WeightRight => (
@@ -205,7 +210,7 @@ fn rms_norm(c: &mut Criterion) {
             x.clone(),
             x.clone(),
             vec![1.0; rows.max(cols)],
-            vec![0.0; cols],
+            AlignedVec::zeros(cols),
         );
         let residual = MatRef::new(&h, rows, cols);
         let exact = wide(&x);
@@ -312,7 +317,7 @@ fn softmax(c: &mut Criterion) {
         let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
         let (scores, delta) = (floats(len), floats(rows));
         let (mut e, mut d) = (scores.clone(), scores.clone());
-        let (mut inverse, mut lse) = (vec![0.0; rows], vec![0.0; rows]);
+        let (mut inverse, mut lse) = (AlignedVec::zeros(rows), AlignedVec::zeros(rows));
         let exact = wide(&scores);
         every_isa(
             c,
@@ -361,8 +366,8 @@ fn turn(c: &mut Criterion) {
         let mut x = floats(positions * cols);
         let exact = wide(&x);
         let (mut cos, mut sin) = (
-            vec![0.0; positions * width / 2],
-            vec![0.0; positions * width / 2],
+            AlignedVec::zeros(positions * width / 2),
+            AlignedVec::zeros(positions * width / 2),
         );
         rope::tables(&mut cos, &mut sin, width, 1e4);
         let tables = [&cos, &sin].map(|table| MatRef::new(table, positions, width / 2));
@@ -397,7 +402,7 @@ fn turn(c: &mut Criterion) {
 fn elementwise(c: &mut Criterion) {
     for (rows, cols) in ACTIVATIONS {
         let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
-        let (a, b, mut y) = (floats(len), floats(len), vec![0.0; len]);
+        let (a, b, mut y) = (floats(len), floats(len), AlignedVec::zeros(len));
         let mut naive = y.clone();
         every_isa(
             c,
@@ -406,7 +411,7 @@ fn elementwise(c: &mut Criterion) {
             len,
             |k| k.add(black_box(&mut y), &a, &b),
             || {
-                for ((y, a), b) in naive.iter_mut().zip(&a).zip(&b) {
+                for ((y, a), b) in naive.iter_mut().zip(&a[..]).zip(&b[..]) {
                     *y = a + b;
                 }
                 black_box(&mut naive);
@@ -421,11 +426,11 @@ fn attend(c: &mut Criterion) {
         let inner = heads * width;
         let shape = format!("{positions}x{heads}x{width}");
         let (qkv, d_o) = (floats(positions * 3 * inner), floats(positions * inner));
-        let (mut o, mut d_qkv) = (vec![0.0; d_o.len()], vec![0.0; qkv.len()]);
-        let mut lse = vec![0.0; heads * positions];
+        let (mut o, mut d_qkv) = (AlignedVec::zeros(d_o.len()), AlignedVec::zeros(qkv.len()));
+        let mut lse = AlignedVec::zeros(heads * positions);
         let of_isa = |k| attention::scratch_len(k, positions, width);
         let most = in_each_precision().map(of_isa).max();
-        let mut scratch = vec![0.0; most.expect("an instruction set")];
+        let mut scratch = AlignedVec::zeros(most.expect("an instruction set"));
         let exact = wide(&qkv);
         let qkv = MatRef::new(&qkv, positions, 3 * inner);
         let d_o = MatRef::new(&d_o, positions, inner);

@@ -4,6 +4,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write};
+use trm_tensor::AlignedVec;
 
 /// A: (m, k) and B: (k, n), row-major.
 pub struct Operands {
@@ -73,22 +74,22 @@ struct Trm<'a> {
     operands: &'a Operands,
     threads: usize,
     kernels: &'static Kernels,
-    packed: Vec<f32>,
-    scratch: Vec<f32>,
+    packed: AlignedVec,
+    scratch: AlignedVec,
     c: Vec<f32>,
 }
 
 impl<'a> Trm<'a> {
     fn new(x: &'a Operands, threads: usize) -> Self {
         let kernels = Kernels::best().expect("TRM_ISA names an instruction set of this CPU");
-        let mut packed = vec![0.0; kernels.packed_rhs_len(x.n, x.k)];
+        let mut packed = AlignedVec::zeros(kernels.packed_rhs_len(x.n, x.k));
         kernels.pack_rhs(&mut packed, Rhs::Plain(MatRef::new(&x.b, x.k, x.n)));
         Trm {
             operands: x,
             threads,
             kernels,
             packed,
-            scratch: vec![0.0; threads * SCRATCH],
+            scratch: AlignedVec::zeros(threads * SCRATCH),
             c: x.empty(),
         }
     }

@@ -4,7 +4,7 @@
 //! names another; [`Kernels::available`] lists all of them, so that a test can run under each. The choice
 //! is made per matrix, never per row.
 
-use crate::matmul::{self, Lhs, Rhs, Write, half, packed_len};
+use crate::matmul::{Lhs, Rhs, Write, float, half, packed_len};
 use crate::precision::{NoHalves, Precision};
 use crate::simd::{Emulated, Halves, Isa};
 use crate::view::{MatMut, MatRef};
@@ -109,12 +109,12 @@ macro_rules! kernels {
 
 kernels! { $;
 in either precision {
-    /// C = A·B or C += A·B: see [`crate::matmul`]. `scratch` holds at least [`matmul::SCRATCH`] floats.
-    fn matmul(c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write: Write, scratch: &mut [f32]) = matmul::matmul, half::matmul;
+    /// C = A·B or C += A·B: see [`crate::matmul`]. `scratch` holds at least [`crate::SCRATCH`] floats.
+    fn matmul(c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write: Write, scratch: &mut [f32]) = float::matmul, half::matmul;
     /// Packs A (m x k) for this ISA: overwrites `dst`, [`Kernels::packed_lhs_len`] floats.
-    fn pack_lhs(dst: &mut [f32], a: Lhs<'_>) = matmul::pack_lhs, half::pack_lhs;
+    fn pack_lhs(dst: &mut [f32], a: Lhs<'_>) = float::pack_lhs, half::pack_lhs;
     /// Packs B (k x n) for this ISA: overwrites `dst`, [`Kernels::packed_rhs_len`] floats.
-    fn pack_rhs(dst: &mut [f32], b: Rhs<'_>) = matmul::pack_rhs, half::pack_rhs;
+    fn pack_rhs(dst: &mut [f32], b: Rhs<'_>) = float::pack_rhs, half::pack_rhs;
     /// Keeps the multipliers busy for `rounds` rounds and writes a register to `out`: see [`crate::peak`].
     fn multiply_add_chains(out: &mut [f32], rounds: usize) = peak::multiply_add_chains, peak::multiply_add_chains_in_halves;
 }

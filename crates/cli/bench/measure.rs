@@ -10,6 +10,7 @@ use trm_model::carry::Slot;
 use trm_model::config::{ConfigError, Mixer};
 use trm_model::solve::{SolveOptions, solve_all};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
+use trm_tensor::AlignedVec;
 
 /// How long one thing may take, and how often it must be repeated at least.
 #[derive(Clone, Copy, Debug)]
@@ -139,8 +140,11 @@ pub struct Rate {
     pub fraction: f64,
 }
 
-fn floats(len: usize, rng: &mut impl Rng) -> Vec<f32> {
-    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+/// Random, and aligned as the engine's own matrices are: a register that lies across two lines costs twice.
+fn floats(len: usize, rng: &mut impl Rng) -> AlignedVec {
+    let mut values = AlignedVec::zeros(len);
+    values.fill_with(|| rng.random_range(-1.0..1.0));
+    values
 }
 
 /// Measures one product.
@@ -152,8 +156,9 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
         floats(depth * n, rng),
         floats(m * n, rng),
     );
-    let mut scratch = vec![0.0; SCRATCH];
-    let mut packed = vec![0.0; k.packed_lhs_len(m, depth).max(k.packed_rhs_len(n, depth))];
+    let mut scratch = AlignedVec::zeros(SCRATCH);
+    let packed_len = k.packed_lhs_len(m, depth).max(k.packed_rhs_len(n, depth));
+    let mut packed = AlignedVec::zeros(packed_len);
     let packed = match p.role {
         Role::WeightRight => {
             let packed = &mut packed[..k.packed_rhs_len(n, depth)];

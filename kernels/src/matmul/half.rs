@@ -25,7 +25,7 @@ mod pack;
 
 pub(crate) use pack::{pack_lhs, pack_rhs, packed_lhs_len, packed_rhs_len};
 
-use super::{GAP, KC, Lhs, MC, NC, Rhs, SCRATCH, Write};
+use super::{Arithmetic, GAP, KC, Lhs, MC, PanelOfB, Panels, Rhs, Write};
 use crate::simd::{Halves, Isa};
 use crate::view::MatMut;
 use pack::{of_packed_b, pack_a, pack_b};
@@ -47,145 +47,115 @@ pub struct PanelOfA<'a> {
     unscale: &'a [f32],
 }
 
-/// A panel of B (NR columns), packed: step p at `p * NR`.
-#[derive(Clone, Copy)]
-pub struct PanelOfB<'a, T> {
-    values: &'a [T],
-    /// By which all sums are multiplied.
-    unscale: f32,
-}
-
-/// C = A·B or C += A·B. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
+/// C = A·B or C += A·B: see [`super`].
 #[inline(always)]
 pub(crate) fn matmul<H: Halves>(
     isa: H,
-    mut c: MatMut<'_>,
+    c: MatMut<'_>,
     a: Lhs<'_>,
     b: Rhs<'_>,
     write: Write,
     scratch: &mut [f32],
 ) {
-    let (m, n, k) = super::sizes_of_product(&c, &a, &b, scratch);
-    if k == 0 && write == Write::Overwrite {
-        c.fill(0.0);
-    }
-    let (a_scratch, rest) = scratch.split_at_mut(MC * KC);
-    let (b_scratch, rest) = rest.split_at_mut(SCRATCH - MC * KC - ASIDE);
-    let (unscale, aside) = rest.split_at_mut(MC);
-    let nc_most = match b {
-        Rhs::Packed(_) => n.max(1),
-        _ => NC,
-    };
-    for p0 in (0..k).step_by(KC) {
-        let kc = KC.min(k - p0);
-        let write = if p0 == 0 { write } else { Write::Add };
-        for j0 in (0..n).step_by(nc_most) {
-            let nc = nc_most.min(n - j0);
-            let b = block_of_b(isa, b, (p0, kc), (j0, nc), b_scratch, aside);
-            for i0 in (0..m).step_by(MC) {
-                let mc = MC.min(m - i0);
-                let a = block_of_a(isa, a, (p0, kc), (i0, mc), (a_scratch, unscale), aside);
-                tiles(isa, c.block(i0..i0 + mc, j0..j0 + nc), a, b, kc, write);
-            }
-        }
-    }
+    super::matmul(InHalves(isa), c, a, b, write, scratch);
 }
 
-/// A block of B: packed panels of NR columns, `stride` values apart.
+/// Factors in halves, sums in floats.
 #[derive(Clone, Copy)]
-struct Panels<'a, T> {
-    data: &'a [T],
-    stride: usize,
-    unscale: f32,
-}
+struct InHalves<H>(H);
 
-/// Every register tile of one block of C.
-#[inline(always)]
-fn tiles<H: Halves>(
-    isa: H,
-    mut c: MatMut<'_>,
-    a: PanelOfA<'_>,
-    b: Panels<'_, H::Packed>,
-    kc: usize,
-    write: Write,
-) {
-    let (m, n) = (c.rows(), c.cols());
-    for (j, values) in (0..n).step_by(H::NR).zip(b.data.chunks(b.stride)) {
-        let b = PanelOfB {
-            values: &values[..H::NR * kc],
-            unscale: b.unscale,
+impl<H: Halves> Arithmetic for InHalves<H> {
+    const MR: usize = H::MR;
+    const NR: usize = H::NR;
+    /// All panels of a block, one after the other.
+    type A<'a> = PanelOfA<'a>;
+    type B = H::Packed;
+
+    #[inline(always)]
+    fn block_of_a<'a>(
+        self,
+        a: Lhs<'a>,
+        (p0, kc): (usize, usize),
+        (i0, mc): (usize, usize),
+        _n: usize,
+        scratch: &'a mut [f32],
+        aside: &'a mut [f32],
+    ) -> PanelOfA<'a> {
+        let rows = mc.next_multiple_of(H::MR);
+        let (x, k_is_rows) = match a {
+            Lhs::Packed(a) => {
+                let (padded, first) = (a.outer.next_multiple_of(H::MR), a.rows.0 + i0);
+                let (panels, unscale) = a.data.split_at(padded * a.k);
+                return PanelOfA {
+                    values: &panels[padded * p0 + first * kc..][..rows * kc],
+                    unscale: &unscale[p0 / KC * padded + first..][..rows],
+                };
+            }
+            Lhs::Plain(a) => (a.row_range(i0..i0 + mc).columns(p0..p0 + kc), false),
+            Lhs::Transposed(a) => (a.row_range(p0..p0 + kc).columns(i0..i0 + mc), true),
         };
-        for i in (0..m).step_by(H::MR) {
-            let a = PanelOfA {
-                values: &a.values[i * kc..(i + H::MR) * kc],
-                unscale: &a.unscale[i..i + H::MR],
-            };
-            let c = c.block(i..m.min(i + H::MR), j..n.min(j + H::NR));
-            isa.matmul_tile(c, a, b, write);
+        let (unscale, aside) = aside.split_at_mut(MC);
+        let (values, unscale) = (&mut scratch[..rows * kc], &mut unscale[..rows]);
+        pack_a(self.0, values, unscale, x, k_is_rows, aside);
+        PanelOfA { values, unscale }
+    }
+
+    #[inline(always)]
+    fn block_of_b<'a>(
+        self,
+        b: Rhs<'a>,
+        (p0, kc): (usize, usize),
+        (j0, nc): (usize, usize),
+        scratch: &'a mut [f32],
+        aside: &mut [f32],
+    ) -> Panels<'a, H::Packed> {
+        let len = H::NR * kc;
+        let (x, k_is_rows) = match b {
+            Rhs::Packed(b) => {
+                let (panels, unscale) = of_packed_b::<H>(b);
+                let padded = b.outer.next_multiple_of(H::NR);
+                return Panels {
+                    data: &panels[padded * p0 + j0 * kc..][..nc.next_multiple_of(H::NR) * kc],
+                    stride: len,
+                    unscale: unscale[p0 / KC],
+                    beforehand: true,
+                };
+            }
+            Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
+            Rhs::Transposed(b) => (b.row_range(j0..j0 + nc).columns(p0..p0 + kc), false),
+        };
+        let stride = len + GAP * size_of::<f32>() / size_of::<H::Packed>();
+        let data: &mut [H::Packed] = bytemuck::cast_slice_mut(scratch);
+        let data = &mut data[..nc.div_ceil(H::NR) * stride];
+        let unscale = pack_b(self.0, data, stride, x, k_is_rows, aside);
+        Panels {
+            data,
+            stride,
+            unscale,
+            beforehand: false,
         }
     }
-}
 
-/// Rows `i0..i0+mc`, depth `p0..p0+kc` of A: all its panels.
-#[inline(always)]
-fn block_of_a<'a, H: Halves>(
-    isa: H,
-    a: Lhs<'a>,
-    (p0, kc): (usize, usize),
-    (i0, mc): (usize, usize),
-    (values, unscale): (&'a mut [f32], &'a mut [f32]),
-    aside: &mut [f32],
-) -> PanelOfA<'a> {
-    let rows = mc.next_multiple_of(H::MR);
-    let (x, k_is_rows) = match a {
-        Lhs::Packed(a) => {
-            let (padded, first) = (a.outer.next_multiple_of(H::MR), a.rows.0 + i0);
-            let (panels, unscale) = a.data.split_at(padded * a.k);
-            return PanelOfA {
-                values: &panels[padded * p0 + first * kc..][..rows * kc],
-                unscale: &unscale[p0 / KC * padded + first..][..rows],
-            };
-        }
-        Lhs::Plain(a) => (a.row_range(i0..i0 + mc).columns(p0..p0 + kc), false),
-        Lhs::Transposed(a) => (a.row_range(p0..p0 + kc).columns(i0..i0 + mc), true),
-    };
-    let (values, unscale) = (&mut values[..rows * kc], &mut unscale[..rows]);
-    pack_a(isa, values, unscale, x, k_is_rows, aside);
-    PanelOfA { values, unscale }
-}
+    #[inline(always)]
+    fn tile(
+        self,
+        c: MatMut<'_>,
+        a: &mut PanelOfA<'_>,
+        i: usize,
+        b: PanelOfB<'_, H::Packed>,
+        write: Write,
+    ) {
+        let kc = b.values.len() / H::NR;
+        let a = PanelOfA {
+            values: &a.values[i * kc..(i + H::MR) * kc],
+            unscale: &a.unscale[i..i + H::MR],
+        };
+        self.0.matmul_tile(c, a, b, write);
+    }
 
-/// Depth `p0..p0+kc`, columns `j0..j0+nc` of B.
-#[inline(always)]
-fn block_of_b<'a, H: Halves>(
-    isa: H,
-    b: Rhs<'a>,
-    (p0, kc): (usize, usize),
-    (j0, nc): (usize, usize),
-    scratch: &'a mut [f32],
-    aside: &mut [f32],
-) -> Panels<'a, H::Packed> {
-    let len = H::NR * kc;
-    let (x, k_is_rows) = match b {
-        Rhs::Packed(b) => {
-            let (panels, unscale) = of_packed_b::<H>(b);
-            let padded = b.outer.next_multiple_of(H::NR);
-            return Panels {
-                data: &panels[padded * p0 + j0 * kc..][..nc.next_multiple_of(H::NR) * kc],
-                stride: len,
-                unscale: unscale[p0 / KC],
-            };
-        }
-        Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
-        Rhs::Transposed(b) => (b.row_range(j0..j0 + nc).columns(p0..p0 + kc), false),
-    };
-    let stride = len + GAP * size_of::<f32>() / size_of::<H::Packed>();
-    let data: &mut [H::Packed] = bytemuck::cast_slice_mut(scratch);
-    let data = &mut data[..nc.div_ceil(H::NR) * stride];
-    let unscale = pack_b(isa, data, stride, x, k_is_rows, aside);
-    Panels {
-        data,
-        stride,
-        unscale,
+    #[inline(always)]
+    fn prefetch(self, line: &[H::Packed]) {
+        self.0.single().prefetch_second(line);
     }
 }
 

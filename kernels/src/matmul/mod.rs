@@ -12,40 +12,42 @@
 //! 4. panels of B, and
 //! 5. panels of A: one MR x NR tile of C in registers, `KC` products deep.
 //!
-//! The same loops around a tile of halves are in [`half`].
+//! The loops are the same for floats ([`float`]) and halves ([`half`]): what differs is [`Arithmetic`].
 //!
 //! A packed panel holds its values in the order in which the tile reads them, and zeros where the matrix
 //! ends, so the tile has no edges. A weight is packed once per optimiser step and then serves dozens of
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]). Activations are packed into `scratch` block by block; rows
 //! of A by the tiles themselves: the first that meets a panel reads it where it lies and leaves it packed
-//! for those that follow, unless only a few follow: `FEW` panels of B read A where it lies, all of them.
+//! for those that follow, unless only a few follow. Panels of B that were packed beforehand come from far: while
+//! one is in use, every tile asks for a part of the next.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
 
+pub mod float;
 pub mod half;
 pub mod pack;
 mod threads;
 pub mod tile;
 
-use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
-use pack::{pack_all, pack_panels, panel};
-use tile::Panel;
 
 /// Depth of a block of A and B: an `NR`-wide panel of B this deep stays in the first-level cache.
 pub const KC: usize = 256;
 /// Rows of a block of A, for the second-level cache; a multiple of every backend's `MR`.
 pub const MC: usize = 252;
 /// Columns of a block of B that is not packed beforehand; a multiple of every backend's `NR`.
-pub const NC: usize = 448;
+pub const NC: usize = 512;
 /// Floats between two panels of such a block: a line of the cache, or all panels would meet in one set.
 const GAP: usize = 16;
-/// Floats of scratch that one matrix product needs, in either precision; no backend's `NR` is below 8.
-pub const SCRATCH: usize = MC * KC + KC * NC + NC / 8 * GAP + half::ASIDE;
-
-/// Panels of B for which packing A is not worth its while.
-const FEW: usize = 4;
+/// Floats of scratch for a block of A.
+const SCRATCH_OF_A: usize = MC * KC;
+/// Floats of scratch for a block of B; no backend's `NR` is below 8.
+const SCRATCH_OF_B: usize = KC * NC + NC / 8 * GAP;
+/// Floats of scratch that one matrix product needs, in either precision.
+pub const SCRATCH: usize = SCRATCH_OF_A + SCRATCH_OF_B + half::ASIDE;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// Whether a product replaces its destination or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +131,85 @@ pub fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
     outer.next_multiple_of(panel_width) * k
 }
 
-/// m, n and k. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
-fn sizes_of_product(
-    c: &MatMut<'_>,
-    a: &Lhs<'_>,
-    b: &Rhs<'_>,
-    scratch: &[f32],
-) -> (usize, usize, usize) {
-    let ((m, k), (n, k_b)) = (a.shape(), (b.shape().1, b.shape().0));
+/// What the loops leave open: how blocks of the factors are packed, and the register tile.
+pub(crate) trait Arithmetic: Copy {
+    /// Rows of the register tile.
+    const MR: usize;
+    /// Columns of the register tile.
+    const NR: usize;
+    /// A block of A, in panels of MR rows.
+    type A<'a>;
+    /// A packed value of B.
+    type B: Copy;
+
+    /// Rows `i0..i0+mc`, depth `p0..p0+kc` of A, for a product with `n` columns.
+    fn block_of_a<'a>(
+        self,
+        a: Lhs<'a>,
+        depth: (usize, usize),
+        rows: (usize, usize),
+        n: usize,
+        scratch: &'a mut [f32],
+        aside: &'a mut [f32],
+    ) -> Self::A<'a>;
+
+    /// Depth `p0..p0+kc`, columns `j0..j0+nc` of B.
+    fn block_of_b<'a>(
+        self,
+        b: Rhs<'a>,
+        depth: (usize, usize),
+        columns: (usize, usize),
+        scratch: &'a mut [f32],
+        aside: &mut [f32],
+    ) -> Panels<'a, Self::B>;
+
+    /// One register tile: adds to `c`, or replaces it by, the products of rows `i..` of the block of A and a panel of B.
+    fn tile(
+        self,
+        c: MatMut<'_>,
+        a: &mut Self::A<'_>,
+        i: usize,
+        b: PanelOfB<'_, Self::B>,
+        write: Write,
+    );
+
+    /// Asks for a line of B to be brought near.
+    fn prefetch(self, line: &[Self::B]);
+}
+
+/// A block of B: packed panels of NR columns.
+#[derive(Clone, Copy)]
+pub struct Panels<'a, T> {
+    /// The panels, `stride` values apart.
+    data: &'a [T],
+    stride: usize,
+    /// By which all sums are multiplied; 1 but in halves.
+    unscale: f32,
+    /// Whether the panels were packed before this product, so that they come from far.
+    beforehand: bool,
+}
+
+/// A panel of B (NR columns), packed: step p at `p * NR`.
+#[derive(Clone, Copy)]
+pub struct PanelOfB<'a, T> {
+    values: &'a [T],
+    /// By which all sums are multiplied; 1 but in halves.
+    unscale: f32,
+    /// Whether it is the first panel that a block of A meets.
+    first: bool,
+}
+
+/// C = A·B or C += A·B: loops 1 to 3. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
+#[inline(always)]
+fn matmul<X: Arithmetic>(
+    x: X,
+    mut c: MatMut<'_>,
+    a: Lhs<'_>,
+    b: Rhs<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    let ((m, k), (k_b, n)) = (a.shape(), b.shape());
     assert!(
         k == k_b && c.rows() == m && c.cols() == n,
         "{}x{} = {m}x{k} · {k_b}x{n}",
@@ -148,24 +221,11 @@ fn sizes_of_product(
         "scratch of {} floats, {SCRATCH} needed",
         scratch.len()
     );
-    (m, n, k)
-}
-
-/// C = A·B or C += A·B. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
-#[inline(always)]
-pub(crate) fn matmul<I: Isa>(
-    isa: I,
-    mut c: MatMut<'_>,
-    a: Lhs<'_>,
-    b: Rhs<'_>,
-    write: Write,
-    scratch: &mut [f32],
-) {
-    let (m, n, k) = sizes_of_product(&c, &a, &b, scratch);
-    let (a_scratch, b_scratch) = scratch.split_at_mut(MC * KC);
     if k == 0 && write == Write::Overwrite {
         c.fill(0.0);
     }
+    let (a_scratch, rest) = scratch.split_at_mut(SCRATCH_OF_A);
+    let (b_scratch, aside) = rest.split_at_mut(SCRATCH_OF_B);
     // A packed B needs no room, so all its columns are one block.
     let nc_most = match b {
         Rhs::Packed(_) => n.max(1),
@@ -176,121 +236,47 @@ pub(crate) fn matmul<I: Isa>(
         let write = if p0 == 0 { write } else { Write::Add };
         for j0 in (0..n).step_by(nc_most) {
             let nc = nc_most.min(n - j0);
-            let b = block_of_b(isa, b, (p0, kc), (j0, nc), b_scratch);
+            let b = x.block_of_b(b, (p0, kc), (j0, nc), b_scratch, aside);
             for i0 in (0..m).step_by(MC) {
                 let mc = MC.min(m - i0);
-                let a = block_of_a(isa, a, (p0, kc), (i0, mc), a_scratch);
-                tiles(isa, c.block(i0..i0 + mc, j0..j0 + nc), a, b, kc, write);
+                let a = x.block_of_a(a, (p0, kc), (i0, mc), nc, a_scratch, aside);
+                tiles(x, c.block(i0..i0 + mc, j0..j0 + nc), a, b, kc, write);
             }
         }
     }
 }
 
-/// A block of A, in panels of MR rows.
-enum Block<'a> {
-    /// Packed.
-    Packed(&'a [f32]),
-    /// As it is, and where the tiles of the first panel of B pack it.
-    Fresh(MatRef<'a>, &'a mut [f32]),
-}
-
-/// A block of B: packed panels of NR columns, `stride` floats apart.
-#[derive(Clone, Copy)]
-struct Panels<'a> {
-    data: &'a [f32],
-    stride: usize,
-}
-
 /// Loops 4 and 5: every register tile of one block of C.
 #[inline(always)]
-fn tiles<I: Isa>(
-    isa: I,
+fn tiles<X: Arithmetic>(
+    x: X,
     mut c: MatMut<'_>,
-    mut a: Block<'_>,
-    b: Panels<'_>,
+    mut a: X::A<'_>,
+    b: Panels<'_, X::B>,
     kc: usize,
     write: Write,
 ) {
     let (m, n) = (c.rows(), c.cols());
-    let few = n <= FEW * I::NR;
-    for (j, b) in (0..n).step_by(I::NR).zip(b.data.chunks(b.stride)) {
-        let b = &b[..I::NR * kc];
-        for i in (0..m).step_by(I::MR) {
-            let rows = i..m.min(i + I::MR);
-            let panel = i * kc..(i + I::MR) * kc;
-            let a = match &mut a {
-                Block::Packed(a) => Panel::Packed(&a[panel]),
-                Block::Fresh(a, _) if few => Panel::Plain(a.row_range(rows.clone())),
-                Block::Fresh(a, to) => Panel::Fresh(a.row_range(rows.clone()), &mut to[panel]),
-            };
-            isa.matmul_tile(c.block(rows, j..n.min(j + I::NR)), a, b, write);
+    let len = X::NR * kc;
+    let line = LINE / size_of::<X::B>();
+    // What each tile asks for of the next panel, so that the last has asked for all of it.
+    let share = len.div_ceil(line).div_ceil(m.div_ceil(X::MR)) * line;
+    let mut panels = b.data.chunks(b.stride);
+    for j in (0..n).step_by(X::NR) {
+        let panel = panels.next().expect("a panel for every NR columns");
+        let b_panel = PanelOfB {
+            values: &panel[..len],
+            unscale: b.unscale,
+            first: j == 0,
+        };
+        let next = panels.clone().next().filter(|_| b.beforehand);
+        let mut shares = next.unwrap_or_default().chunks(share);
+        for i in (0..m).step_by(X::MR) {
+            for line in shares.next().unwrap_or_default().chunks(line) {
+                x.prefetch(line);
+            }
+            let c = c.block(i..m.min(i + X::MR), j..n.min(j + X::NR));
+            x.tile(c, &mut a, i, b_panel, write);
         }
-        if !few && let Block::Fresh(_, packed) = a {
-            a = Block::Packed(packed);
-        }
-    }
-}
-
-/// Rows `i0..i0+mc`, depth `p0..p0+kc` of A.
-#[inline(always)]
-fn block_of_a<'a, I: Isa>(
-    isa: I,
-    a: Lhs<'a>,
-    (p0, kc): (usize, usize),
-    (i0, mc): (usize, usize),
-    scratch: &'a mut [f32],
-) -> Block<'a> {
-    match a {
-        Lhs::Packed(a) => Block::Packed(panel(a, I::MR, (p0, kc), (a.rows.0 + i0, mc))),
-        Lhs::Plain(a) => Block::Fresh(a.row_range(i0..i0 + mc).columns(p0..p0 + kc), scratch),
-        Lhs::Transposed(a) => {
-            let a = a.row_range(p0..p0 + kc).columns(i0..i0 + mc);
-            pack_panels(isa, scratch, a, I::MR, I::MR * kc, true);
-            Block::Packed(scratch)
-        }
-    }
-}
-
-/// Depth `p0..p0+kc`, columns `j0..j0+nc` of B.
-#[inline(always)]
-fn block_of_b<'a, I: Isa>(
-    isa: I,
-    b: Rhs<'a>,
-    (p0, kc): (usize, usize),
-    (j0, nc): (usize, usize),
-    scratch: &'a mut [f32],
-) -> Panels<'a> {
-    let len = I::NR * kc;
-    let (x, k_is_rows) = match b {
-        Rhs::Packed(b) => {
-            let data = panel(b, I::NR, (p0, kc), (j0, nc));
-            return Panels { data, stride: len };
-        }
-        Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
-        Rhs::Transposed(b) => (b.row_range(j0..j0 + nc).columns(p0..p0 + kc), false),
-    };
-    let stride = len + GAP;
-    pack_panels(isa, scratch, x, I::NR, stride, k_is_rows);
-    let data = &scratch[..nc.div_ceil(I::NR) * stride];
-    Panels { data, stride }
-}
-
-/// Packs the whole left operand for later products: overwrites `dst`, `packed_len(m, k, MR)` floats.
-#[inline(always)]
-pub(crate) fn pack_lhs<I: Isa>(isa: I, dst: &mut [f32], a: Lhs<'_>) {
-    match a {
-        Lhs::Plain(a) => pack_all(isa, dst, a, I::MR, false),
-        Lhs::Transposed(a) => pack_all(isa, dst, a, I::MR, true),
-        Lhs::Packed(_) => panic!("the left operand is packed already"),
-    }
-}
-
-/// Packs the whole right operand for later products: overwrites `dst`, `packed_len(n, k, NR)` floats.
-#[inline(always)]
-pub(crate) fn pack_rhs<I: Isa>(isa: I, dst: &mut [f32], b: Rhs<'_>) {
-    match b {
-        Rhs::Plain(b) => pack_all(isa, dst, b, I::NR, true),
-        Rhs::Transposed(b) => pack_all(isa, dst, b, I::NR, false),
-        Rhs::Packed(_) => panic!("the right operand is packed already"),
     }
 }

@@ -7,6 +7,8 @@ use std::array;
 
 /// Room for a row of the widest tile of any backend.
 const MAX_NR: usize = 32;
+/// Steps of a packed panel for each turn of the innermost loop, whose own instructions so cost a quarter.
+const GROUP: usize = 4;
 
 /// MR rows of A, as the tile finds them.
 pub enum Panel<'a> {
@@ -38,15 +40,21 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
     for i in 0..c.rows() {
         isa.prefetch(c.row(i));
     }
-    let sums: [[I::F; NV]; MR] = match a {
+    let mut sums = [[isa.splat(0.0); NV]; MR];
+    match a {
         Panel::Packed(a) => {
-            let steps = a.chunks_exact(MR).map(|a| move |i: usize| a[i]);
-            products(isa, steps, b)
+            let mut a = a.chunks_exact(GROUP * MR);
+            let mut b = b.chunks_exact(GROUP * NV * I::LANES);
+            for (a, b) in (&mut a).zip(&mut b) {
+                add_products(isa, &mut sums, steps_of::<MR>(a), b);
+            }
+            let (a, b) = (a.remainder(), b.remainder());
+            add_products(isa, &mut sums, steps_of::<MR>(a), b);
         }
         Panel::Plain(from) => {
             let rows: [_; MR] = array::from_fn(|i| from.row(i.min(from.rows() - 1)));
             let steps = (0..from.cols()).map(|p| move |i: usize| rows[i][p]);
-            products(isa, steps, b)
+            add_products(isa, &mut sums, steps, b);
         }
         Panel::Fresh(from, to) => {
             // Rows beyond the last are computed and thrown away.
@@ -58,20 +66,26 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
                     rows[i][p]
                 }
             });
-            products(isa, steps, b)
+            add_products(isa, &mut sums, steps, b);
         }
-    };
+    }
     write_tile(isa, &mut c, sums, write);
 }
 
-/// The sums of one tile; `steps` gives, for each step of the summed axis, the values of A by row.
+/// The steps of a packed panel: the values of A by row.
 #[inline(always)]
-fn products<I: Isa, A: FnMut(usize) -> f32, const MR: usize, const NV: usize>(
+fn steps_of<const MR: usize>(a: &[f32]) -> impl Iterator<Item = impl FnMut(usize) -> f32> {
+    a.chunks_exact(MR).map(|a| move |i: usize| a[i])
+}
+
+/// Adds to the sums of one tile; `steps` gives, for each step of the summed axis, the values of A by row.
+#[inline(always)]
+fn add_products<I: Isa, A: FnMut(usize) -> f32, const MR: usize, const NV: usize>(
     isa: I,
+    sums: &mut [[I::F; NV]; MR],
     steps: impl Iterator<Item = A>,
     b: &[f32],
-) -> [[I::F; NV]; MR] {
-    let mut sums = [[isa.splat(0.0); NV]; MR];
+) {
     for (mut a, b) in steps.zip(b.chunks_exact(NV * I::LANES)) {
         let b: [_; NV] = array::from_fn(|j| isa.load(&b[j * I::LANES..]));
         for (i, sums) in sums.iter_mut().enumerate() {
@@ -81,7 +95,6 @@ fn products<I: Isa, A: FnMut(usize) -> f32, const MR: usize, const NV: usize>(
             }
         }
     }
-    sums
 }
 
 #[inline(always)]

@@ -157,9 +157,14 @@ impl Isa for Avx512 {
         }
     }
     #[inline(always)]
-    fn prefetch(self, src: &[f32]) {
+    fn prefetch<T>(self, src: &[T]) {
         // SAFETY: `self` proves the instruction; it is a hint, which no address makes fault.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_second<T>(self, src: &[T]) {
+        // SAFETY: `self` proves the instruction; it is a hint, which no address makes fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(src.as_ptr().cast()) }
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {

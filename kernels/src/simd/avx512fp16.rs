@@ -1,7 +1,7 @@
 //! AVX512-FP16: thirty-two halves in a register (Intel's server CPUs since Sapphire Rapids).
 
 use super::{Halves, Isa, avx512::Avx512};
-use crate::matmul::{Write, half};
+use crate::matmul::{PanelOfB, Write, half};
 use crate::view::MatMut;
 use core::arch::x86_64::*;
 
@@ -71,13 +71,7 @@ impl Halves for Avx512Fp16 {
         }
     }
     #[inline(always)]
-    fn matmul_tile(
-        self,
-        c: MatMut<'_>,
-        a: half::PanelOfA<'_>,
-        b: half::PanelOfB<'_, u16>,
-        write: Write,
-    ) {
+    fn matmul_tile(self, c: MatMut<'_>, a: half::PanelOfA<'_>, b: PanelOfB<'_, u16>, write: Write) {
         half::tile::<Self, 14, 2>(self, c, a, b, write);
     }
 }

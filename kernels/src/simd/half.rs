@@ -5,7 +5,7 @@
 //! stays in the floats of its [`Isa`]. Where a CPU has no halves, [`Emulated`] rounds floats as it would.
 
 use super::Isa;
-use crate::matmul::{Write, half};
+use crate::matmul::{PanelOfB, Write, half};
 use crate::view::MatMut;
 
 /// An instruction set with halves: registers of [`Halves::LANES`] of them.
@@ -47,7 +47,7 @@ pub trait Halves: Copy + Send + Sync + 'static {
         self,
         c: MatMut<'_>,
         a: half::PanelOfA<'_>,
-        b: half::PanelOfB<'_, Self::Packed>,
+        b: PanelOfB<'_, Self::Packed>,
         write: Write,
     );
 }
@@ -117,13 +117,7 @@ impl<I: Isa> Halves for Emulated<I> {
         h
     }
     #[inline(always)]
-    fn matmul_tile(
-        self,
-        c: MatMut<'_>,
-        a: half::PanelOfA<'_>,
-        b: half::PanelOfB<'_, f32>,
-        write: Write,
-    ) {
+    fn matmul_tile(self, c: MatMut<'_>, a: half::PanelOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
         half::tile::<Self, 4, 1>(self, c, a, b, write);
     }
 }

@@ -94,9 +94,12 @@ pub trait Isa: Copy + Send + Sync + 'static {
             }
         }
     }
-    /// Asks for the first cache line of `src` to be brought near. A hint.
+    /// Asks for the line of `src`'s first value to be brought into the first-level cache. A hint.
     #[inline(always)]
-    fn prefetch(self, _src: &[f32]) {}
+    fn prefetch<T>(self, _src: &[T]) {}
+    /// The same for the second-level cache.
+    #[inline(always)]
+    fn prefetch_second<T>(self, _src: &[T]) {}
 
     /// One register tile of a matrix product: [`crate::matmul::tile::tile`] with this backend's shape.
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write);

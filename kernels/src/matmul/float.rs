@@ -1,0 +1,143 @@
+//! The product in floats: how the blocks of both factors are packed.
+
+use super::pack::{pack_all, pack_panels, panel};
+use super::tile::Panel;
+use super::{Arithmetic, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
+use crate::simd::Isa;
+use crate::view::{MatMut, MatRef};
+
+/// Panels of B for which packing A is not worth its while.
+const FEW: usize = 4;
+
+/// C = A·B or C += A·B: see [`super`].
+#[inline(always)]
+pub(crate) fn matmul<I: Isa>(
+    isa: I,
+    c: MatMut<'_>,
+    a: Lhs<'_>,
+    b: Rhs<'_>,
+    write: Write,
+    scratch: &mut [f32],
+) {
+    super::matmul(InFloats(isa), c, a, b, write, scratch);
+}
+
+/// Factors and sums in floats.
+#[derive(Clone, Copy)]
+struct InFloats<I>(I);
+
+/// A block of A, in panels of MR rows.
+enum Block<'a> {
+    /// Packed.
+    Packed(&'a [f32]),
+    /// As it is, for a few panels of B.
+    Plain(MatRef<'a>),
+    /// As it is, and where the tiles of the first panel of B pack it.
+    Fresh(MatRef<'a>, &'a mut [f32]),
+}
+
+impl<I: Isa> Arithmetic for InFloats<I> {
+    const MR: usize = I::MR;
+    const NR: usize = I::NR;
+    type A<'a> = Block<'a>;
+    type B = f32;
+
+    #[inline(always)]
+    fn block_of_a<'a>(
+        self,
+        a: Lhs<'a>,
+        (p0, kc): (usize, usize),
+        (i0, mc): (usize, usize),
+        n: usize,
+        scratch: &'a mut [f32],
+        _aside: &'a mut [f32],
+    ) -> Block<'a> {
+        match a {
+            Lhs::Packed(a) => Block::Packed(panel(a, I::MR, (p0, kc), (a.rows.0 + i0, mc))),
+            Lhs::Plain(a) => {
+                let a = a.row_range(i0..i0 + mc).columns(p0..p0 + kc);
+                if n <= FEW * I::NR {
+                    Block::Plain(a)
+                } else {
+                    Block::Fresh(a, scratch)
+                }
+            }
+            Lhs::Transposed(a) => {
+                let a = a.row_range(p0..p0 + kc).columns(i0..i0 + mc);
+                pack_panels(self.0, scratch, a, I::MR, I::MR * kc, true);
+                Block::Packed(scratch)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn block_of_b<'a>(
+        self,
+        b: Rhs<'a>,
+        (p0, kc): (usize, usize),
+        (j0, nc): (usize, usize),
+        scratch: &'a mut [f32],
+        _aside: &mut [f32],
+    ) -> Panels<'a, f32> {
+        let len = I::NR * kc;
+        let (x, k_is_rows) = match b {
+            Rhs::Packed(b) => {
+                return Panels {
+                    data: panel(b, I::NR, (p0, kc), (j0, nc)),
+                    stride: len,
+                    unscale: 1.0,
+                    beforehand: true,
+                };
+            }
+            Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
+            Rhs::Transposed(b) => (b.row_range(j0..j0 + nc).columns(p0..p0 + kc), false),
+        };
+        let stride = len + GAP;
+        pack_panels(self.0, scratch, x, I::NR, stride, k_is_rows);
+        Panels {
+            data: &scratch[..nc.div_ceil(I::NR) * stride],
+            stride,
+            unscale: 1.0,
+            beforehand: false,
+        }
+    }
+
+    #[inline(always)]
+    fn tile(self, c: MatMut<'_>, a: &mut Block<'_>, i: usize, b: PanelOfB<'_, f32>, write: Write) {
+        let rows = i..i + c.rows();
+        let kc = b.values.len() / I::NR;
+        let panel = i * kc..(i + I::MR) * kc;
+        let a = match a {
+            Block::Packed(a) => Panel::Packed(&a[panel]),
+            Block::Plain(a) => Panel::Plain(a.row_range(rows)),
+            Block::Fresh(a, to) if b.first => Panel::Fresh(a.row_range(rows), &mut to[panel]),
+            Block::Fresh(_, packed) => Panel::Packed(&packed[panel]),
+        };
+        self.0.matmul_tile(c, a, b.values, write);
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &[f32]) {
+        self.0.prefetch_second(line);
+    }
+}
+
+/// Packs the whole left operand for later products: overwrites `dst`, `packed_len(m, k, MR)` floats.
+#[inline(always)]
+pub(crate) fn pack_lhs<I: Isa>(isa: I, dst: &mut [f32], a: Lhs<'_>) {
+    match a {
+        Lhs::Plain(a) => pack_all(isa, dst, a, I::MR, false),
+        Lhs::Transposed(a) => pack_all(isa, dst, a, I::MR, true),
+        Lhs::Packed(_) => panic!("the left operand is packed already"),
+    }
+}
+
+/// Packs the whole right operand for later products: overwrites `dst`, `packed_len(n, k, NR)` floats.
+#[inline(always)]
+pub(crate) fn pack_rhs<I: Isa>(isa: I, dst: &mut [f32], b: Rhs<'_>) {
+    match b {
+        Rhs::Plain(b) => pack_all(isa, dst, b, I::NR, true),
+        Rhs::Transposed(b) => pack_all(isa, dst, b, I::NR, false),
+        Rhs::Packed(_) => panic!("the right operand is packed already"),
+    }
+}
