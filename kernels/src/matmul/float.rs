@@ -2,7 +2,7 @@
 
 use super::pack::{pack_all, pack_panels, panel};
 use super::tile::Panel;
-use super::{Arithmetic, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
+use super::{Arithmetic, FAR, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
 
@@ -32,7 +32,7 @@ enum Block<'a> {
     Packed(&'a [f32]),
     /// As it is, for a few panels of B.
     Plain(MatRef<'a>),
-    /// As it is, and where the tiles of the first panel of B pack it.
+    /// As it is, and where it is packed, panel by panel, when the first panel of B meets it.
     Fresh(MatRef<'a>, &'a mut [f32]),
 }
 
@@ -82,11 +82,12 @@ impl<I: Isa> Arithmetic for InFloats<I> {
         let len = I::NR * kc;
         let (x, k_is_rows) = match b {
             Rhs::Packed(b) => {
+                let data = panel(b, I::NR, (p0, kc), (j0, nc));
                 return Panels {
-                    data: panel(b, I::NR, (p0, kc), (j0, nc)),
+                    data,
                     stride: len,
                     unscale: 1.0,
-                    beforehand: true,
+                    far: size_of_val(data) > FAR,
                 };
             }
             Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
@@ -98,7 +99,7 @@ impl<I: Isa> Arithmetic for InFloats<I> {
             data: &scratch[..nc.div_ceil(I::NR) * stride],
             stride,
             unscale: 1.0,
-            beforehand: false,
+            far: false,
         }
     }
 
@@ -110,8 +111,13 @@ impl<I: Isa> Arithmetic for InFloats<I> {
         let a = match a {
             Block::Packed(a) => Panel::Packed(&a[panel]),
             Block::Plain(a) => Panel::Plain(a.row_range(rows)),
-            Block::Fresh(a, to) if b.first => Panel::Fresh(a.row_range(rows), &mut to[panel]),
-            Block::Fresh(_, packed) => Panel::Packed(&packed[panel]),
+            Block::Fresh(a, packed) => {
+                if b.first {
+                    let packed = &mut packed[panel.start..];
+                    pack_panels(self.0, packed, a.row_range(rows), I::MR, I::MR * kc, false);
+                }
+                Panel::Packed(&packed[panel])
+            }
         };
         self.0.matmul_tile(c, a, b.values, write);
     }

@@ -25,7 +25,7 @@ mod pack;
 
 pub(crate) use pack::{pack_lhs, pack_rhs, packed_lhs_len, packed_rhs_len};
 
-use super::{Arithmetic, GAP, KC, Lhs, MC, PanelOfB, Panels, Rhs, Write};
+use super::{Arithmetic, FAR, GAP, KC, Lhs, MC, PanelOfB, Panels, Rhs, Write};
 use crate::simd::{Halves, Isa};
 use crate::view::MatMut;
 use pack::{of_packed_b, pack_a, pack_b};
@@ -114,11 +114,12 @@ impl<H: Halves> Arithmetic for InHalves<H> {
             Rhs::Packed(b) => {
                 let (panels, unscale) = of_packed_b::<H>(b);
                 let padded = b.outer.next_multiple_of(H::NR);
+                let data = &panels[padded * p0 + j0 * kc..][..nc.next_multiple_of(H::NR) * kc];
                 return Panels {
-                    data: &panels[padded * p0 + j0 * kc..][..nc.next_multiple_of(H::NR) * kc],
+                    data,
                     stride: len,
                     unscale: unscale[p0 / KC],
-                    beforehand: true,
+                    far: size_of_val(data) > FAR,
                 };
             }
             Rhs::Plain(b) => (b.row_range(p0..p0 + kc).columns(j0..j0 + nc), true),
@@ -132,7 +133,7 @@ impl<H: Halves> Arithmetic for InHalves<H> {
             data,
             stride,
             unscale,
-            beforehand: false,
+            far: false,
         }
     }
 

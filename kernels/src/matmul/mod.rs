@@ -17,9 +17,8 @@
 //! A packed panel holds its values in the order in which the tile reads them, and zeros where the matrix
 //! ends, so the tile has no edges. A weight is packed once per optimiser step and then serves dozens of
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]). Activations are packed into `scratch` block by block; rows
-//! of A by the tiles themselves: the first that meets a panel reads it where it lies and leaves it packed
-//! for those that follow, unless only a few follow. Panels of B that were packed beforehand come from far: while
-//! one is in use, every tile asks for a part of the next.
+//! of A panel by panel, when a tile first needs them, unless so few tiles do that they read A where it lies. Large blocks of B that were packed beforehand come from far:
+//! while one panel is in use, every tile asks for a part of the next.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
@@ -48,6 +47,8 @@ const SCRATCH_OF_B: usize = KC * NC + NC / 8 * GAP;
 pub const SCRATCH: usize = SCRATCH_OF_A + SCRATCH_OF_B + half::ASIDE;
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
+/// Bytes of a block of B packed beforehand that do not stay in the second-level cache beside A and C.
+const FAR: usize = 256 * 1024;
 
 /// Whether a product replaces its destination or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,8 +186,8 @@ pub struct Panels<'a, T> {
     stride: usize,
     /// By which all sums are multiplied; 1 but in halves.
     unscale: f32,
-    /// Whether the panels were packed before this product, so that they come from far.
-    beforehand: bool,
+    /// Whether the panels come from beyond the second-level cache.
+    far: bool,
 }
 
 /// A panel of B (NR columns), packed: step p at `p * NR`.
@@ -269,7 +270,7 @@ fn tiles<X: Arithmetic>(
             unscale: b.unscale,
             first: j == 0,
         };
-        let next = panels.clone().next().filter(|_| b.beforehand);
+        let next = panels.clone().next().filter(|_| b.far);
         let mut shares = next.unwrap_or_default().chunks(share);
         for i in (0..m).step_by(X::MR) {
             for line in shares.next().unwrap_or_default().chunks(line) {

@@ -1,8 +1,8 @@
 //! Packing: a block of a matrix, rearranged into the order in which the register tile reads it.
 //!
 //! A panel of width w (MR rows of A, or NR columns of B) holds, for each step p of the summed axis, its
-//! w values side by side: `panel[p * w + i]`. Panels follow each other, those in
-//! scratch with a gap between them; the last one is filled with zeros.
+//! w values side by side: `panel[p * w + i]`. Panels follow each other, those of B in scratch with a gap
+//! between them. In the last one the places without a row of A or a column of B hold anything: zeros, or copies.
 
 use super::{KC, Packed, packed_len};
 use crate::simd::Isa;
@@ -80,9 +80,9 @@ pub(super) fn pack_panels<I: Isa>(
     if k_is_rows {
         copy_steps(packed, x, width, stride);
     } else {
-        for (first, panel) in (0..outer).step_by(width).zip(packed.chunks_mut(stride)) {
+        for (panel, first) in (0..outer).step_by(width).enumerate() {
             let rows = first..outer.min(first + width);
-            transpose(isa, panel, x.row_range(rows), width);
+            transpose(isa, &mut packed[panel * stride..], x.row_range(rows), width);
         }
     }
 }
@@ -105,23 +105,28 @@ fn copy_steps(packed: &mut [f32], x: MatRef<'_>, width: usize, stride: usize) {
     }
 }
 
-/// Line i of the panel is row i of `x`, its values `width` apart; in square blocks where they fit.
+/// Line i of the panel at the front of `panels` is row i of `x`, its values `width` apart; in square blocks where
+/// they fit. A block writes LANES values at every step: in a narrower panel the surplus falls on the next step, or at
+/// the end on the next panel, which are written later.
 #[inline(always)]
-fn transpose<I: Isa>(isa: I, panel: &mut [f32], x: MatRef<'_>, width: usize) {
+fn transpose<I: Isa>(isa: I, panels: &mut [f32], x: MatRef<'_>, width: usize) {
     let (rows, k) = (x.rows(), x.cols());
-    let whole = |n: usize| n - n % I::LANES;
-    for i in (0..whole(rows)).step_by(I::LANES) {
-        let block = x.row_range(i..i + I::LANES);
-        for p in (0..whole(k)).step_by(I::LANES) {
-            let (src, stride) = block.columns(p..p + I::LANES).parts();
-            isa.transpose(&mut panel[p * width + i..], width, src, stride);
+    for i in (0..rows).step_by(I::LANES) {
+        let lines = x.row_range(i..rows.min(i + I::LANES));
+        let mut done = 0;
+        if lines.rows() == I::LANES || width < I::LANES {
+            let end = |p: usize| (p + I::LANES - 1) * width + i + I::LANES;
+            while done + I::LANES <= k && end(done) <= panels.len() {
+                let block = lines.columns(done..done + I::LANES);
+                isa.transpose(&mut panels[done * width + i..], width, block);
+                done += I::LANES;
+            }
         }
-    }
-    for i in 0..rows {
-        let done = if i < whole(rows) { whole(k) } else { 0 };
-        let line = panel[i..].iter_mut().step_by(width).skip(done);
-        for (to, &from) in line.zip(&x.row(i)[done..]) {
-            *to = from;
+        for line in 0..lines.rows() {
+            let to = panels[i + line..].iter_mut().step_by(width).skip(done);
+            for (to, &from) in to.zip(&lines.row(line)[done..]) {
+                *to = from;
+            }
         }
     }
 }

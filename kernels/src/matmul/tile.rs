@@ -16,8 +16,6 @@ pub enum Panel<'a> {
     Packed(&'a [f32]),
     /// At most MR rows as they are.
     Plain(MatRef<'a>),
-    /// The same; the tile packs them on its way.
-    Fresh(MatRef<'a>, &'a mut [f32]),
 }
 
 /// Adds the products of a panel of A (MR rows) and one of B (k x NR) into `c`, or replaces it.
@@ -51,21 +49,10 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
             let (a, b) = (a.remainder(), b.remainder());
             add_products(isa, &mut sums, steps_of::<MR>(a), b);
         }
-        Panel::Plain(from) => {
-            let rows: [_; MR] = array::from_fn(|i| from.row(i.min(from.rows() - 1)));
-            let steps = (0..from.cols()).map(|p| move |i: usize| rows[i][p]);
-            add_products(isa, &mut sums, steps, b);
-        }
-        Panel::Fresh(from, to) => {
+        Panel::Plain(a) => {
             // Rows beyond the last are computed and thrown away.
-            let rows: [_; MR] = array::from_fn(|i| from.row(i.min(from.rows() - 1)));
-            let steps = (0..from.cols()).zip(to.chunks_exact_mut(MR));
-            let steps = steps.map(|(p, to)| {
-                move |i: usize| {
-                    to[i] = rows[i][p];
-                    rows[i][p]
-                }
-            });
+            let rows: [_; MR] = array::from_fn(|i| a.row(i.min(a.rows() - 1)));
+            let steps = (0..a.cols()).map(|p| move |i: usize| rows[i][p]);
             add_products(isa, &mut sums, steps, b);
         }
     }

@@ -5,7 +5,7 @@ use crate::matmul::{
     Write,
     tile::{Panel, tile},
 };
-use crate::view::MatMut;
+use crate::view::{MatMut, MatRef};
 use core::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -128,10 +128,12 @@ impl Isa for Avx2 {
         }
     }
     #[inline(always)]
-    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: MatRef<'_>) {
+        let dst = &mut dst[..(Self::LANES - 1) * dst_stride + Self::LANES];
         let mut rows = [self.splat(0.0); 8];
+        let ((data, stride), last) = (src.parts(), src.rows() - 1);
         for (i, row) in rows.iter_mut().enumerate() {
-            *row = self.load(&src[i * src_stride..]);
+            *row = self.load(&data[i.min(last) * stride..]);
         }
         // `quads[4 g + c]` holds columns c and 4 + c of rows 4 g .. 4 g + 4, a column in each half.
         let mut quads = rows;
@@ -148,16 +150,17 @@ impl Isa for Avx2 {
                 }
             }
         }
-        for c in 0..4 {
+        for c in 0..8 {
+            let (a, b) = (quads[c % 4], quads[4 + c % 4]);
             // SAFETY: `self` proves that the CPU has the instructions.
-            let (low, high) = unsafe {
-                (
-                    _mm256_permute2f128_ps::<0x20>(quads[c], quads[4 + c]),
-                    _mm256_permute2f128_ps::<0x31>(quads[c], quads[4 + c]),
-                )
+            let column = unsafe {
+                if c < 4 {
+                    _mm256_permute2f128_ps::<0x20>(a, b)
+                } else {
+                    _mm256_permute2f128_ps::<0x31>(a, b)
+                }
             };
-            self.store(&mut dst[c * dst_stride..], low);
-            self.store(&mut dst[(4 + c) * dst_stride..], high);
+            self.store(&mut dst[c * dst_stride..], column);
         }
     }
     #[inline(always)]

@@ -5,7 +5,7 @@ use crate::matmul::{
     Write,
     tile::{Panel, tile},
 };
-use crate::view::MatMut;
+use crate::view::{MatMut, MatRef};
 use core::arch::x86_64::*;
 
 /// Proof that the CPU has AVX-512F.
@@ -117,10 +117,12 @@ impl Isa for Avx512 {
         unsafe { _mm512_reduce_max_ps(a) }
     }
     #[inline(always)]
-    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: MatRef<'_>) {
+        let dst = &mut dst[..(Self::LANES - 1) * dst_stride + Self::LANES];
         let mut rows = [self.splat(0.0); 16];
+        let ((data, stride), last) = (src.parts(), src.rows() - 1);
         for (i, row) in rows.iter_mut().enumerate() {
-            *row = self.load(&src[i * src_stride..]);
+            *row = self.load(&data[i.min(last) * stride..]);
         }
         // Four rows and four columns at a time: `quads[4 g + c]` holds columns c, 4 + c, 8 + c, 12 + c of
         // rows 4 g .. 4 g + 4, a column in each quarter.
@@ -138,22 +140,21 @@ impl Isa for Avx512 {
                 }
             }
         }
+        let mut columns = quads;
         for c in 0..4 {
             let [q0, q1, q2, q3] = [quads[c], quads[4 + c], quads[8 + c], quads[12 + c]];
             // SAFETY: `self` proves that the CPU has the instructions.
-            let columns = unsafe {
-                let (a, b) = (even_quarters(q0, q1), even_quarters(q2, q3));
-                let (c, d) = (odd_quarters(q0, q1), odd_quarters(q2, q3));
-                [
-                    even_quarters(a, b),
-                    even_quarters(c, d),
-                    odd_quarters(a, b),
-                    odd_quarters(c, d),
-                ]
-            };
-            for (quarter, column) in columns.into_iter().enumerate() {
-                self.store(&mut dst[(4 * quarter + c) * dst_stride..], column);
+            unsafe {
+                let even = (even_quarters(q0, q1), even_quarters(q2, q3));
+                let odd = (odd_quarters(q0, q1), odd_quarters(q2, q3));
+                columns[c] = even_quarters(even.0, even.1);
+                columns[4 + c] = even_quarters(odd.0, odd.1);
+                columns[8 + c] = odd_quarters(even.0, even.1);
+                columns[12 + c] = odd_quarters(odd.0, odd.1);
             }
+        }
+        for (j, column) in columns.into_iter().enumerate() {
+            self.store(&mut dst[j * dst_stride..], column);
         }
     }
     #[inline(always)]

@@ -25,7 +25,7 @@ pub mod avx512fp16;
 pub mod neon;
 
 use crate::matmul::{Write, tile::Panel};
-use crate::view::MatMut;
+use crate::view::{MatMut, MatRef};
 
 /// An instruction set: registers of [`Isa::LANES`] floats and what can be done with them.
 ///
@@ -84,13 +84,15 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn max_lane(self, a: Self::F) -> f32;
 
-    /// Transposes a block of `LANES` x `LANES`: `dst[j * dst_stride + i] = src[i * src_stride + j]`.
+    /// Transposes at most `LANES` rows of `LANES` columns, the last row standing for those that are missing:
+    /// `dst[j * dst_stride + i] = src[i, j]`, a register for each j in its order, so that of registers that overlap
+    /// the later ones stay whole.
     #[inline(always)]
-    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: &[f32], src_stride: usize) {
-        for i in 0..Self::LANES {
-            let row = &src[i * src_stride..][..Self::LANES];
-            for (j, &value) in row.iter().enumerate() {
-                dst[j * dst_stride + i] = value;
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: MatRef<'_>) {
+        for j in 0..Self::LANES {
+            let column = &mut dst[j * dst_stride..][..Self::LANES];
+            for (i, to) in column.iter_mut().enumerate() {
+                *to = src.row(i.min(src.rows() - 1))[j];
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::matmul::{
     Write,
     tile::{Panel, tile},
 };
-use crate::view::MatMut;
+use crate::view::{MatMut, MatRef};
 use core::arch::aarch64::*;
 
 /// Proof that the CPU has NEON.
@@ -118,6 +118,34 @@ impl Isa for Neon {
     fn max_lane(self, a: float32x4_t) -> f32 {
         // SAFETY: `self` proves that the CPU has the instruction.
         unsafe { vmaxvq_f32(a) }
+    }
+    #[inline(always)]
+    fn transpose(self, dst: &mut [f32], dst_stride: usize, src: MatRef<'_>) {
+        let [r0, r1, r2, r3] = [0, 1, 2, 3].map(|i: usize| src.row(i.min(src.rows() - 1)));
+        let (r0, r1, r2, r3) = (self.load(r0), self.load(r1), self.load(r2), self.load(r3));
+        // SAFETY: `self` proves that the CPU has the instructions.
+        let columns = unsafe {
+            // Columns 0 and 2, then 1 and 3, of two rows each.
+            let upper = (vtrn1q_f32(r0, r1), vtrn2q_f32(r0, r1));
+            let lower = (vtrn1q_f32(r2, r3), vtrn2q_f32(r2, r3));
+            let (a, b) = (
+                vreinterpretq_f64_f32(upper.0),
+                vreinterpretq_f64_f32(lower.0),
+            );
+            let (c, d) = (
+                vreinterpretq_f64_f32(upper.1),
+                vreinterpretq_f64_f32(lower.1),
+            );
+            [
+                vreinterpretq_f32_f64(vtrn1q_f64(a, b)),
+                vreinterpretq_f32_f64(vtrn1q_f64(c, d)),
+                vreinterpretq_f32_f64(vtrn2q_f64(a, b)),
+                vreinterpretq_f32_f64(vtrn2q_f64(c, d)),
+            ]
+        };
+        for (j, column) in columns.into_iter().enumerate() {
+            self.store(&mut dst[j * dst_stride..], column);
+        }
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
