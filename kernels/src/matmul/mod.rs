@@ -133,6 +133,9 @@ pub fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
 }
 
 /// What the loops leave open: how blocks of the factors are packed, and the register tile.
+///
+/// A block is given by its depth, rows or columns, each as the first of them and how many. `scratch` holds
+/// `SCRATCH_OF_A` or `SCRATCH_OF_B` floats, `aside` those of [`half::ASIDE`].
 pub(crate) trait Arithmetic: Copy {
     /// Rows of the register tile.
     const MR: usize;
@@ -143,7 +146,7 @@ pub(crate) trait Arithmetic: Copy {
     /// A packed value of B.
     type B: Copy;
 
-    /// Rows `i0..i0+mc`, depth `p0..p0+kc` of A, for a product with `n` columns.
+    /// A block of A, for a product with `n` columns of B.
     fn block_of_a<'a>(
         self,
         a: Lhs<'a>,
@@ -154,7 +157,7 @@ pub(crate) trait Arithmetic: Copy {
         aside: &'a mut [f32],
     ) -> Self::A<'a>;
 
-    /// Depth `p0..p0+kc`, columns `j0..j0+nc` of B.
+    /// A block of B.
     fn block_of_b<'a>(
         self,
         b: Rhs<'a>,
