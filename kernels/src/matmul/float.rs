@@ -1,6 +1,6 @@
 //! The product in floats: how the blocks of both factors are packed.
 
-use super::pack::{pack_all, pack_panels, panel};
+use super::pack::{blocks, pack_columns, pack_rows, panels};
 use super::tile::Panel;
 use super::{Arithmetic, FAR, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
 use crate::simd::Isa;
@@ -26,7 +26,7 @@ pub(crate) fn matmul<I: Isa>(
 #[derive(Clone, Copy)]
 struct InFloats<I>(I);
 
-/// A block of A, in panels of MR rows.
+/// A block of A, in panels.
 enum Block<'a> {
     /// Packed.
     Packed(&'a [f32]),
@@ -53,7 +53,7 @@ impl<I: Isa> Arithmetic for InFloats<I> {
         _aside: &'a mut [f32],
     ) -> Block<'a> {
         match a {
-            Lhs::Packed(a) => Block::Packed(panel(a, I::MR, (p0, kc), (a.rows.0 + i0, mc))),
+            Lhs::Packed(a) => Block::Packed(panels(a, I::MR, (p0, kc), (a.rows.0 + i0, mc))),
             Lhs::Plain(a) => {
                 let a = a.row_range(i0..i0 + mc).columns(p0..p0 + kc);
                 if n <= FEW * I::NR {
@@ -64,7 +64,7 @@ impl<I: Isa> Arithmetic for InFloats<I> {
             }
             Lhs::Transposed(a) => {
                 let a = a.row_range(p0..p0 + kc).columns(i0..i0 + mc);
-                pack_panels(self.0, scratch, a, I::MR, I::MR * kc, true);
+                pack_rows(self.0, scratch, a, I::MR, true);
                 Block::Packed(scratch)
             }
         }
@@ -82,7 +82,7 @@ impl<I: Isa> Arithmetic for InFloats<I> {
         let len = I::NR * kc;
         let (x, k_is_rows) = match b {
             Rhs::Packed(b) => {
-                let data = panel(b, I::NR, (p0, kc), (j0, nc));
+                let data = panels(b, I::NR, (p0, kc), (j0, nc));
                 return Panels {
                     data,
                     stride: len,
@@ -94,7 +94,7 @@ impl<I: Isa> Arithmetic for InFloats<I> {
             Rhs::Transposed(b) => (b.row_range(j0..j0 + nc).columns(p0..p0 + kc), false),
         };
         let stride = len + GAP;
-        pack_panels(self.0, scratch, x, I::NR, stride, k_is_rows);
+        pack_columns(self.0, scratch, x, I::NR, GAP, k_is_rows);
         Panels {
             data: &scratch[..nc.div_ceil(I::NR) * stride],
             stride,
@@ -104,17 +104,24 @@ impl<I: Isa> Arithmetic for InFloats<I> {
     }
 
     #[inline(always)]
-    fn tile(self, c: MatMut<'_>, a: &mut Block<'_>, i: usize, b: PanelOfB<'_, f32>, write: Write) {
-        let rows = i..i + c.rows();
-        let kc = b.values.len() / I::NR;
-        let panel = i * kc..(i + I::MR) * kc;
+    fn tile(
+        self,
+        c: MatMut<'_>,
+        a: &mut Block<'_>,
+        (i, row): (usize, usize),
+        b: PanelOfB<'_, f32>,
+        write: Write,
+    ) {
+        let rows = row..row + c.rows();
+        let len = b.values.len() / I::NR * I::MR;
+        let panel = i * len..(i + 1) * len;
         let a = match a {
             Block::Packed(a) => Panel::Packed(&a[panel]),
             Block::Plain(a) => Panel::Plain(a.row_range(rows)),
             Block::Fresh(a, packed) => {
                 if b.first {
                     let packed = &mut packed[panel.start..];
-                    pack_panels(self.0, packed, a.row_range(rows), I::MR, I::MR * kc, false);
+                    pack_rows(self.0, packed, a.row_range(rows), I::MR, false);
                 }
                 Panel::Packed(&packed[panel])
             }
@@ -131,19 +138,25 @@ impl<I: Isa> Arithmetic for InFloats<I> {
 /// Packs the whole left operand for later products: overwrites `dst`, `packed_len(m, k, MR)` floats.
 #[inline(always)]
 pub(crate) fn pack_lhs<I: Isa>(isa: I, dst: &mut [f32], a: Lhs<'_>) {
-    match a {
-        Lhs::Plain(a) => pack_all(isa, dst, a, I::MR, false),
-        Lhs::Transposed(a) => pack_all(isa, dst, a, I::MR, true),
+    let (a, k_is_rows) = match a {
+        Lhs::Plain(a) => (a, false),
+        Lhs::Transposed(a) => (a, true),
         Lhs::Packed(_) => panic!("the left operand is packed already"),
+    };
+    for (dst, a) in blocks(dst, a, I::MR, k_is_rows) {
+        pack_rows(isa, dst, a, I::MR, k_is_rows);
     }
 }
 
 /// Packs the whole right operand for later products: overwrites `dst`, `packed_len(n, k, NR)` floats.
 #[inline(always)]
 pub(crate) fn pack_rhs<I: Isa>(isa: I, dst: &mut [f32], b: Rhs<'_>) {
-    match b {
-        Rhs::Plain(b) => pack_all(isa, dst, b, I::NR, true),
-        Rhs::Transposed(b) => pack_all(isa, dst, b, I::NR, false),
+    let (b, k_is_rows) = match b {
+        Rhs::Plain(b) => (b, true),
+        Rhs::Transposed(b) => (b, false),
         Rhs::Packed(_) => panic!("the right operand is packed already"),
+    };
+    for (dst, b) in blocks(dst, b, I::NR, k_is_rows) {
+        pack_columns(isa, dst, b, I::NR, 0, k_is_rows);
     }
 }

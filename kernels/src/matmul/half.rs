@@ -25,6 +25,7 @@ mod pack;
 
 pub(crate) use pack::{pack_lhs, pack_rhs, packed_lhs_len, packed_rhs_len};
 
+use super::cut::Cut;
 use super::{Arithmetic, FAR, GAP, KC, Lhs, MC, PanelOfB, Panels, Rhs, Write};
 use crate::simd::{Halves, Isa};
 use crate::view::MatMut;
@@ -39,11 +40,11 @@ const MAX_NR: usize = 64;
 /// Floats of scratch beside those of the two blocks: the rows' scales and a panel on its way.
 pub(super) const ASIDE: usize = MC + MAX_NR * KC;
 
-/// A panel of A (MR rows), packed: step p at `p * MR`, as [`Halves::spreadable`] made it.
+/// A panel of A, packed: step p at `p * MR`, as [`Halves::spreadable`] made it.
 #[derive(Clone, Copy)]
 pub struct PanelOfA<'a> {
     values: &'a [f32],
-    /// By which the sums of each row are multiplied, (MR).
+    /// By which the sums of each row are multiplied; for a panel (MR), those of its rows first.
     unscale: &'a [f32],
 }
 
@@ -85,9 +86,10 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         let (x, k_is_rows) = match a {
             Lhs::Packed(a) => {
                 let (padded, first) = (a.outer.next_multiple_of(H::MR), a.rows.0 + i0);
+                let values = padded * p0 + Cut::panel_at(first, H::MR) * H::MR * kc;
                 let (panels, unscale) = a.data.split_at(padded * a.k);
                 return PanelOfA {
-                    values: &panels[padded * p0 + first * kc..][..rows * kc],
+                    values: &panels[values..][..rows * kc],
                     unscale: &unscale[p0 / KC * padded + first..][..rows],
                 };
             }
@@ -142,14 +144,14 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         self,
         c: MatMut<'_>,
         a: &mut PanelOfA<'_>,
-        i: usize,
+        (i, row): (usize, usize),
         b: PanelOfB<'_, H::Packed>,
         write: Write,
     ) {
-        let kc = b.values.len() / H::NR;
+        let len = b.values.len() / H::NR * H::MR;
         let a = PanelOfA {
-            values: &a.values[i * kc..(i + H::MR) * kc],
-            unscale: &a.unscale[i..i + H::MR],
+            values: &a.values[i * len..(i + 1) * len],
+            unscale: &a.unscale[row..row + H::MR],
         };
         self.0.matmul_tile(c, a, b, write);
     }

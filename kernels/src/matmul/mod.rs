@@ -8,9 +8,10 @@
 //!
 //! 1. k in blocks of `KC`,
 //! 2. columns of C in blocks of `NC`: the block of B is `KC` x `NC`, in panels of `NR` columns,
-//! 3. rows of C in blocks of `MC`: the block of A is `MC` x `KC`, in panels of `MR` rows,
+//! 3. rows of C in blocks of `MC`: the block of A is `MC` x `KC`, in panels of `MR` rows or one fewer (so that no
+//!    tile is left with a few rows: 97 = 12 · 6 + 5 · 5),
 //! 4. panels of B, and
-//! 5. panels of A: one MR x NR tile of C in registers, `KC` products deep.
+//! 5. panels of A: one tile of C, MR x NR, in registers, `KC` products deep.
 //!
 //! The loops are the same for floats ([`float`]) and halves ([`half`]): what differs is [`Arithmetic`].
 //!
@@ -23,6 +24,7 @@
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
 
+mod cut;
 pub mod float;
 pub mod half;
 pub mod pack;
@@ -30,6 +32,7 @@ mod threads;
 pub mod tile;
 
 use crate::view::{MatMut, MatRef};
+use cut::Cut;
 
 /// Depth of a block of A and B: an `NR`-wide panel of B this deep stays in the first-level cache.
 pub const KC: usize = 256;
@@ -60,7 +63,7 @@ pub enum Write {
 }
 
 /// A matrix packed for one side of a product by [`crate::Kernels::pack_lhs`] or
-/// [`crate::Kernels::pack_rhs`]: blocks of `KC` along k, in each block panels of `MR` rows or `NR` columns.
+/// [`crate::Kernels::pack_rhs`]: blocks of `KC` along k, in each block panels of rows or of `NR` columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
     /// The panels, [`packed_len`] floats.
@@ -127,7 +130,7 @@ impl Rhs<'_> {
     }
 }
 
-/// Floats of a packed operand: `outer` rounded up to whole panels, times k.
+/// Floats of a packed operand: room for whole panels that cover `outer`, times k.
 pub fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
     outer.next_multiple_of(panel_width) * k
 }
@@ -141,7 +144,7 @@ pub(crate) trait Arithmetic: Copy {
     const MR: usize;
     /// Columns of the register tile.
     const NR: usize;
-    /// A block of A, in panels of MR rows.
+    /// A block of A, in panels.
     type A<'a>;
     /// A packed value of B.
     type B: Copy;
@@ -167,12 +170,13 @@ pub(crate) trait Arithmetic: Copy {
         aside: &mut [f32],
     ) -> Panels<'a, Self::B>;
 
-    /// One register tile: adds to `c`, or replaces it by, the products of rows `i..` of the block of A and a panel of B.
+    /// One register tile: adds to `c`, or replaces it by, the products of a panel of the block of A and one of
+    /// B. The panel of A is given by its number and its first row.
     fn tile(
         self,
         c: MatMut<'_>,
         a: &mut Self::A<'_>,
-        i: usize,
+        panel_of_a: (usize, usize),
         b: PanelOfB<'_, Self::B>,
         write: Write,
     );
@@ -241,10 +245,10 @@ fn matmul<X: Arithmetic>(
         for j0 in (0..n).step_by(nc_most) {
             let nc = nc_most.min(n - j0);
             let b = x.block_of_b(b, (p0, kc), (j0, nc), b_scratch, aside);
-            for i0 in (0..m).step_by(MC) {
-                let mc = MC.min(m - i0);
-                let a = x.block_of_a(a, (p0, kc), (i0, mc), nc, a_scratch, aside);
-                tiles(x, c.block(i0..i0 + mc, j0..j0 + nc), a, b, kc, write);
+            for rows in Cut::new(m, X::MR).blocks(MC / X::MR) {
+                let of_a = (rows.start, rows.len());
+                let a = x.block_of_a(a, (p0, kc), of_a, nc, a_scratch, aside);
+                tiles(x, c.block(rows, j0..j0 + nc), a, b, kc, write);
             }
         }
     }
@@ -263,8 +267,9 @@ fn tiles<X: Arithmetic>(
     let (m, n) = (c.rows(), c.cols());
     let len = X::NR * kc;
     let line = LINE / size_of::<X::B>();
+    let cut = Cut::new(m, X::MR);
     // What each tile asks for of the next panel, so that the last has asked for all of it.
-    let share = len.div_ceil(line).div_ceil(m.div_ceil(X::MR)) * line;
+    let share = len.div_ceil(line).div_ceil(cut.panels()) * line;
     let mut panels = b.data.chunks(b.stride);
     for j in (0..n).step_by(X::NR) {
         let panel = panels.next().expect("a panel for every NR columns");
@@ -275,12 +280,14 @@ fn tiles<X: Arithmetic>(
         };
         let next = panels.clone().next().filter(|_| b.far);
         let mut shares = next.unwrap_or_default().chunks(share);
-        for i in (0..m).step_by(X::MR) {
+        for i in 0..cut.panels() {
+            let rows = cut.rows(i);
             for line in shares.next().unwrap_or_default().chunks(line) {
                 x.prefetch(line);
             }
-            let c = c.block(i..m.min(i + X::MR), j..n.min(j + X::NR));
-            x.tile(c, &mut a, i, b_panel, write);
+            let panel_of_a = (i, rows.start);
+            let c = c.block(rows, j..n.min(j + X::NR));
+            x.tile(c, &mut a, panel_of_a, b_panel, write);
         }
     }
 }

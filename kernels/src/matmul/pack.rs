@@ -1,21 +1,23 @@
 //! Packing: a block of a matrix, rearranged into the order in which the register tile reads it.
 //!
-//! A panel of width w (MR rows of A, or NR columns of B) holds, for each step p of the summed axis, its
-//! w values side by side: `panel[p * w + i]`. Panels follow each other, those of B in scratch with a gap
-//! between them. In the last one the places without a row of A or a column of B hold anything: zeros, or copies.
+//! A panel of width w (MR of A, or NR of B) holds, for each step p of the summed axis, its rows or columns side by
+//! side: `panel[p * w + i]`. Panels follow each other, those of B in scratch with a gap between them. Places for
+//! which there is no row of A (see [`Cut`]) or no column of B hold anything: zeros, or copies.
 
+use super::cut::Cut;
 use super::{KC, Packed, packed_len};
 use crate::simd::Isa;
 use crate::view::MatRef;
 
 /// The panels that cover `outer0..outer0+count` at depth `p0..p0+kc` of a packed operand.
-pub(super) fn panel<'a>(
+pub(super) fn panels<'a>(
     packed: Packed<'a>,
     width: usize,
     (p0, kc): (usize, usize),
     (outer0, count): (usize, usize),
 ) -> &'a [f32] {
-    let start = p0 * packed.outer.next_multiple_of(width) + outer0 * kc;
+    let start =
+        p0 * packed.outer.next_multiple_of(width) + Cut::panel_at(outer0, width) * width * kc;
     &packed.data[start..start + count.next_multiple_of(width) * kc]
 }
 
@@ -29,59 +31,90 @@ fn sizes(x: MatRef<'_>, k_is_rows: bool) -> (usize, usize) {
     }
 }
 
-/// Packs a whole operand: overwrites `dst`, block after block of `KC` along the summed axis.
+/// An operand block after block of `KC` along the summed axis, and where in `dst` each is to be packed.
 #[inline(always)]
-pub(super) fn pack_all<I: Isa>(
-    isa: I,
-    dst: &mut [f32],
-    x: MatRef<'_>,
+pub(super) fn blocks<'a>(
+    dst: &'a mut [f32],
+    x: MatRef<'a>,
     width: usize,
     k_is_rows: bool,
-) {
+) -> impl Iterator<Item = (&'a mut [f32], MatRef<'a>)> {
     let (outer, k) = sizes(x, k_is_rows);
-    assert_eq!(
-        dst.len(),
-        packed_len(outer, k, width),
-        "length of the packed operand"
-    );
-    let mut rest = dst;
-    for p0 in (0..k).step_by(KC) {
-        let depth = p0..k.min(p0 + KC);
-        let len = depth.len();
-        let (block, tail) = rest.split_at_mut(packed_len(outer, len, width));
-        let x = if k_is_rows {
-            x.row_range(depth)
-        } else {
-            x.columns(depth)
-        };
-        pack_panels(isa, block, x, width, width * len, k_is_rows);
-        rest = tail;
-    }
+    let len = packed_len(outer, k, width);
+    assert_eq!(dst.len(), len, "length of the packed operand");
+    let of_block = packed_len(outer, KC, width).max(1);
+    let depths = (0..k).step_by(KC).map(move |p0| p0..k.min(p0 + KC));
+    let blocks = depths.map(move |depth| match k_is_rows {
+        true => x.row_range(depth),
+        false => x.columns(depth),
+    });
+    dst.chunks_mut(of_block).zip(blocks)
 }
 
-/// Packs `x` into panels of `width`, `stride` floats apart: overwrites them in `packed`.
+/// Packs a block of A, as its rows are [`Cut`]: overwrites the panels at the front of `packed`.
+///
+/// `k_is_rows`: `x` is Aᵀ.
+#[inline(always)]
+pub(super) fn pack_rows<I: Isa>(
+    isa: I,
+    packed: &mut [f32],
+    x: MatRef<'_>,
+    mr: usize,
+    k_is_rows: bool,
+) {
+    let (m, k) = sizes(x, k_is_rows);
+    let cut = Cut::new(m, mr);
+    let (tall, stride) = (cut.tall(), mr * k);
+    let end = cut.first_row(tall);
+    let (first, rest) = if k_is_rows {
+        (x.columns(0..end), x.columns(end..m))
+    } else {
+        (x.row_range(0..end), x.row_range(end..m))
+    };
+    let (packed, packed_rest) = packed.split_at_mut(tall * stride);
+    pack_panels(isa, packed, first, (mr, mr), stride, k_is_rows);
+    pack_panels(isa, packed_rest, rest, (mr - 1, mr), stride, k_is_rows);
+}
+
+/// Packs a block of B into panels with `gap` floats between them: overwrites `packed`.
+///
+/// `k_is_rows`: `x` is B; else it is Bᵀ.
+#[inline(always)]
+pub(super) fn pack_columns<I: Isa>(
+    isa: I,
+    packed: &mut [f32],
+    x: MatRef<'_>,
+    nr: usize,
+    gap: usize,
+    k_is_rows: bool,
+) {
+    let k = sizes(x, k_is_rows).1;
+    pack_panels(isa, packed, x, (nr, nr), nr * k + gap, k_is_rows);
+}
+
+/// Packs `x` into panels with `lines` rows or columns each, and room for `width`, `stride` floats apart.
 ///
 /// `k_is_rows`: the summed axis runs down the rows of `x` (so each row holds one step of every panel);
 /// otherwise it runs along the columns (each row of `x` becomes one line of a panel).
 #[inline(always)]
-pub(super) fn pack_panels<I: Isa>(
+fn pack_panels<I: Isa>(
     isa: I,
     packed: &mut [f32],
     x: MatRef<'_>,
-    width: usize,
+    (lines, width): (usize, usize),
     stride: usize,
     k_is_rows: bool,
 ) {
     let (outer, k) = sizes(x, k_is_rows);
-    if !outer.is_multiple_of(width) {
-        let last = outer / width * stride;
+    if !outer.is_multiple_of(lines) {
+        let last = outer / lines * stride;
         packed[last..last + width * k].fill(0.0);
     }
     if k_is_rows {
-        copy_steps(packed, x, width, stride);
+        copy_steps(packed, x, (lines, width), stride);
     } else {
-        for (panel, first) in (0..outer).step_by(width).enumerate() {
-            let rows = first..outer.min(first + width);
+        for (panel, first) in (0..outer).step_by(lines).enumerate() {
+            let rows = first..outer.min(first + lines);
             transpose(isa, &mut packed[panel * stride..], x.row_range(rows), width);
         }
     }
@@ -90,12 +123,12 @@ pub(super) fn pack_panels<I: Isa>(
 /// Row p of `x`, piece by piece, becomes step p of every panel: rows are read from end to end, since
 /// walking down a column of a wide matrix would meet the same few sets of the cache again and again.
 #[inline(always)]
-fn copy_steps(packed: &mut [f32], x: MatRef<'_>, width: usize, stride: usize) {
+fn copy_steps(packed: &mut [f32], x: MatRef<'_>, (lines, width): (usize, usize), stride: usize) {
     for p in 0..x.rows() {
-        let mut pieces = x.row(p).chunks_exact(width);
+        let mut pieces = x.row(p).chunks_exact(lines);
         let mut at = p * width;
         for piece in &mut pieces {
-            packed[at..at + width].copy_from_slice(piece);
+            packed[at..at + lines].copy_from_slice(piece);
             at += stride;
         }
         let rest = pieces.remainder();

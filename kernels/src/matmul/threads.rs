@@ -2,6 +2,7 @@
 //!
 //! Sums are never divided, so the bits are those of one thread.
 
+use super::cut::Cut;
 use super::{Lhs, Packed, Rhs, SCRATCH, Write};
 use crate::dispatch::Kernels;
 use crate::view::MatMut;
@@ -28,7 +29,8 @@ impl Kernels {
             return self.matmul(c, a, b, write, scratch);
         }
         let half = threads / 2;
-        let cut = (rows * half / threads).next_multiple_of(tile_rows);
+        let cut = Cut::new(rows, tile_rows);
+        let cut = cut.first_row((cut.panels() * half).div_ceil(threads));
         let (upper, lower) = scratch.split_at_mut(half * SCRATCH);
         let (c_upper, c_lower) = c.split_rows(cut);
         rayon::join(
@@ -39,7 +41,7 @@ impl Kernels {
 }
 
 impl<'a> Lhs<'a> {
-    /// Rows `from..to` of A; `from` is a whole number of tiles.
+    /// Rows `from..to` of A; both lie between panels.
     fn rows(self, from: usize, to: usize) -> Lhs<'a> {
         match self {
             Lhs::Plain(a) => Lhs::Plain(a.row_range(from..to)),

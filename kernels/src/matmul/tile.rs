@@ -10,24 +10,24 @@ const MAX_NR: usize = 32;
 /// Steps of a packed panel for each turn of the innermost loop, whose own instructions so cost a quarter.
 const GROUP: usize = 4;
 
-/// MR rows of A, as the tile finds them.
+/// Rows of A, as the tile finds them.
 pub enum Panel<'a> {
-    /// Packed: step p of the summed axis at `p * MR`.
+    /// Packed: step p of the summed axis at `p * I::MR`.
     Packed(&'a [f32]),
-    /// At most MR rows as they are.
+    /// As they are.
     Plain(MatRef<'a>),
 }
 
-/// Adds the products of a panel of A (MR rows) and one of B (k x NR) into `c`, or replaces it.
+/// Adds the products of a panel of A and one of B (k x NR) into `c`, or replaces it.
 ///
 /// ```text
 /// C[i,j] (+)= sum_p A[i,p] * b[p * NR + j]        NR = NV * LANES
 /// ```
 ///
-/// `c` has at most MR rows and NR columns; the tile always computes all of them, and a smaller `c`
-/// receives its part row by row through a buffer on the stack.
+/// `c` has at most ROWS rows and NR columns; the tile always computes all of them, and a smaller `c`
+/// receives its part row by row through a buffer on the stack. ROWS is `I::MR` or one less.
 #[inline(always)]
-pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
+pub(crate) fn tile<I: Isa, const ROWS: usize, const NV: usize>(
     isa: I,
     mut c: MatMut<'_>,
     a: Panel<'_>,
@@ -38,20 +38,20 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
     for i in 0..c.rows() {
         isa.prefetch(c.row(i));
     }
-    let mut sums = [[isa.splat(0.0); NV]; MR];
+    let mut sums = [[isa.splat(0.0); NV]; ROWS];
     match a {
         Panel::Packed(a) => {
-            let mut a = a.chunks_exact(GROUP * MR);
+            let mut a = a.chunks_exact(GROUP * I::MR);
             let mut b = b.chunks_exact(GROUP * NV * I::LANES);
             for (a, b) in (&mut a).zip(&mut b) {
-                add_products(isa, &mut sums, steps_of::<MR>(a), b);
+                add_products(isa, &mut sums, steps_of::<I, ROWS>(a), b);
             }
             let (a, b) = (a.remainder(), b.remainder());
-            add_products(isa, &mut sums, steps_of::<MR>(a), b);
+            add_products(isa, &mut sums, steps_of::<I, ROWS>(a), b);
         }
         Panel::Plain(a) => {
             // Rows beyond the last are computed and thrown away.
-            let rows: [_; MR] = array::from_fn(|i| a.row(i.min(a.rows() - 1)));
+            let rows: [_; ROWS] = array::from_fn(|i| a.row(i.min(a.rows() - 1)));
             let steps = (0..a.cols()).map(|p| move |i: usize| rows[i][p]);
             add_products(isa, &mut sums, steps, b);
         }
@@ -61,8 +61,10 @@ pub(crate) fn tile<I: Isa, const MR: usize, const NV: usize>(
 
 /// The steps of a packed panel: the values of A by row.
 #[inline(always)]
-fn steps_of<const MR: usize>(a: &[f32]) -> impl Iterator<Item = impl FnMut(usize) -> f32> {
-    a.chunks_exact(MR).map(|a| move |i: usize| a[i])
+fn steps_of<I: Isa, const ROWS: usize>(
+    a: &[f32],
+) -> impl Iterator<Item = impl FnMut(usize) -> f32> {
+    a.chunks_exact(I::MR).map(|a| move |i: usize| a[..ROWS][i])
 }
 
 /// Adds to the sums of one tile; `steps` gives, for each step of the summed axis, the values of A by row.

@@ -175,6 +175,9 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        tile::<Self, 6, 2>(self, c, a, b, write);
+        match c.rows() {
+            6 => tile::<Self, 6, 2>(self, c, a, b, write),
+            _ => tile::<Self, 5, 2>(self, c, a, b, write),
+        }
     }
 }

@@ -169,7 +169,10 @@ impl Isa for Avx512 {
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        tile::<Self, 14, 2>(self, c, a, b, write);
+        match c.rows() {
+            14 => tile::<Self, 14, 2>(self, c, a, b, write),
+            _ => tile::<Self, 13, 2>(self, c, a, b, write),
+        }
     }
 }
 

@@ -149,6 +149,9 @@ impl Isa for Neon {
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        tile::<Self, 12, 2>(self, c, a, b, write);
+        match c.rows() {
+            12 => tile::<Self, 12, 2>(self, c, a, b, write),
+            _ => tile::<Self, 11, 2>(self, c, a, b, write),
+        }
     }
 }

@@ -106,6 +106,9 @@ impl Isa for Portable {
     }
     #[inline(always)]
     fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        tile::<Self, 4, 1>(self, c, a, b, write);
+        match c.rows() {
+            4 => tile::<Self, 4, 1>(self, c, a, b, write),
+            _ => tile::<Self, 3, 1>(self, c, a, b, write),
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! A packed left operand is the panels of all blocks of `KC`, then the factors that undo the scales of its rows, block by
 //! block; a right operand the panels, then one such factor for each block.
 
-use super::super::pack::pack_panels;
+use super::super::cut::Cut;
+use super::super::pack::{pack_columns, pack_rows};
 use super::super::{KC, Lhs, Packed, Rhs, packed_len};
 use super::{MAX_MR, MAX_NR};
 use crate::lanes::for_lanes;
@@ -85,13 +86,12 @@ fn pack_a_plain<H: Halves>(
     aside: &mut [f32],
 ) {
     let (single, k) = (isa.single(), x.cols());
-    let panels = packed
-        .chunks_exact_mut(H::MR * k)
-        .zip(unscale.chunks_exact_mut(H::MR));
-    for (first, (panel, unscale)) in (0..x.rows()).step_by(H::MR).zip(panels) {
-        let x = x.row_range(first..x.rows().min(first + H::MR));
+    let cut = Cut::new(x.rows(), H::MR);
+    unscale.fill(1.0);
+    for (i, panel) in packed.chunks_exact_mut(H::MR * k).enumerate() {
+        let unscale = &mut unscale[cut.rows(i)];
+        let x = x.row_range(cut.rows(i));
         let rows = &mut aside[..x.rows() * k];
-        unscale.fill(1.0);
         for (i, (to, unscale)) in rows.chunks_exact_mut(k).zip(unscale).enumerate() {
             let from = x.row(i);
             let (scale, back) = scale_for(largest_of(single, from), EXPONENT_OF_A);
@@ -100,7 +100,7 @@ fn pack_a_plain<H: Halves>(
             round_row::<H>(isa, to, from, scale);
         }
         let rows = MatRef::new(rows, x.rows(), k);
-        pack_panels(single, panel, rows, H::MR, H::MR * k, false);
+        pack_rows(single, panel, rows, H::MR, false);
     }
 }
 
@@ -129,10 +129,10 @@ fn pack_a_transposed<H: Halves>(isa: H, packed: &mut [f32], unscale: &mut [f32],
     for scale in &mut *unscale {
         *scale = scale_for(*scale, EXPONENT_OF_A).0;
     }
-    let lanes = H::Single::LANES;
+    let (lanes, cut) = (H::Single::LANES, Cut::new(m, H::MR));
     for p in 0..k {
-        let pieces = x.row(p).chunks(H::MR).zip(unscale.chunks(H::MR));
-        for (panel, (piece, scale)) in pieces.enumerate() {
+        for panel in 0..cut.panels() {
+            let (piece, scale) = (&x.row(p)[cut.rows(panel)], &unscale[cut.rows(panel)]);
             let step = &mut packed[(panel * k + p) * H::MR..][..H::MR];
             step[piece.len()..].fill(0.0);
             let step = step.chunks_mut(lanes).zip(piece.chunks(lanes));
@@ -188,7 +188,7 @@ pub(super) fn pack_b<H: Halves>(
         for (first, panel) in (0..x.rows()).step_by(H::NR).zip(panels) {
             let rows = x.row_range(first..x.rows().min(first + H::NR));
             let aside = &mut aside[..H::NR * x.cols()];
-            pack_panels(single, aside, rows, H::NR, H::NR * x.cols(), false);
+            pack_columns(single, aside, rows, H::NR, 0, false);
             let steps = panel.chunks_exact_mut(lanes).zip(aside.chunks_exact(lanes));
             for (to, from) in steps {
                 isa.narrow(to, single.mul(single.load(from), scale));
