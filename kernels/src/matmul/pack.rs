@@ -71,9 +71,9 @@ pub(super) fn pack_rows<I: Isa>(
     } else {
         (x.row_range(0..end), x.row_range(end..m))
     };
-    let (packed, packed_rest) = packed.split_at_mut(tall * stride);
     pack_panels(isa, packed, first, (mr, mr), stride, k_is_rows);
-    pack_panels(isa, packed_rest, rest, (mr - 1, mr), stride, k_is_rows);
+    let packed = &mut packed[tall * stride..];
+    pack_panels(isa, packed, rest, (mr - 1, mr), stride, k_is_rows);
 }
 
 /// Packs a block of B into panels with `gap` floats between them: overwrites `packed`.
