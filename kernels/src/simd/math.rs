@@ -46,3 +46,20 @@ pub fn sigmoid<I: Isa>(isa: I, x: I::F) -> I::F {
     let e = exp(isa, isa.sub(isa.splat(0.0), x));
     isa.div(one, isa.add(one, e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::NEAR_EXP;
+
+    /// In double precision, so that nothing but the coefficients is to blame.
+    #[test]
+    fn the_polynomial_is_as_near_to_exp_as_it_says() {
+        let edge = std::f64::consts::LN_2 / 2.0;
+        for i in -10_000..=10_000 {
+            let r = edge * f64::from(i) / 10_000.0;
+            let tail = NEAR_EXP.iter().rfold(0.0, |sum, &c| sum * r + f64::from(c));
+            let error = (1.0 + r + r * r * tail) / r.exp() - 1.0;
+            assert!(error.abs() <= 2.5e-8, "e^{r}: off by {error:e}");
+        }
+    }
+}
