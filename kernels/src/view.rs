@@ -163,6 +163,19 @@ impl<'a> MatMut<'a> {
         &mut self.data[i * self.stride..][..self.cols]
     }
 
+    /// All rows, one after the other; none if they have no columns.
+    #[inline(always)]
+    pub fn into_rows(self) -> impl Iterator<Item = &'a mut [f32]> {
+        let (cols, stride) = (self.cols, self.stride);
+        let end = match self.rows.min(cols) {
+            0 => 0,
+            _ => (self.rows - 1) * stride + cols,
+        };
+        self.data[..end]
+            .chunks_mut(stride.max(1))
+            .map(move |row| &mut row[..cols])
+    }
+
     /// The same matrix, borrowed for a shorter time.
     #[inline(always)]
     pub fn reborrow(&mut self) -> MatMut<'_> {
@@ -226,6 +239,47 @@ impl<'a> MatMut<'a> {
     pub fn fill(&mut self, value: f32) {
         for i in 0..self.rows {
             self.row(i).fill(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MatMut;
+
+    #[test]
+    fn all_rows_of_a_view_and_nothing_else() {
+        for (rows, cols, stride) in [
+            (3, 4, 4),
+            (3, 2, 4),
+            (1, 4, 7),
+            (0, 4, 4),
+            (3, 0, 0),
+            (3, 0, 2),
+        ] {
+            let mut data = [0.0; 12];
+            let end = if rows == 0 {
+                0
+            } else {
+                (rows - 1) * stride + cols
+            };
+            let matrix = MatMut::with_stride(&mut data[..end], rows, cols, stride);
+            let mut count = 0;
+            for (i, row) in matrix.into_rows().enumerate() {
+                count += 1;
+                assert_eq!(row.len(), cols);
+                row.fill(1.0 + i as f32);
+            }
+            assert_eq!(count, if cols == 0 { 0 } else { rows });
+            for (at, value) in data.into_iter().enumerate() {
+                let (i, j) = (at / stride.max(1), at % stride.max(1));
+                let expected = if i < rows && j < cols {
+                    1.0 + i as f32
+                } else {
+                    0.0
+                };
+                assert_eq!(value, expected, "{rows} x {cols}, stride {stride}, at {at}");
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The product in floats: how the blocks of both factors are packed.
 
+use super::cut::Cut;
 use super::pack::{blocks, pack_columns, pack_rows, panels};
-use super::tile::Panel;
+use super::tile::BlockOfA;
 use super::{Arithmetic, FAR, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
@@ -104,34 +105,28 @@ impl<I: Isa> Arithmetic for InFloats<I> {
     }
 
     #[inline(always)]
-    fn tile(
-        self,
-        c: MatMut<'_>,
-        a: &mut Block<'_>,
-        (i, row): (usize, usize),
-        b: PanelOfB<'_, f32>,
-        write: Write,
-    ) {
-        let rows = row..row + c.rows();
-        let len = b.values.len() / I::NR * I::MR;
-        let panel = i * len..(i + 1) * len;
+    fn tiles(self, mut c: MatMut<'_>, a: &mut Block<'_>, b: PanelOfB<'_, f32>, write: Write) {
+        let isa = self.0;
+        let depth = b.values.len() / I::NR;
+        let cut = Cut::new(c.rows(), I::MR);
         let a = match a {
-            Block::Packed(a) => Panel::Packed(&a[panel]),
-            Block::Plain(a) => Panel::Plain(a.row_range(rows)),
-            Block::Fresh(a, packed) => {
-                if b.first {
-                    let packed = &mut packed[panel.start..];
-                    pack_rows(self.0, packed, a.row_range(rows), I::MR, false);
+            Block::Packed(a) => BlockOfA::Packed(a),
+            Block::Plain(a) => BlockOfA::Plain(*a),
+            Block::Fresh(a, packed) if b.first => {
+                let mut shares = b.shares(cut.panels());
+                for i in 0..cut.panels() {
+                    let rows = cut.rows(i);
+                    let panel = &mut packed[i * I::MR * depth..];
+                    pack_rows(isa, panel, a.row_range(rows.clone()), I::MR, false);
+                    let next = shares.next().unwrap_or_default();
+                    let b = PanelOfB { next, ..b };
+                    isa.matmul_tiles(c.row_range(rows), BlockOfA::Packed(panel), b, write);
                 }
-                Panel::Packed(&packed[panel])
+                return;
             }
+            Block::Fresh(_, packed) => BlockOfA::Packed(packed),
         };
-        self.0.matmul_tile(c, a, b.values, write);
-    }
-
-    #[inline(always)]
-    fn prefetch(self, line: &[f32]) {
-        self.0.prefetch_second(line);
+        isa.matmul_tiles(c, a, b, write);
     }
 }
 

@@ -26,7 +26,7 @@ mod pack;
 pub(crate) use pack::{pack_lhs, pack_rhs, packed_lhs_len, packed_rhs_len};
 
 use super::cut::Cut;
-use super::{Arithmetic, FAR, GAP, KC, Lhs, MC, PanelOfB, Panels, Rhs, Write};
+use super::{Arithmetic, FAR, GAP, KC, LINE, Lhs, MC, PanelOfB, Panels, Rhs, Write};
 use crate::simd::{Halves, Isa};
 use crate::view::MatMut;
 use pack::{of_packed_b, pack_a, pack_b};
@@ -40,11 +40,11 @@ const MAX_NR: usize = 64;
 /// Floats of scratch beside those of the two blocks: the rows' scales and a panel on its way.
 pub(super) const ASIDE: usize = MC + MAX_NR * KC;
 
-/// A panel of A, packed: step p at `p * MR`, as [`Halves::spreadable`] made it.
+/// A block of A, packed: step p of panel i at `(i * k + p) * MR`, as [`Halves::spreadable`] made it.
 #[derive(Clone, Copy)]
-pub struct PanelOfA<'a> {
+pub struct BlockOfA<'a> {
     values: &'a [f32],
-    /// By which the sums of each row are multiplied; for a panel (MR), those of its rows first.
+    /// By which the sums of each row are multiplied; a panel's rows and those after them, MR in all, are its.
     unscale: &'a [f32],
 }
 
@@ -68,8 +68,7 @@ struct InHalves<H>(H);
 impl<H: Halves> Arithmetic for InHalves<H> {
     const MR: usize = H::MR;
     const NR: usize = H::NR;
-    /// All panels of a block, one after the other.
-    type A<'a> = PanelOfA<'a>;
+    type A<'a> = BlockOfA<'a>;
     type B = H::Packed;
 
     #[inline(always)]
@@ -81,14 +80,14 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         _n: usize,
         scratch: &'a mut [f32],
         aside: &'a mut [f32],
-    ) -> PanelOfA<'a> {
+    ) -> BlockOfA<'a> {
         let rows = mc.next_multiple_of(H::MR);
         let (x, k_is_rows) = match a {
             Lhs::Packed(a) => {
                 let (padded, first) = (a.outer.next_multiple_of(H::MR), a.rows.0 + i0);
                 let values = padded * p0 + Cut::panel_at(first, H::MR) * H::MR * kc;
                 let (panels, unscale) = a.data.split_at(padded * a.k);
-                return PanelOfA {
+                return BlockOfA {
                     values: &panels[values..][..rows * kc],
                     unscale: &unscale[p0 / KC * padded + first..][..rows],
                 };
@@ -99,7 +98,7 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         let (unscale, aside) = aside.split_at_mut(MC);
         let (values, unscale) = (&mut scratch[..rows * kc], &mut unscale[..rows]);
         pack_a(self.0, values, unscale, x, k_is_rows, aside);
-        PanelOfA { values, unscale }
+        BlockOfA { values, unscale }
     }
 
     #[inline(always)]
@@ -140,35 +139,45 @@ impl<H: Halves> Arithmetic for InHalves<H> {
     }
 
     #[inline(always)]
-    fn tile(
-        self,
-        c: MatMut<'_>,
-        a: &mut PanelOfA<'_>,
-        (i, row): (usize, usize),
-        b: PanelOfB<'_, H::Packed>,
-        write: Write,
-    ) {
-        let len = b.values.len() / H::NR * H::MR;
-        let a = PanelOfA {
-            values: &a.values[i * len..(i + 1) * len],
-            unscale: &a.unscale[row..row + H::MR],
-        };
-        self.0.matmul_tile(c, a, b, write);
+    fn tiles(self, c: MatMut<'_>, a: &mut BlockOfA<'_>, b: PanelOfB<'_, H::Packed>, write: Write) {
+        self.0.matmul_tiles(c, *a, b, write);
     }
+}
 
-    #[inline(always)]
-    fn prefetch(self, line: &[H::Packed]) {
-        self.0.single().prefetch_second(line);
+/// Adds the products of a block of A and a panel of B into `c`, or replaces it: tile after tile, as the rows are [`Cut`];
+/// each asks for its share of the next panel of B.
+///
+/// `c` has at most NR = NV · LANES columns; MR is `H::MR`. As [`super::tile::tiles`], a function of its own in each backend.
+#[inline(always)]
+pub(crate) fn tiles<H: Halves, const MR: usize, const NV: usize>(
+    isa: H,
+    mut c: MatMut<'_>,
+    a: BlockOfA<'_>,
+    b: PanelOfB<'_, H::Packed>,
+    write: Write,
+) {
+    let cut = Cut::new(c.rows(), MR);
+    let mut shares = b.shares(cut.panels());
+    let panels = a.values.chunks_exact(b.values.len() / H::NR * MR);
+    for (i, a_panel) in panels.take(cut.panels()).enumerate() {
+        let share = shares.next().unwrap_or_default();
+        for line in share.chunks(LINE / size_of::<H::Packed>()) {
+            isa.single().prefetch_second(line);
+        }
+        let rows = cut.rows(i);
+        let unscale = &a.unscale[rows.start..][..MR];
+        let c = c.row_range(rows);
+        tile::<H, MR, NV>(isa, c, (a_panel, unscale), b, write);
     }
 }
 
 /// Adds the products of a panel of A and one of B into `c`, or replaces it; `c` has at most MR rows and
 /// NR = NV · LANES columns.
 #[inline(always)]
-pub(crate) fn tile<H: Halves, const MR: usize, const NV: usize>(
+fn tile<H: Halves, const MR: usize, const NV: usize>(
     isa: H,
     mut c: MatMut<'_>,
-    a: PanelOfA<'_>,
+    (a, unscale): (&[f32], &[f32]),
     b: PanelOfB<'_, H::Packed>,
     write: Write,
 ) {
@@ -178,14 +187,14 @@ pub(crate) fn tile<H: Halves, const MR: usize, const NV: usize>(
             isa.single().prefetch(line);
         }
     }
-    let chunks = a.values.chunks(MR * CHUNK).zip(b.values.chunks(nr * CHUNK));
+    let chunks = a.chunks(MR * CHUNK).zip(b.values.chunks(nr * CHUNK));
     for (chunk, (values_a, values_b)) in chunks.enumerate() {
         let write = if chunk == 0 { write } else { Write::Add };
         let sums: [[H::H; NV]; MR] = products(isa, values_a, values_b);
         let whole = c.rows() == MR && c.cols() == nr;
         let mut line = [0.0; MAX_NR];
         for (i, sums) in sums.into_iter().enumerate() {
-            let factor = a.unscale[i] * b.unscale;
+            let factor = unscale[i] * b.unscale;
             if whole {
                 write_row(isa, c.row(i), sums, factor, write);
             } else if i < c.rows() {

@@ -11,15 +11,17 @@
 //! 3. rows of C in blocks of `MC`: the block of A is `MC` x `KC`, in panels of `MR` rows or one fewer (so that no
 //!    tile is left with a few rows: 97 = 12 · 6 + 5 · 5),
 //! 4. panels of B, and
-//! 5. panels of A: one tile of C, MR x NR, in registers, `KC` products deep.
+//! 5. panels of A: one tile of C, MR x NR, in registers, `KC` products deep. This loop is a function of its own
+//!    ([`tile::tiles`]), so that it has all registers for itself.
 //!
 //! The loops are the same for floats ([`float`]) and halves ([`half`]): what differs is [`Arithmetic`].
 //!
 //! A packed panel holds its values in the order in which the tile reads them, and zeros where the matrix
 //! ends, so the tile has no edges. A weight is packed once per optimiser step and then serves dozens of
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]). Activations are packed into `scratch` block by block; rows
-//! of A panel by panel, when a tile first needs them, unless so few tiles do that they read A where it lies. Large blocks of B that were packed beforehand come from far:
-//! while one panel is in use, every tile asks for a part of the next.
+//! of A panel by panel, when a tile first needs them, unless so few tiles do that they read A where it lies. Large
+//! blocks of B that were packed beforehand come from far: while one panel is in use, every tile asks for a part of the
+//! next.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
@@ -170,19 +172,8 @@ pub(crate) trait Arithmetic: Copy {
         aside: &mut [f32],
     ) -> Panels<'a, Self::B>;
 
-    /// One register tile: adds to `c`, or replaces it by, the products of a panel of the block of A and one of
-    /// B. The panel of A is given by its number and its first row.
-    fn tile(
-        self,
-        c: MatMut<'_>,
-        a: &mut Self::A<'_>,
-        panel_of_a: (usize, usize),
-        b: PanelOfB<'_, Self::B>,
-        write: Write,
-    );
-
-    /// Asks for a line of B to be brought near.
-    fn prefetch(self, line: &[Self::B]);
+    /// Loop 5: adds to `c`, or replaces it by, the products of a block of A and a panel of B.
+    fn tiles(self, c: MatMut<'_>, a: &mut Self::A<'_>, b: PanelOfB<'_, Self::B>, write: Write);
 }
 
 /// A block of B: packed panels of NR columns.
@@ -205,6 +196,19 @@ pub struct PanelOfB<'a, T> {
     unscale: f32,
     /// Whether it is the first panel that a block of A meets.
     first: bool,
+    /// The next panel, if it comes from beyond the second-level cache; else nothing.
+    next: &'a [T],
+}
+
+impl<'a, T> PanelOfB<'a, T> {
+    /// The next panel in as many parts as there are tiles, of whole lines of the cache: what each tile asks for, so that
+    /// the last has asked for all of it.
+    #[inline(always)]
+    fn shares(self, tiles: usize) -> impl Iterator<Item = &'a [T]> {
+        let line = LINE / size_of::<T>();
+        let share = self.next.len().div_ceil(line).div_ceil(tiles.max(1)) * line;
+        self.next.chunks(share.max(1))
+    }
 }
 
 /// C = A·B or C += A·B: loops 1 to 3. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
@@ -248,15 +252,15 @@ fn matmul<X: Arithmetic>(
             for rows in Cut::new(m, X::MR).blocks(MC / X::MR) {
                 let of_a = (rows.start, rows.len());
                 let a = x.block_of_a(a, (p0, kc), of_a, nc, a_scratch, aside);
-                tiles(x, c.block(rows, j0..j0 + nc), a, b, kc, write);
+                panels_of_b(x, c.block(rows, j0..j0 + nc), a, b, kc, write);
             }
         }
     }
 }
 
-/// Loops 4 and 5: every register tile of one block of C.
+/// Loop 4: the panels of B, each past all of a block of A.
 #[inline(always)]
-fn tiles<X: Arithmetic>(
+fn panels_of_b<X: Arithmetic>(
     x: X,
     mut c: MatMut<'_>,
     mut a: X::A<'_>,
@@ -264,30 +268,17 @@ fn tiles<X: Arithmetic>(
     kc: usize,
     write: Write,
 ) {
-    let (m, n) = (c.rows(), c.cols());
-    let len = X::NR * kc;
-    let line = LINE / size_of::<X::B>();
-    let cut = Cut::new(m, X::MR);
-    // What each tile asks for of the next panel, so that the last has asked for all of it.
-    let share = len.div_ceil(line).div_ceil(cut.panels()) * line;
+    let (n, len) = (c.cols(), X::NR * kc);
     let mut panels = b.data.chunks(b.stride);
     for j in (0..n).step_by(X::NR) {
         let panel = panels.next().expect("a panel for every NR columns");
-        let b_panel = PanelOfB {
+        let next = panels.clone().next().filter(|_| b.far);
+        let b = PanelOfB {
             values: &panel[..len],
             unscale: b.unscale,
             first: j == 0,
+            next: next.unwrap_or_default(),
         };
-        let next = panels.clone().next().filter(|_| b.far);
-        let mut shares = next.unwrap_or_default().chunks(share);
-        for i in 0..cut.panels() {
-            let rows = cut.rows(i);
-            for line in shares.next().unwrap_or_default().chunks(line) {
-                x.prefetch(line);
-            }
-            let panel_of_a = (i, rows.start);
-            let c = c.block(rows, j..n.min(j + X::NR));
-            x.tile(c, &mut a, panel_of_a, b_panel, write);
-        }
+        x.tiles(c.columns(j..n.min(j + X::NR)), &mut a, b, write);
     }
 }

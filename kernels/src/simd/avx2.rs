@@ -2,8 +2,8 @@
 
 use super::Isa;
 use crate::matmul::{
-    Write,
-    tile::{Panel, tile},
+    PanelOfB, Write,
+    tile::{BlockOfA, tiles},
 };
 use crate::view::{MatMut, MatRef};
 use core::arch::x86_64::*;
@@ -174,10 +174,13 @@ impl Isa for Avx2 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(src.as_ptr().cast()) }
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        match c.rows() {
-            6 => tile::<Self, 6, 2>(self, c, a, b, write),
-            _ => tile::<Self, 5, 2>(self, c, a, b, write),
+    fn matmul_tiles(self, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn stamped(isa: Avx2, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
+            tiles::<Avx2, 6, 5, 2>(isa, c, a, b, write);
         }
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe { stamped(self, c, a, b, write) }
     }
 }

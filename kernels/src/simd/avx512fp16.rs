@@ -71,7 +71,25 @@ impl Halves for Avx512Fp16 {
         }
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: half::PanelOfA<'_>, b: PanelOfB<'_, u16>, write: Write) {
-        half::tile::<Self, 14, 2>(self, c, a, b, write);
+    fn matmul_tiles(
+        self,
+        c: MatMut<'_>,
+        a: half::BlockOfA<'_>,
+        b: PanelOfB<'_, u16>,
+        write: Write,
+    ) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512fp16")]
+        #[inline(never)]
+        fn stamped(
+            isa: Avx512Fp16,
+            c: MatMut<'_>,
+            a: half::BlockOfA<'_>,
+            b: PanelOfB<'_, u16>,
+            write: Write,
+        ) {
+            half::tiles::<Avx512Fp16, 14, 2>(isa, c, a, b, write);
+        }
+        // SAFETY: `self` proves that the CPU has the features.
+        unsafe { stamped(self, c, a, b, write) }
     }
 }

@@ -42,11 +42,11 @@ pub trait Halves: Copy + Send + Sync + 'static {
     /// The halves as floats, which is exact.
     fn widen(self, h: Self::H) -> [<Self::Single as Isa>::F; 2];
 
-    /// One register tile of a matrix product: [`half::tile`] with this backend's shape.
-    fn matmul_tile(
+    /// The register tiles of a block of A and a panel of B: [`half::tiles`] with this backend's shape.
+    fn matmul_tiles(
         self,
         c: MatMut<'_>,
-        a: half::PanelOfA<'_>,
+        a: half::BlockOfA<'_>,
         b: PanelOfB<'_, Self::Packed>,
         write: Write,
     );
@@ -117,8 +117,14 @@ impl<I: Isa> Halves for Emulated<I> {
         h
     }
     #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: half::PanelOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
-        half::tile::<Self, 4, 1>(self, c, a, b, write);
+    fn matmul_tiles(
+        self,
+        c: MatMut<'_>,
+        a: half::BlockOfA<'_>,
+        b: PanelOfB<'_, f32>,
+        write: Write,
+    ) {
+        half::tiles::<Self, 4, 1>(self, c, a, b, write);
     }
 }
 

@@ -24,7 +24,7 @@ pub mod avx512fp16;
 #[allow(unsafe_code, reason = "the CPU's intrinsics")]
 pub mod neon;
 
-use crate::matmul::{Write, tile::Panel};
+use crate::matmul::{PanelOfB, Write, tile::BlockOfA};
 use crate::view::{MatMut, MatRef};
 
 /// An instruction set: registers of [`Isa::LANES`] floats and what can be done with them.
@@ -103,6 +103,6 @@ pub trait Isa: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn prefetch_second<T>(self, _src: &[T]) {}
 
-    /// One register tile of a matrix product: [`crate::matmul::tile::tile`] with this backend's shape.
-    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write);
+    /// The register tiles of a block of A and a panel of B: [`crate::matmul::tile::tiles`] with this backend's shape.
+    fn matmul_tiles(self, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write);
 }

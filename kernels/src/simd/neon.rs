@@ -2,8 +2,8 @@
 
 use super::Isa;
 use crate::matmul::{
-    Write,
-    tile::{Panel, tile},
+    PanelOfB, Write,
+    tile::{BlockOfA, tiles},
 };
 use crate::view::{MatMut, MatRef};
 use core::arch::aarch64::*;
@@ -147,11 +147,8 @@ impl Isa for Neon {
             self.store(&mut dst[j * dst_stride..], column);
         }
     }
-    #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        match c.rows() {
-            12 => tile::<Self, 12, 2>(self, c, a, b, write),
-            _ => tile::<Self, 11, 2>(self, c, a, b, write),
-        }
+    #[inline(never)]
+    fn matmul_tiles(self, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
+        tiles::<Neon, 12, 11, 2>(self, c, a, b, write);
     }
 }

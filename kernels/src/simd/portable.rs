@@ -2,8 +2,8 @@
 
 use super::Isa;
 use crate::matmul::{
-    Write,
-    tile::{Panel, tile},
+    PanelOfB, Write,
+    tile::{BlockOfA, tiles},
 };
 use crate::view::MatMut;
 use wide::f32x8;
@@ -104,11 +104,8 @@ impl Isa for Portable {
     fn max_lane(self, a: f32x8) -> f32 {
         a.to_array().into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
-    #[inline(always)]
-    fn matmul_tile(self, c: MatMut<'_>, a: Panel<'_>, b: &[f32], write: Write) {
-        match c.rows() {
-            4 => tile::<Self, 4, 1>(self, c, a, b, write),
-            _ => tile::<Self, 3, 1>(self, c, a, b, write),
-        }
+    #[inline(never)]
+    fn matmul_tiles(self, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write) {
+        tiles::<Portable, 4, 3, 1>(self, c, a, b, write);
     }
 }
