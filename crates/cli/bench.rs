@@ -28,6 +28,7 @@ Examples:
   trm bench --preset paper-mlp --compare old.json  what has changed since
   trm bench --steps 0 --shape 194,3072,512         one matrix product alone
   trm bench --preset small-att --precision f16     products in halves, on a CPU that has them
+  trm bench --scaling --shape 97,512,512           what the second thread brings
 
 Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser,
 moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of
@@ -51,6 +52,9 @@ pub struct Args {
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]
     pub precision: Precision,
+    /// Also run the steps on one thread, in turns with all threads: how many times as fast are they?
+    #[arg(long)]
+    pub scaling: bool,
     /// Keep only the inputs of the levels while training, and run each again for its gradient
     #[arg(long)]
     pub recompute: bool,
@@ -160,13 +164,17 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
     });
     let matmul = rates.collect();
 
-    let (mut training, mut solving) = (None, None);
+    let (mut training, mut solving, mut speedups) = (None, None, None);
     if args.steps != Some(0) {
         let seconds = measure::training(&model, train.clone(), k, budget(20.0, 3))?;
         training = Some(train.batch as f64 / seconds);
         progress.add(1);
         solving = Some(measure::solving(&model, &train, k, budget(8.0, 3))?);
         progress.add(1);
+    }
+    let peak_rss_mb = measure::peak_rss_mb(); // what follows holds two networks
+    if args.scaling && args.steps != Some(0) {
+        speedups = Some(measure::speedups(&model, &train, k, budget(40.0, 5))?);
     }
     progress.finish();
     Ok(Report {
@@ -186,7 +194,9 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         eval_samples_per_s: solving.map(|(step, _)| 1.0 / step),
         eval_gflops: solving.map(|(step, _)| eval_flops / step / 1e9),
         solve_latency_ms: solving.map(|(_, latency)| 1e3 * latency),
-        peak_rss_mb: measure::peak_rss_mb(),
+        train_speedup: speedups.map(|(training, _)| training),
+        eval_speedup: speedups.map(|(_, solving)| solving),
+        peak_rss_mb,
     })
 }
 

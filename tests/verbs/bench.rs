@@ -5,7 +5,8 @@ use super::{run, text};
 #[test]
 fn every_figure_is_there_and_is_compared_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let quick = "bench --preset small-att --threads 1 --batch 2 --steps 1 --shape 8,16,24 --json";
+    let quick =
+        "bench --preset small-att --threads 1 --batch 2 --steps 1 --shape 8,16,24 --scaling --json";
     let quick: Vec<_> = quick.split(' ').collect();
     let report = run(0, &quick).json();
     for (key, expected) in [("batch", 2), ("threads", 1), ("parameters", 527_362)] {
@@ -21,6 +22,8 @@ fn every_figure_is_there_and_is_compared_by_name() {
         "eval_samples_per_s",
         "eval_gflops",
         "solve_latency_ms",
+        "train_speedup",
+        "eval_speedup",
     ] {
         assert!(report[key].as_f64() > Some(0.0), "{key}: {}", report[key]);
     }
@@ -42,6 +45,8 @@ fn every_figure_is_there_and_is_compared_by_name() {
         said.out
     );
     assert!(!said.out.contains("training"), "{}", said.out);
+    let report = run(0, &[&small[..], &["--scaling", "--json"]].concat()).json();
+    assert!(report["train_speedup"].is_null(), "no steps, no speed-up");
     let said = run(0, &[&small[..], &["--md"]].concat());
     assert!(said.out.contains("| --- |"), "{}", said.out);
 }

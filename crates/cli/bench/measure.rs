@@ -9,7 +9,7 @@ use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write, pea
 use trm_model::carry::Slot;
 use trm_model::config::{ConfigError, Mixer};
 use trm_model::solve::{SolveOptions, solve_all};
-use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
+use trm_model::{ModelConfig, Network, Parameters, TrainConfig, Trainer};
 use trm_tensor::AlignedVec;
 
 /// How long one thing may take, and how often it must be repeated at least.
@@ -39,6 +39,25 @@ impl Budget {
             let one = Instant::now();
             run();
             all.push(one.elapsed().as_secs_f64());
+        }
+        all
+    }
+
+    /// How many times as long as `many` does `one` take, in turns: a ratio for each pair, after one that does not count.
+    fn ratios(&self, mut one: impl FnMut(), mut many: impl FnMut()) -> Vec<f64> {
+        let seconds = |run: &mut dyn FnMut()| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        };
+        seconds(&mut one);
+        seconds(&mut many);
+        let (start, mut all) = (Instant::now(), Vec::new());
+        while !self.is_spent(all.len(), start) {
+            // The first of a pair is sometimes the one and sometimes the other, since machines warm up and tire.
+            let many_first = (all.len() % 2 == 1).then(|| seconds(&mut many));
+            let of_one = seconds(&mut one);
+            all.push(of_one / many_first.unwrap_or_else(|| seconds(&mut many)));
         }
         all
     }
@@ -239,8 +258,25 @@ fn fill(vocab_size: usize, row: usize, slot: Slot<'_>) {
     }
 }
 
-/// Seconds of a training step of the whole batch, on the current pool: refill, forward, backward,
-/// reduction, optimiser, average, packing.
+/// A training step of the whole batch with `threads` workers, on the pool in which it is called: refill, forward,
+/// backward, reduction, optimiser, average, packing.
+fn training_step(
+    model: &ModelConfig,
+    train: TrainConfig,
+    k: &'static Kernels,
+    threads: usize,
+) -> Result<impl FnMut() + Send, ConfigError> {
+    let net = Network::new(model.clone(), k)?;
+    let params = net.init(0);
+    let mut trainer = Trainer::new(net, params, train, threads)?;
+    let vocab_size = model.vocab_size;
+    Ok(move || {
+        let metrics = trainer.step(|row, slot| fill(vocab_size, row, slot));
+        metrics.expect("one label everywhere leads nobody astray");
+    })
+}
+
+/// Seconds of a training step of the whole batch, on the current pool.
 ///
 /// # Errors
 /// When the config cannot work.
@@ -250,13 +286,53 @@ pub fn training(
     k: &'static Kernels,
     budget: Budget,
 ) -> Result<f64, ConfigError> {
-    let net = Network::new(model.clone(), k)?;
-    let params = net.init(0);
-    let mut trainer = Trainer::new(net, params, train, rayon::current_num_threads())?;
-    Ok(median(budget.seconds(|| {
-        let metrics = trainer.step(|row, slot| fill(model.vocab_size, row, slot));
-        metrics.expect("one label everywhere leads nobody astray");
-    })))
+    let step = training_step(model, train, k, rayon::current_num_threads())?;
+    Ok(median(budget.seconds(step)))
+}
+
+/// A batch that is solved on the pool in which it is called.
+struct Batch<'a> {
+    net: Network,
+    params: Parameters,
+    train: &'a TrainConfig,
+    inputs: Vec<u8>,
+}
+
+impl<'a> Batch<'a> {
+    /// As many puzzles as the training batch has, at most 64: the rate does not depend on it.
+    fn new(
+        model: &ModelConfig,
+        train: &'a TrainConfig,
+        k: &'static Kernels,
+    ) -> Result<Self, ConfigError> {
+        let net = Network::new(model.clone(), k)?;
+        let tokens = train.batch.min(64) * model.cells;
+        Ok(Batch {
+            params: net.init(0),
+            net,
+            train,
+            inputs: (0..tokens).map(|i| (i % model.vocab_size) as u8).collect(),
+        })
+    }
+
+    fn puzzles(&self) -> usize {
+        self.inputs.len() / self.net.config().cells
+    }
+
+    /// Solves the first `puzzles` in `steps` supervision steps.
+    fn solve(&self, puzzles: usize, steps: usize) {
+        let inputs = &self.inputs[..puzzles * self.net.config().cells];
+        let options = SolveOptions::new(steps);
+        let micro_batch = self.train.micro_batch.min(puzzles);
+        black_box(solve_all(
+            &self.net,
+            &self.params,
+            inputs,
+            micro_batch,
+            options,
+            |_| (),
+        ));
+    }
 }
 
 /// Seconds of one supervision step of one puzzle when a batch is solved on the current pool, and of
@@ -271,30 +347,31 @@ pub fn solving(
     budget: Budget,
 ) -> Result<(f64, f64), ConfigError> {
     const STEPS: usize = 4;
-    const MOST: usize = 64; // puzzles: the rate does not depend on the batch
-    let net = Network::new(model.clone(), k)?;
-    let params = net.init(0);
-    let puzzles = train.batch.min(MOST);
-    let tokens = puzzles * model.cells;
-    let inputs: Vec<u8> = (0..tokens).map(|i| (i % model.vocab_size) as u8).collect();
-    let options = |steps| SolveOptions::new(steps);
-    let many = budget.seconds(|| {
-        let options = options(STEPS);
-        let micro_batch = train.micro_batch;
-        black_box(solve_all(
-            &net,
-            &params,
-            &inputs,
-            micro_batch,
-            options,
-            |_| (),
-        ));
-    });
-    let one = budget.seconds(|| {
-        let puzzle = &inputs[..model.cells];
-        black_box(solve_all(&net, &params, puzzle, 1, options(16), |_| ()));
-    });
-    Ok((median(many) / (puzzles * STEPS) as f64, median(one)))
+    let batch = Batch::new(model, train, k)?;
+    let many = budget.seconds(|| batch.solve(batch.puzzles(), STEPS));
+    let one = budget.seconds(|| batch.solve(1, 16));
+    Ok((median(many) / (batch.puzzles() * STEPS) as f64, median(one)))
+}
+
+/// How many times as fast as on one thread a training step and a supervision step without training are on the current
+/// pool: medians over pairs that take turns, so that what slows the machine down slows both.
+///
+/// # Errors
+/// When the config cannot work, or the system gives no thread.
+pub fn speedups(
+    model: &ModelConfig,
+    train: &TrainConfig,
+    k: &'static Kernels,
+    budget: Budget,
+) -> anyhow::Result<(f64, f64)> {
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let mut one = training_step(model, train.clone(), k, 1)?;
+    let many = training_step(model, train.clone(), k, rayon::current_num_threads())?;
+    let training = median(budget.ratios(|| alone.install(&mut one), many));
+    let batch = Batch::new(model, train, k)?;
+    let step = || batch.solve(batch.puzzles(), 1);
+    let solving = median(budget.ratios(|| alone.install(step), step));
+    Ok((training, solving))
 }
 
 /// Most memory that this process has had at a time, in MiB, where the system tells.

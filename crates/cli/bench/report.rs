@@ -62,6 +62,10 @@ pub struct Report {
     pub eval_gflops: Option<f64>,
     /// One puzzle, 16 steps, all threads.
     pub solve_latency_ms: Option<f64>,
+    /// A training step on all threads, times as fast as on one.
+    pub train_speedup: Option<f64>,
+    /// The same without training.
+    pub eval_speedup: Option<f64>,
     /// Most memory at a time, MiB.
     pub peak_rss_mb: Option<f64>,
 }
@@ -79,6 +83,8 @@ impl Report {
             one("eval_samples_per_s", self.eval_samples_per_s),
             one("eval_gflops", self.eval_gflops),
             one("solve_latency_ms", self.solve_latency_ms),
+            one("train_speedup", self.train_speedup),
+            one("eval_speedup", self.eval_speedup),
             one("peak_rss_mb", self.peak_rss_mb),
             one("fma_peak_gflops", Some(self.fma_peak_gflops)),
             one("f16_peak_gflops", self.f16_peak_gflops),
@@ -116,6 +122,8 @@ impl Report {
             "eval_samples_per_s": self.eval_samples_per_s,
             "eval_gflops": self.eval_gflops,
             "solve_latency_ms": self.solve_latency_ms,
+            "train_speedup": self.train_speedup,
+            "eval_speedup": self.eval_speedup,
             "peak_rss_mb": self.peak_rss_mb,
         });
         if let Some(before) = before {
@@ -157,14 +165,15 @@ impl Report {
         let mut rows = vec![head];
         for (name, value) in self.figures() {
             let Some(value) = value else { continue };
+            let digits = if name.ends_with("speedup") { 2 } else { 1 };
             let mut row = vec![
                 readable(&name).to_owned(),
-                format!("{value:>9.1}"),
+                format!("{value:>9.digits$}"),
                 self.unit(&name),
             ];
             if let Some(before) = before {
                 let old = old_figure(before, &name);
-                row.push(old.map_or(String::new(), |old| format!("{old:>9.1}")));
+                row.push(old.map_or(String::new(), |old| format!("{old:>9.digits$}")));
                 row.push(old.map_or(String::new(), |old| format!("{:>6.2}x", value / old)));
             }
             rows.push(row);
@@ -179,6 +188,7 @@ impl Report {
             "train_gflops" => share(self.train_gflops, self),
             "eval_gflops" => share(self.eval_gflops, self),
             "solve_latency_ms" => "ms, one puzzle, 16 steps".to_owned(),
+            "train_speedup" | "eval_speedup" => format!("times one thread, on {}", self.threads),
             "peak_rss_mb" => "MiB".to_owned(),
             "fma_peak_gflops" | "f16_peak_gflops" => "GFLOP/s, one thread".to_owned(),
             _ => {
@@ -221,8 +231,8 @@ fn share(gflops: Option<f64>, report: &Report) -> String {
 /// A figure's name for people; that of a product is readable as it is.
 fn readable(name: &str) -> &str {
     match name {
-        "train_samples_per_s" | "train_gflops" => "training",
-        "eval_samples_per_s" | "eval_gflops" => "evaluation",
+        "train_samples_per_s" | "train_gflops" | "train_speedup" => "training",
+        "eval_samples_per_s" | "eval_gflops" | "eval_speedup" => "evaluation",
         "solve_latency_ms" => "latency",
         "peak_rss_mb" => "most memory",
         "fma_peak_gflops" => "peak",
@@ -279,6 +289,8 @@ mod tests {
             eval_samples_per_s: None,
             eval_gflops: None,
             solve_latency_ms: None,
+            train_speedup: None,
+            eval_speedup: Some(1.872),
             peak_rss_mb: None,
         }
     }
@@ -290,10 +302,17 @@ mod tests {
         assert_eq!(new["compare"]["train_samples_per_s"], 1.5);
         assert_eq!(new["compare"]["2 x 3 x 4 gradient"], 1.5);
         assert_eq!(new["compare"]["fma_peak_gflops"], 1.0);
-        assert_eq!(new["compare"].as_object().map(Map::len), Some(4));
+        assert_eq!(new["compare"].as_object().map(Map::len), Some(5));
         let text = report(15.0).text(Some(&old));
         assert!(
-            text.contains("1.50x") && text.contains("50.0 % of the peak"),
+            [
+                "1.50x",
+                "50.0 % of the peak",
+                "1.87",
+                "times one thread, on 2"
+            ]
+            .iter()
+            .all(|part| text.contains(part)),
             "{text}"
         );
     }
