@@ -7,11 +7,12 @@ use trm_kernels::{Kernels, Precision};
 use trm_model::weights::{Loaded, load};
 
 /// Shipped weights, by task.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("sudoku4", "sudoku4.safetensors"),
     ("sudoku6", "sudoku6.safetensors"),
     ("sudoku9", "sudoku9-easy.safetensors"),
     ("maze10", "maze10.safetensors"),
+    ("maze30", "maze30.safetensors"),
 ];
 
 /// Folders that may hold the shipped weights: here, beside the program, and where it was built.
