@@ -44,7 +44,7 @@ pub(super) const ASIDE: usize = MC + MAX_NR * KC;
 #[derive(Clone, Copy)]
 pub struct BlockOfA<'a> {
     values: &'a [f32],
-    /// By which the sums of each row are multiplied; a panel's rows and those after them, MR in all, are its.
+    /// By which the sums of each row are multiplied; filled up to whole panels.
     unscale: &'a [f32],
 }
 
