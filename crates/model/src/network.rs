@@ -70,7 +70,7 @@ impl Parameters {
         /// Floats of a page or more.
         const PART: usize = 1 << 14;
         for (to, from) in moved.chunks_mut(PART).zip(table.chunks(PART)) {
-            // What is zero stays a hole in the file.
+            // What is zero already need not come into memory again.
             if from.iter().any(|&x| x != 0.0) {
                 to.copy_from_slice(from);
             }

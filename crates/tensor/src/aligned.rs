@@ -2,7 +2,7 @@
 
 use memmap2::MmapMut;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::io;
+use std::io::{self, Read};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -51,11 +51,12 @@ impl AlignedVec {
     /// `len` zeros in a file without a name in `folder`: for a table larger than memory of which a few rows at a
     /// time are looked at.
     ///
-    /// The system keeps in memory what is in use and writes the rest to the disk. What was never written takes no
-    /// room on most file systems, and the file is gone with the buffer, or with the process.
+    /// The system keeps in memory what is in use and writes the rest to the disk. The zeros are written at once, since
+    /// on a disk that is full the first store to a page without room would end the process. The file is gone with
+    /// the buffer, or with the process.
     ///
     /// # Errors
-    /// When the system cannot make or map such a file.
+    /// When the system cannot make, fill or map such a file.
     ///
     /// # Panics
     /// When `len` floats are more than the address space holds.
@@ -64,8 +65,8 @@ impl AlignedVec {
         if bytes == 0 {
             return Ok(Self::zeros(0));
         }
-        let file = tempfile::tempfile_in(folder)?;
-        file.set_len(bytes as u64)?;
+        let mut file = tempfile::tempfile_in(folder)?;
+        io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
         // SAFETY: the file has no name, so no other program can open it to write into it or cut it short, and this
         // function, which has the only handle, gives it to nobody.
         let mut map = unsafe { MmapMut::map_mut(&file) }?;
@@ -106,8 +107,8 @@ impl Drop for AlignedVec {
 impl Deref for AlignedVec {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: ptr points to `len` floats (or len is 0), initialised by `zeros` or by the system, which fills a
-        // file that was lengthened with zeros (all-zero bytes are 0.0); they, or the map that they lie in, live as
+        // SAFETY: ptr points to `len` floats (or len is 0), initialised by `zeros` or read from a file that
+        // `zeros_on_disk` filled (all-zero bytes are 0.0); they, or the map that they lie in, live as
         // long as self.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
