@@ -3,8 +3,8 @@
 use super::guarded::Guarded;
 use super::{U, floats, lengths, random, wide};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use trm_kernels::Kernels;
 use trm_kernels::reference::assert_close;
+use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Rhs, SCRATCH, Write};
 
 pub fn add_and_scale(k: &Kernels) {
     for len in lengths(k) {
@@ -58,6 +58,24 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
     assert!(panics(&mut || k.add(&mut y, &long, &short)));
     assert!(panics(&mut || k.add_acc(&mut y, &short)));
     assert!(!panics(&mut || k.add(&mut y, &long, &long)));
+    // With threads, too, A is as high as C; large enough that they share the product.
+    let (m, n, depth) = (97, 70, 65);
+    let (mut c, a, b) = (
+        vec![0.0; m * n],
+        vec![1.0; 110 * depth],
+        vec![1.0; depth * n],
+    );
+    let mut scratch = vec![0.0; 2 * SCRATCH];
+    for (rows, expected) in [(m, false), (110, true)] {
+        let a = Lhs::Plain(MatRef::new(&a, rows, depth));
+        let b = Rhs::Plain(MatRef::new(&b, depth, n));
+        let c = &mut c;
+        let product = &mut || {
+            let c = MatMut::new(c, m, n);
+            k.matmul_on_threads(c, a, b, Write::Overwrite, &mut scratch, 2);
+        };
+        assert_eq!(panics(product), expected, "{rows} rows of A");
+    }
 }
 
 /// The chains of the measured peak are real: each tends to 1 from 1.5.

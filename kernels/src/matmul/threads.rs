@@ -24,6 +24,8 @@ impl Kernels {
         threads: usize,
     ) {
         let (rows, tile_rows) = (c.rows(), self.tile().0);
+        // Each thread cuts its rows out of A, so that a taller A would be taken for one of the right height.
+        assert_eq!(a.shape().0, rows, "rows of A and of C");
         let work = rows * c.cols() * a.shape().1;
         if threads < 2 || rows <= tile_rows || work < WORTHWHILE {
             return self.matmul(c, a, b, write, scratch);
