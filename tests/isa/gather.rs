@@ -1,9 +1,8 @@
 //! Sums of named rows, and their transpose.
 
 use super::guarded::Guarded;
-use super::{U, floats, lengths, random, wide};
+use super::{U, floats, lengths, panics, random, wide};
 use rand::RngExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use trm_kernels::reference::assert_close;
 use trm_kernels::{Kernels, MatMut, MatRef, Write};
 
@@ -66,7 +65,6 @@ pub fn sums_and_their_gradient(k: &Kernels) {
 }
 
 pub fn tables_that_do_not_fit_panic(k: &Kernels) {
-    let panics = |f: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(f)).is_err();
     let (mut y, mut t) = (vec![0.0; 6], vec![0.0; 4]);
     let mut try_both = |columns: usize, index: &[u32]| {
         let t_view = MatRef::new(&t, 4 / columns, columns);

@@ -1,12 +1,12 @@
 //! The matrix product in all its forms.
 
 use super::guarded::Guarded;
-use super::{floats, random, wide};
+use super::{floats, panics, random, wide};
 use proptest::prelude::*;
 use trm_kernels::matmul::half::CHUNK;
 use trm_kernels::matmul::{KC, MC, NC};
 use trm_kernels::reference::{self, assert_close, matmul_bound, matmul_bound_in_halves};
-use trm_kernels::{Kernels, Lhs, Packed, Precision, Rhs, SCRATCH, Write};
+use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Precision, Rhs, SCRATCH, Write};
 
 /// How an operand is handed over.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -239,5 +239,53 @@ pub fn what_is_not_a_number_stays_so(kernels: &Kernels) {
     let c = factors.product(kernels, (Form::Plain, Form::Plain), None);
     for (at, x) in c.iter().enumerate() {
         assert_eq!(x.is_finite(), at / 11 != 4, "element {at}");
+    }
+}
+
+/// A packed operand one float off, or packed in the other precision; and with threads that share the product, a packed
+/// A taller than C, which has room for all that they cut out of it.
+pub fn operands_that_do_not_fit_panic(kernels: &Kernels) {
+    let (m, n, k) = (97, 70, 65);
+    let (a, b) = (vec![1.0; 110 * k], vec![1.0; k * n]);
+    let b_view = MatRef::new(&b, k, n);
+    let packed_a = |kernels: &Kernels, rows: usize| {
+        let mut packed = vec![0.0; kernels.packed_lhs_len(rows, k)];
+        kernels.pack_lhs(&mut packed, Lhs::Plain(MatRef::new(&a, rows, k)));
+        packed
+    };
+    let packed_b = |kernels: &Kernels| {
+        let mut packed = vec![0.0; kernels.packed_rhs_len(n, k)];
+        kernels.pack_rhs(&mut packed, Rhs::Plain(b_view));
+        packed
+    };
+    let (mut c, mut scratch) = (vec![0.0; m * n], vec![0.0; 2 * SCRATCH]);
+    let mut fails = |a: Lhs<'_>, b: Rhs<'_>, threads: usize| {
+        panics(&mut || {
+            let c = MatMut::new(&mut c, m, n);
+            kernels.matmul_on_threads(c, a, b, Write::Overwrite, &mut scratch, threads);
+        })
+    };
+    let (left, right, taller) = (
+        packed_a(kernels, m),
+        packed_b(kernels),
+        packed_a(kernels, 110),
+    );
+    let other = match kernels.precision() {
+        Precision::F32 => kernels.emulating_halves(),
+        Precision::F16 => kernels.in_floats(),
+    };
+    let (other_left, other_right) = (packed_a(other, m), packed_b(other));
+    let plain = Lhs::Plain(MatRef::new(&a, m, k));
+    let lhs = |data| Lhs::Packed(Packed::new(data, m, k));
+    let rhs = |data| Rhs::Packed(Packed::new(data, n, k));
+    for threads in [1, 2] {
+        assert!(!fails(lhs(&left), rhs(&right), threads));
+        assert!(fails(lhs(&left[1..]), rhs(&right), threads), "a short A");
+        assert!(fails(plain, rhs(&right[1..]), threads), "a short B");
+        assert!(fails(lhs(&taller), rhs(&right), threads), "a long A");
+        assert!(fails(lhs(&other_left), rhs(&right), threads), "another's A");
+        assert!(fails(plain, rhs(&other_right), threads), "another's B");
+        let taller = Lhs::Packed(Packed::new(&taller, 110, k));
+        assert!(fails(taller, rhs(&right), threads), "A taller than C");
     }
 }

@@ -19,6 +19,7 @@ mod swiglu;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use trm_kernels::{Kernels, Precision};
 
 macro_rules! suite {
@@ -39,6 +40,7 @@ macro_rules! suite {
                 matmul::threads_that_share_a_product_change_no_bit
                 matmul::factors_of_any_scale
                 matmul::what_is_not_a_number_stays_so
+                matmul::operands_that_do_not_fit_panic
                 norms::over_channels
                 norms::over_positions
                 norms::gradients_over_channels
@@ -84,6 +86,7 @@ macro_rules! halves {
                 threads_that_share_a_product_change_no_bit
                 factors_of_any_scale
                 what_is_not_a_number_stays_so
+                operands_that_do_not_fit_panic
             }
         })*
     };
@@ -140,6 +143,10 @@ const U: f64 = f32::EPSILON as f64 / 2.0;
 /// Lengths around every place where a loop over registers changes its way.
 fn lengths(kernels: &Kernels) -> std::ops::RangeInclusive<usize> {
     0..=4 * kernels.lanes() + 3
+}
+
+fn panics(f: &mut dyn FnMut()) -> bool {
+    catch_unwind(AssertUnwindSafe(f)).is_err()
 }
 
 fn random(seed: u64) -> ChaCha8Rng {

@@ -3,7 +3,7 @@
 use super::cut::Cut;
 use super::pack::{blocks, pack_columns, pack_rows, panels};
 use super::tile::BlockOfA;
-use super::{Arithmetic, FAR, GAP, Lhs, PanelOfB, Panels, Rhs, Write};
+use super::{Arithmetic, FAR, GAP, Lhs, PanelOfB, Panels, Rhs, Write, packed_len};
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
 
@@ -42,6 +42,14 @@ impl<I: Isa> Arithmetic for InFloats<I> {
     const NR: usize = I::NR;
     type A<'a> = Block<'a>;
     type B = f32;
+
+    fn packed_lhs_len(m: usize, k: usize) -> usize {
+        packed_len(m, k, I::MR)
+    }
+
+    fn packed_rhs_len(n: usize, k: usize) -> usize {
+        packed_len(n, k, I::NR)
+    }
 
     #[inline(always)]
     fn block_of_a<'a>(

@@ -71,6 +71,14 @@ impl<H: Halves> Arithmetic for InHalves<H> {
     type A<'a> = BlockOfA<'a>;
     type B = H::Packed;
 
+    fn packed_lhs_len(m: usize, k: usize) -> usize {
+        packed_lhs_len(m, k, H::MR)
+    }
+
+    fn packed_rhs_len(n: usize, k: usize) -> usize {
+        packed_rhs_len(n, k, H::NR, size_of::<H::Packed>())
+    }
+
     #[inline(always)]
     fn block_of_a<'a>(
         self,

@@ -68,7 +68,7 @@ pub enum Write {
 /// [`crate::Kernels::pack_rhs`]: blocks of `KC` along k, in each block panels of rows or of `NR` columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
-    /// The panels, [`packed_len`] floats.
+    /// The panels, [`packed_len`] floats; in halves as many as [`half`] packs.
     data: &'a [f32],
     /// Rows of A, or columns of B, in `data`.
     outer: usize,
@@ -80,6 +80,10 @@ pub struct Packed<'a> {
 
 impl<'a> Packed<'a> {
     /// What was packed into `data`: A of `outer` rows, or B of `outer` columns, and sums of length `k`.
+    ///
+    /// The product panics unless `data` has just the length of such an operand in its own precision and for its own
+    /// instruction set. It cannot see that a packing of the same length is another one's: of other sizes, of the
+    /// other side, or for a tile of the same width and as many scales.
     pub fn new(data: &'a [f32], outer: usize, k: usize) -> Self {
         Packed {
             data,
@@ -151,6 +155,12 @@ pub(crate) trait Arithmetic: Copy {
     /// A packed value of B.
     type B: Copy;
 
+    /// Floats of a packed left operand m x k.
+    fn packed_lhs_len(m: usize, k: usize) -> usize;
+
+    /// Floats of a packed right operand k x n.
+    fn packed_rhs_len(n: usize, k: usize) -> usize;
+
     /// A block of A, for a product with `n` columns of B.
     fn block_of_a<'a>(
         self,
@@ -211,7 +221,9 @@ impl<'a, T> PanelOfB<'a, T> {
     }
 }
 
-/// C = A·B or C += A·B: loops 1 to 3. Panics when the shapes disagree or `scratch` is shorter than [`SCRATCH`].
+/// C = A·B or C += A·B: loops 1 to 3.
+///
+/// Panics when the shapes disagree, a packed operand has another length or `scratch` is shorter than [`SCRATCH`].
 #[inline(always)]
 fn matmul<X: Arithmetic>(
     x: X,
@@ -233,6 +245,12 @@ fn matmul<X: Arithmetic>(
         "scratch of {} floats, {SCRATCH} needed",
         scratch.len()
     );
+    if let Lhs::Packed(a) = a {
+        check_packed(a, X::packed_lhs_len(a.outer, k));
+    }
+    if let Rhs::Packed(b) = b {
+        check_packed(b, X::packed_rhs_len(n, k));
+    }
     if k == 0 && write == Write::Overwrite {
         c.fill(0.0);
     }
@@ -256,6 +274,12 @@ fn matmul<X: Arithmetic>(
             }
         }
     }
+}
+
+/// Panics unless a packed operand has the length that the product packs it to.
+fn check_packed(packed: Packed<'_>, len: usize) {
+    let got = packed.data.len();
+    assert_eq!(got, len, "length of the packed operand");
 }
 
 /// Loop 4: the panels of B, each past all of a block of A.
