@@ -69,6 +69,31 @@ fn copy(mut to: MatMut<'_>, from: MatRef<'_>) {
     }
 }
 
+/// The width E of each head. Panics unless `o` (S x H·E) and `lse` (H x S) belong to `qkv` (S x 3·H·E).
+fn width_of_heads(
+    qkv: MatRef<'_>,
+    heads: usize,
+    (o_rows, o_cols): (usize, usize),
+    lse: &[f32],
+) -> usize {
+    let (positions, inner) = (qkv.rows(), qkv.cols() / 3);
+    assert!(
+        heads > 0 && qkv.cols().is_multiple_of(3 * heads),
+        "q, k and v of {heads} heads in {} columns",
+        qkv.cols()
+    );
+    assert!(
+        o_rows == positions && o_cols == inner,
+        "o is {o_rows} x {o_cols}, not {positions} x {inner}"
+    );
+    assert_eq!(
+        lse.len(),
+        heads * positions,
+        "one lse for each head and row"
+    );
+    inner / heads
+}
+
 /// Overwrites `o` (S x H·E) and `lse` (H x S).
 ///
 /// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`].
@@ -80,8 +105,8 @@ pub fn forward(
     heads: usize,
     scratch: &mut [f32],
 ) {
-    let (positions, width) = (qkv.rows(), qkv.cols() / (3 * heads));
-    assert!(o.rows() == positions && o.cols() == heads * width && lse.len() == heads * positions);
+    let width = width_of_heads(qkv, heads, (o.rows(), o.cols()), lse);
+    let positions = qkv.rows();
     let scale = 1.0 / (width as f32).sqrt();
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (scores, rest) = rest.split_at_mut(ROWS * positions);
@@ -151,8 +176,17 @@ pub fn backward(
     heads: usize,
     scratch: &mut [f32],
 ) {
-    let (positions, width) = (saved.qkv.rows(), saved.qkv.cols() / (3 * heads));
-    assert!(d_o.rows() == positions && d_o.cols() == heads * width && d_qkv.rows() == positions);
+    let (qkv, o) = (saved.qkv, saved.o);
+    let width = width_of_heads(qkv, heads, (o.rows(), o.cols()), saved.lse);
+    let positions = qkv.rows();
+    assert!(
+        d_o.rows() == o.rows() && d_o.cols() == o.cols(),
+        "d_o has the shape of o"
+    );
+    assert!(
+        d_qkv.rows() == positions && d_qkv.cols() == qkv.cols(),
+        "d_qkv has the shape of qkv"
+    );
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (delta, rest) = rest.split_at_mut(positions);
     let (q, rest) = rest.split_at_mut(positions * width);

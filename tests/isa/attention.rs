@@ -1,10 +1,10 @@
 //! Attention as a whole: its blocks, heads and strides.
 
 use super::guarded::Guarded;
-use super::{U, floats, random, wide};
+use super::{U, floats, panics, random, wide};
 use proptest::prelude::*;
 use trm_kernels::reference::{self, assert_close, numeric_gradient};
-use trm_kernels::{Kernels, attention};
+use trm_kernels::{Kernels, MatMut, MatRef, attention};
 
 /// What one rounding does to the outputs: every product of E or S terms, the exponent, the sum, with
 /// scores of at most `largest` and values of at most one.
@@ -67,4 +67,55 @@ pub fn gradients_of_qkv(k: &Kernels) {
         let size = 2.0 * (width as f64).sqrt() * (positions as f64).sqrt();
         assert_close("d_qkv", &d_qkv.values(), &expected, |_| relative * size + 1e-7);
     });
+}
+
+/// Every operand in turn a row or a column off, also where it is larger than need be.
+pub fn sizes_that_disagree_panic(k: &Kernels) {
+    let (positions, heads, width) = (5, 2, 3);
+    let inner = heads * width;
+    let zeros = vec![0.0; 200];
+    let mut scratch = vec![0.0; attention::scratch_len(k, 8, 8)];
+    // qkv, o, lse, d_qkv and d_o
+    let right = [
+        (positions, 3 * inner),
+        (positions, inner),
+        (1, heads * positions),
+        (positions, 3 * inner),
+        (positions, inner),
+    ];
+    let mut fails = |shapes: [(usize, usize); 5], heads: usize| {
+        let [qkv, o, d_qkv, d_o] =
+            [0, 1, 3, 4].map(|i| (shapes[i], MatRef::new(&zeros, shapes[i].0, shapes[i].1)));
+        let lse = shapes[2].0 * shapes[2].1;
+        let forward = panics(&mut || {
+            let (mut to, mut lse) = (vec![0.0; 200], vec![0.0; lse]);
+            let o = MatMut::new(&mut to, o.0.0, o.0.1);
+            attention::forward(k, o, &mut lse, qkv.1, heads, &mut scratch);
+        });
+        let backward = panics(&mut || {
+            let mut to = vec![0.0; 200];
+            let d_qkv = MatMut::new(&mut to, d_qkv.0.0, d_qkv.0.1);
+            let saved = attention::Saved {
+                qkv: qkv.1,
+                o: o.1,
+                lse: &zeros[..lse],
+            };
+            attention::backward(k, d_qkv, d_o.1, saved, heads, &mut scratch);
+        });
+        (forward, backward)
+    };
+    assert_eq!(fails(right, heads), (false, false));
+    assert_eq!(fails(right, 4), (true, true), "columns of four heads");
+    assert_eq!(fails(right, 0), (true, true), "no heads");
+    for i in 0..right.len() {
+        for (row, column) in [(1, 0), (0, 1)] {
+            let [mut larger, mut smaller] = [right; 2];
+            larger[i] = (right[i].0 + row, right[i].1 + column);
+            smaller[i] = (right[i].0 - row, right[i].1 - column);
+            for shapes in [larger, smaller] {
+                // The forward pass has no gradients.
+                assert_eq!(fails(shapes, heads), (i < 3, true), "{shapes:?}");
+            }
+        }
+    }
 }
