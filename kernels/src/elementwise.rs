@@ -4,15 +4,20 @@ use crate::lanes::for_lanes;
 use crate::simd::Isa;
 use crate::view::MatRef;
 
-/// `y[i] = a[i] + b[i]`. Panics when `a` or `b` is shorter than `y`.
+/// `y[i] = a[i] + b[i]`. Panics unless all have the same length.
 #[inline(always)]
 pub(crate) fn add<I: Isa>(isa: I, y: &mut [f32], a: &[f32], b: &[f32]) {
+    assert!(
+        a.len() == y.len() && b.len() == y.len(),
+        "slices of the same length"
+    );
     for_lanes!(isa; y <- a, b; [isa.add(a, b)]);
 }
 
-/// `y[i] += a[i]`. Panics when `a` is shorter than `y`.
+/// `y[i] += a[i]`. Panics unless both have the same length.
 #[inline(always)]
 pub(crate) fn add_acc<I: Isa>(isa: I, y: &mut [f32], a: &[f32]) {
+    assert!(a.len() == y.len(), "slices of the same length");
     for_lanes!(isa; y <- y, a; [isa.add(y, a)]);
 }
 

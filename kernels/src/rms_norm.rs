@@ -21,7 +21,7 @@
 //! Saved: y and r, not x: the next layer keeps y anyway, so the norm costs one float a row.
 //! Both directions work in place: f becomes y, and d_y becomes d_x.
 
-use crate::elementwise::{add_acc, dot, scale};
+use crate::elementwise::{dot, scale};
 use crate::lanes::for_lanes;
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
@@ -36,10 +36,15 @@ pub(crate) fn forward<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.rows(), r.len(), "one r for each row");
+    assert!(
+        residual.is_none_or(|h| h.rows() == y.rows() && h.cols() == y.cols()),
+        "the residual has the shape of y"
+    );
     for (i, r) in r.iter_mut().enumerate() {
         let y = y.row(i);
         if let Some(h) = residual {
-            add_acc(isa, y, h.row(i));
+            let h = h.row(i);
+            for_lanes!(isa; y <- y, h; [isa.add(y, h)]);
         }
         *r = 1.0 / (dot(isa, y, y) / y.len() as f32 + eps).sqrt();
         scale(isa, y, *r);
@@ -50,6 +55,10 @@ pub(crate) fn forward<I: Isa>(
 #[inline(always)]
 pub(crate) fn backward<I: Isa>(isa: I, mut d: MatMut<'_>, y: MatRef<'_>, r: &[f32]) {
     assert_eq!(y.rows(), r.len(), "one r for each row");
+    assert!(
+        d.rows() == y.rows() && d.cols() == y.cols(),
+        "d has the shape of y"
+    );
     for (i, &r) in r.iter().enumerate() {
         let (d, y) = (d.row(i), y.row(i));
         let mean = dot(isa, d, y) / y.len() as f32;
@@ -67,12 +76,17 @@ pub(crate) fn forward_columns<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.cols(), r.len(), "one r for each column");
+    assert!(
+        residual.is_none_or(|h| h.rows() == y.rows() && h.cols() == y.cols()),
+        "the residual has the shape of y"
+    );
     let rows = y.rows();
     r.fill(0.0);
     for i in 0..rows {
         let y = y.row(i);
         if let Some(h) = residual {
-            add_acc(isa, y, h.row(i));
+            let h = h.row(i);
+            for_lanes!(isa; y <- y, h; [isa.add(y, h)]);
         }
         product_acc(isa, r, y, y);
     }
@@ -97,6 +111,10 @@ pub(crate) fn backward_columns<I: Isa>(
     assert!(
         d.cols() == r.len() && mean.len() == r.len(),
         "one r and one mean for each column"
+    );
+    assert!(
+        d.rows() == y.rows() && d.cols() == y.cols(),
+        "d has the shape of y"
     );
     let rows = d.rows();
     mean.fill(0.0);

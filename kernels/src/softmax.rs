@@ -76,9 +76,10 @@ pub(crate) fn backward<I: Isa>(
     delta: &[f32],
     scale: f32,
 ) {
+    assert_eq!(d.rows(), delta.len(), "one delta for each row");
     assert!(
-        d.rows() == delta.len() && p.rows() == delta.len(),
-        "one delta for each row"
+        d.rows() == p.rows() && d.cols() == p.cols(),
+        "d has the shape of p"
     );
     let c = isa.splat(scale);
     for (i, &delta) in delta.iter().enumerate() {

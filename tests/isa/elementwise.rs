@@ -54,7 +54,14 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
     let (long, short) = (vec![1.0; 40], vec![1.0; 39]);
     let mut y = vec![0.0; 40];
     assert!(panics(&mut || k.add(&mut y, &long, &short)));
+    assert!(panics(&mut || k.add(&mut y, &short, &long)));
     assert!(panics(&mut || k.add_acc(&mut y, &short)));
+    // Nor is anything left out.
+    let mut y_short = vec![0.0; 39];
+    assert!(panics(&mut || k.add(&mut y_short, &short, &long)));
+    assert!(panics(&mut || k.add(&mut y_short, &long, &short)));
+    assert!(panics(&mut || k.add_acc(&mut y_short, &long)));
+    assert!(!panics(&mut || k.add_acc(&mut y_short, &short)));
     assert!(!panics(&mut || k.add(&mut y, &long, &long)));
     // With threads, too, A is as high as C; large enough that they share the product.
     let (m, n, depth) = (97, 70, 65);
@@ -73,6 +80,40 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
             k.matmul_on_threads(c, a, b, Write::Overwrite, &mut scratch, 2);
         };
         assert_eq!(panics(product), expected, "{rows} rows of A");
+    }
+}
+
+/// Each with `d`, 3 x 5, and another operand that should have its shape.
+type OfTwo = fn(&Kernels, MatMut<'_>, MatRef<'_>);
+
+const OF_TWO: [(&str, OfTwo); 5] = [
+    ("norm", |k, d, x| {
+        k.rms_norm_forward(d, &mut [0.0; 3], Some(x), 1.0);
+    }),
+    ("norm, backward", |k, d, x| {
+        k.rms_norm_backward(d, x, &[1.0; 3]);
+    }),
+    ("norm of columns", |k, d, x| {
+        k.rms_norm_columns_forward(d, &mut [0.0; 5], Some(x), 1.0);
+    }),
+    ("norm of columns, backward", |k, d, x| {
+        k.rms_norm_columns_backward(d, &mut [0.0; 5], x, &[1.0; 5]);
+    }),
+    ("softmax, backward", |k, d, x| {
+        k.softmax_backward(d, x, &[0.0; 3], 1.0);
+    }),
+];
+
+pub fn matrices_that_disagree_panic(k: &Kernels) {
+    let x = [1.0; 24];
+    for (what, kernel) in OF_TWO {
+        for (rows, cols) in [(3, 5), (2, 5), (4, 5), (3, 4), (3, 6)] {
+            let mut d = [1.0; 15];
+            let fails = panics(&mut || {
+                kernel(k, MatMut::new(&mut d, 3, 5), MatRef::new(&x, rows, cols));
+            });
+            assert_eq!(fails, (rows, cols) != (3, 5), "{what}, {rows} x {cols}");
+        }
     }
 }
 

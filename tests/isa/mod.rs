@@ -31,6 +31,7 @@ macro_rules! suite {
                 elementwise::row_dots
                 elementwise::chains_of_multiply_adds
                 elementwise::shapes_that_disagree_panic
+                elementwise::matrices_that_disagree_panic
                 gather::sums_and_their_gradient
                 gather::tables_that_do_not_fit_panic
                 matmul::every_form_at_the_edges_of_tiles
