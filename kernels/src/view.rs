@@ -23,14 +23,19 @@ pub struct MatMut<'a> {
     stride: usize,
 }
 
+/// Floats from the first element of a matrix to the last; none if no `usize` can hold their number.
+#[inline(always)]
+fn floats(rows: usize, cols: usize, stride: usize) -> Option<usize> {
+    match rows {
+        0 => Some(0),
+        _ => (rows - 1).checked_mul(stride)?.checked_add(cols),
+    }
+}
+
 /// Panics unless a matrix of this shape lies within `len` floats.
 #[inline(always)]
 fn check(len: usize, rows: usize, cols: usize, stride: usize) {
-    let end = match rows {
-        0 => 0,
-        _ => (rows - 1) * stride + cols,
-    };
-    if cols > stride || end > len {
+    if cols > stride || floats(rows, cols, stride).is_none_or(|end| end > len) {
         does_not_fit(len, rows, cols, stride);
     }
 }
@@ -45,8 +50,10 @@ fn does_not_fit(len: usize, rows: usize, cols: usize, stride: usize) -> ! {
         cols <= stride,
         "{cols} columns do not fit a row stride of {stride}"
     );
-    let end = (rows - 1) * stride + cols;
-    panic!("{rows} x {cols} (stride {stride}) needs {end} floats, got {len}");
+    match floats(rows, cols, stride) {
+        Some(end) => panic!("{rows} x {cols} (stride {stride}) needs {end} floats, got {len}"),
+        None => panic!("{rows} x {cols} (stride {stride}) needs too many floats, got {len}"),
+    }
 }
 
 #[cold]
@@ -245,7 +252,23 @@ impl<'a> MatMut<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::MatMut;
+    use super::{MatMut, MatRef};
+
+    /// 2^64 floats, which a product that wraps takes for none.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    #[should_panic(expected = "needs too many floats, got 0")]
+    fn more_floats_than_can_be_counted_do_not_fit() {
+        // One row more, since the last needs no whole stride.
+        MatRef::with_stride(&[], (1 << 32) + 1, 0, 1 << 32);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    #[should_panic(expected = "needs too many floats, got 0")]
+    fn nor_does_a_square_of_them() {
+        MatRef::new(&[], 1 << 32, 1 << 32);
+    }
 
     #[test]
     fn all_rows_of_a_view_and_nothing_else() {
