@@ -69,6 +69,102 @@ pub fn gradients_of_qkv(k: &Kernels) {
     });
 }
 
+/// d_qkv in f64, by the formulas of [`attention`], and for each element the sum of the sizes of its terms.
+fn backward(
+    qkv: &[f64],
+    g: &[f64],
+    (positions, heads, width): (usize, usize, usize),
+) -> (Vec<f64>, Vec<f64>) {
+    let (s, scale) = (positions, 1.0 / (width as f64).sqrt());
+    let at = |part: usize, head: usize, i: usize| (i * 3 + part) * heads * width + head * width;
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let dot_of_sizes = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a * b).abs()).sum();
+    let (mut d, mut sizes) = (vec![0.0; qkv.len()], vec![0.0; qkv.len()]);
+    for head in 0..heads {
+        let row = |part: usize, i: usize| &qkv[at(part, head, i)..][..width];
+        let of_scores: Vec<_> = (0..s * s)
+            .map(|ij| dot(row(0, ij / s), row(1, ij % s)))
+            .collect();
+        let (p, _) = reference::softmax_rows(&of_scores, s, s, scale);
+        for i in 0..s {
+            let (p, g) = (&p[i * s..][..s], &g[(i * heads + head) * width..][..width]);
+            let d_p: Vec<_> = (0..s).map(|j| dot(g, row(2, j))).collect();
+            let d_p_sizes: Vec<f64> = (0..s).map(|j| dot_of_sizes(g, row(2, j))).collect();
+            let (delta, delta_size) = (dot(p, &d_p), dot(p, &d_p_sizes));
+            for j in 0..s {
+                let d_s = scale * p[j] * (d_p[j] - delta);
+                let d_s_size = scale * p[j] * (d_p_sizes[j] + delta_size);
+                for e in 0..width {
+                    for (part, of, factor, size, x) in [
+                        (0, i, d_s, d_s_size, row(1, j)[e]),
+                        (1, j, d_s, d_s_size, row(0, i)[e]),
+                        (2, j, p[j], p[j], g[e]),
+                    ] {
+                        d[at(part, head, of) + e] += factor * x;
+                        sizes[at(part, head, of) + e] += size * x.abs();
+                    }
+                }
+            }
+        }
+    }
+    (d, sizes)
+}
+
+/// More rows than a block of queries has (84), and more keys than one of theirs (256).
+pub fn gradients_across_blocks(k: &Kernels) {
+    for (positions, heads, width) in [
+        (3, 2, 2),
+        (83, 1, 3),
+        (85, 2, 3),
+        (169, 1, 4),
+        (257, 2, 3),
+        (300, 1, 5),
+    ] {
+        let size = (positions, heads, width);
+        let (inner, shape) = (heads * width, (positions, 3 * heads * width));
+        let rng = &mut random(positions as u64);
+        let (qkv, g) = (
+            floats(rng, positions * 3 * inner),
+            floats(rng, positions * inner),
+        );
+        let qkv_view = Guarded::new(&qkv, shape, 0, 2);
+        let g_view = Guarded::new(&g, (positions, inner), 3, 1);
+        let mut o = Guarded::poisoned((positions, inner), 0, 0);
+        let mut lse = vec![f32::NAN; heads * positions];
+        let mut scratch = vec![f32::NAN; attention::scratch_len(k, positions, width)];
+        attention::forward(k, o.view(), &mut lse, qkv_view.read(), heads, &mut scratch);
+        let mut d_qkv = Guarded::poisoned(shape, 1, 3);
+        let (qkv_view, o) = (qkv_view.read(), o.read());
+        let saved = attention::Saved {
+            qkv: qkv_view,
+            o,
+            lse: &lse,
+        };
+        scratch.fill(f32::NAN);
+        attention::backward(k, d_qkv.view(), g_view.read(), saved, heads, &mut scratch);
+
+        let (qkv, g) = (wide(&qkv), wide(&g));
+        let (expected, sizes) = backward(&qkv, &g, size);
+        if positions < 9 {
+            let loss = |qkv: &[f64]| -> f64 {
+                let o = reference::attention(qkv, positions, heads, width);
+                o.iter().zip(&g).map(|(o, g)| o * g).sum()
+            };
+            for (d, numeric) in expected.iter().zip(numeric_gradient(loss, &qkv, 1e-4)) {
+                assert!((d - numeric).abs() < 1e-7, "{d} is not {numeric}");
+            }
+        }
+        // p has the errors of the forward pass, and so has o in delta; then come the sums of E and of S terms.
+        let relative = 3.0 * relative_bound(positions, width, (width as f64).sqrt());
+        assert_close(
+            &format!("d_qkv of {size:?}"),
+            &d_qkv.values(),
+            &expected,
+            |i| relative * sizes[i],
+        );
+    }
+}
+
 /// Every operand in turn a row or a column off, also where it is larger than need be.
 pub fn sizes_that_disagree_panic(k: &Kernels) {
     let (positions, heads, width) = (5, 2, 3);

@@ -59,6 +59,7 @@ macro_rules! suite {
                 rope::gradients_of_turns
                 attention::outputs
                 attention::gradients_of_qkv
+                attention::gradients_across_blocks
                 attention::sizes_that_disagree_panic
                 gradients::every_op_against_finite_differences
             }
