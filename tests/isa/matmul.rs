@@ -3,6 +3,7 @@
 use super::guarded::Guarded;
 use super::{floats, panics, random, wide};
 use proptest::prelude::*;
+use rand::RngExt;
 use trm_kernels::matmul::half::CHUNK;
 use trm_kernels::matmul::{KC, MC, NC};
 use trm_kernels::reference::{self, assert_close, matmul_bound, matmul_bound_in_halves};
@@ -13,10 +14,18 @@ use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Precision, Rhs, SCRATCH,
 enum Form {
     Plain,
     Transposed,
+    /// Packed from the matrix itself.
     Packed,
+    /// Packed from its transpose.
+    PackedTransposed,
 }
 
-const FORMS: [Form; 3] = [Form::Plain, Form::Transposed, Form::Packed];
+const FORMS: [Form; 4] = [
+    Form::Plain,
+    Form::Transposed,
+    Form::Packed,
+    Form::PackedTransposed,
+];
 
 /// The two factors, as they are and transposed.
 struct Factors {
@@ -38,6 +47,10 @@ impl Factors {
     fn random((m, n, k): (usize, usize, usize), seed: u64) -> Self {
         let rng = &mut random(seed);
         let (a, b) = (floats(rng, m * k), floats(rng, k * n));
+        Self::new((m, n, k), a, b)
+    }
+
+    fn new((m, n, k): (usize, usize, usize), a: Vec<f32>, b: Vec<f32>) -> Self {
         let (a_t, b_t) = (transpose(&a, m, k), transpose(&b, k, n));
         Factors {
             a,
@@ -76,6 +89,10 @@ impl Factors {
             Form::Plain => Lhs::Plain(a.read()),
             Form::Transposed => Lhs::Transposed(a_t.read()),
             Form::Packed => {
+                kernels.pack_lhs(&mut packed_a, Lhs::Plain(a.read()));
+                Lhs::Packed(Packed::new(&packed_a, m, k))
+            }
+            Form::PackedTransposed => {
                 kernels.pack_lhs(&mut packed_a, Lhs::Transposed(a_t.read()));
                 Lhs::Packed(Packed::new(&packed_a, m, k))
             }
@@ -85,6 +102,10 @@ impl Factors {
             Form::Transposed => Rhs::Transposed(b_t.read()),
             Form::Packed => {
                 kernels.pack_rhs(&mut packed_b, Rhs::Plain(b.read()));
+                Rhs::Packed(Packed::new(&packed_b, n, k))
+            }
+            Form::PackedTransposed => {
+                kernels.pack_rhs(&mut packed_b, Rhs::Transposed(b_t.read()));
                 Rhs::Packed(Packed::new(&packed_b, n, k))
             }
         };
@@ -239,6 +260,32 @@ pub fn what_is_not_a_number_stays_so(kernels: &Kernels) {
     let c = factors.product(kernels, (Form::Plain, Form::Plain), None);
     for (at, x) in c.iter().enumerate() {
         assert_eq!(x.is_finite(), at / 11 != 4, "element {at}");
+    }
+}
+
+/// Small integers: every sum is exact, in halves too, where the bound is wide enough to hide a product that is missing.
+pub fn products_of_integers_are_exact(kernels: &Kernels) {
+    let (mr, nr) = kernels.tile();
+    for k in [1, CHUNK, CHUNK + 1, KC - 1, KC + 1, 2 * KC + 1] {
+        for (m, n) in [(1, 1), (mr, nr), (2 * mr + 1, nr + 1)] {
+            let rng = &mut random((k * 100 + m) as u64);
+            let mut integers = |len: usize| -> Vec<f32> {
+                (0..len).map(|_| rng.random_range(-3..=3) as f32).collect()
+            };
+            let (a, b, start) = (integers(m * k), integers(k * n), integers(m * n));
+            let factors = Factors::new((m, n, k), a, b);
+            let exact = reference::matmul(&wide(&factors.a), &wide(&factors.b), m, n, k);
+            let added: Vec<f64> = exact.iter().zip(wide(&start)).map(|(x, c)| x + c).collect();
+            for lhs in FORMS {
+                for rhs in FORMS {
+                    let what = format!("{m} x {n} x {k}, {lhs:?} · {rhs:?}");
+                    let c = factors.product(kernels, (lhs, rhs), None);
+                    assert_close(&what, &c, &exact, |_| 0.0);
+                    let c = factors.product(kernels, (lhs, rhs), Some(&start));
+                    assert_close(&format!("{what}, added"), &c, &added, |_| 0.0);
+                }
+            }
+        }
     }
 }
 

@@ -41,6 +41,7 @@ macro_rules! suite {
                 matmul::threads_that_share_a_product_change_no_bit
                 matmul::factors_of_any_scale
                 matmul::what_is_not_a_number_stays_so
+                matmul::products_of_integers_are_exact
                 matmul::operands_that_do_not_fit_panic
                 norms::over_channels
                 norms::over_positions
@@ -89,6 +90,7 @@ macro_rules! halves {
                 threads_that_share_a_product_change_no_bit
                 factors_of_any_scale
                 what_is_not_a_number_stays_so
+                products_of_integers_are_exact
                 operands_that_do_not_fit_panic
             }
         })*
