@@ -15,7 +15,9 @@
 //! computes does not depend on its neighbours in a micro-batch.
 //!
 //! **Sums.** `CHUNK` products are added in halves; then the chunk is widened and added to C in floats. With
-//! those scales a chunk stays below `CHUNK` · 2^5 · 2^4 = 2^15, so finite factors never overflow.
+//! those scales a chunk stays below `CHUNK` · 2^5 · 2^4 = 2^15, so finite factors never overflow in halves. Both scales
+//! are undone by one factor, which is finite as long as the largest value of a row times that of a block is below 2^135.
+//! Beyond, where that product is no float any more, the row's sums become infinite, and those that are 0 NaN.
 //!
 //! Numerics, with u = 2^-11: `|error| <= (2 + CHUNK) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of times less,
 //! since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus `2^-26 max|A[i,:]| max|B|`

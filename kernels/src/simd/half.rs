@@ -54,8 +54,9 @@ pub trait Halves: Copy + Send + Sync + 'static {
 
 /// Halves by rounding floats: what a CPU with halves would give, several times slower than floats.
 ///
-/// For tests, and to study what halves do to learning on any CPU. Two differences: below 2^-14 a result is rounded
-/// twice, which may take it to the second-nearest half; and nothing overflows to infinity.
+/// For tests, and to study what halves do to learning on any CPU. Two differences: a result is rounded more than once,
+/// to the 24 bits of a float and then to 11, and below 2^-14 once more, which may take it to the second-nearest half;
+/// and nothing overflows to infinity.
 #[derive(Clone, Copy)]
 pub struct Emulated<I>(pub I);
 

@@ -39,7 +39,7 @@ pub fn exp<I: Isa>(isa: I, x: I::F) -> I::F {
     isa.scale_by_power_of_two(e_r, n)
 }
 
-/// `1 / (1 + e^-x)`, within 4 ULP.
+/// `1 / (1 + e^-x)`, within 4 ULP for x >= -88; below -88.37, where [`exp`] is clamped, it stays at 4.2e-39.
 #[inline(always)]
 pub fn sigmoid<I: Isa>(isa: I, x: I::F) -> I::F {
     let one = isa.splat(1.0);
