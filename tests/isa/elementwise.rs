@@ -3,7 +3,7 @@
 use super::guarded::Guarded;
 use super::{U, floats, lengths, panics, random, wide};
 use trm_kernels::reference::assert_close;
-use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Rhs, SCRATCH, Write};
+use trm_kernels::{Kernels, MatMut, MatRef};
 
 pub fn add_and_scale(k: &Kernels) {
     for len in lengths(k) {
@@ -63,24 +63,6 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
     assert!(panics(&mut || k.add_acc(&mut y_short, &long)));
     assert!(!panics(&mut || k.add_acc(&mut y_short, &short)));
     assert!(!panics(&mut || k.add(&mut y, &long, &long)));
-    // With threads, too, A is as high as C; large enough that they share the product.
-    let (m, n, depth) = (97, 70, 65);
-    let (mut c, a, b) = (
-        vec![0.0; m * n],
-        vec![1.0; 110 * depth],
-        vec![1.0; depth * n],
-    );
-    let mut scratch = vec![0.0; 2 * SCRATCH];
-    for (rows, expected) in [(m, false), (110, true)] {
-        let a = Lhs::Plain(MatRef::new(&a, rows, depth));
-        let b = Rhs::Plain(MatRef::new(&b, depth, n));
-        let c = &mut c;
-        let product = &mut || {
-            let c = MatMut::new(c, m, n);
-            k.matmul_on_threads(c, a, b, Write::Overwrite, &mut scratch, 2);
-        };
-        assert_eq!(panics(product), expected, "{rows} rows of A");
-    }
 }
 
 /// Each with `d`, 3 x 5, and another operand that should have its shape.

@@ -289,8 +289,8 @@ pub fn products_of_integers_are_exact(kernels: &Kernels) {
     }
 }
 
-/// A packed operand one float off, or packed in the other precision; and with threads that share the product, a packed
-/// A taller than C, which has room for all that they cut out of it.
+/// A packed operand one float off, or packed in the other precision; and with threads that share the product, a A taller
+/// than C, which has room for all that they cut out of it.
 pub fn operands_that_do_not_fit_panic(kernels: &Kernels) {
     let (m, n, k) = (97, 70, 65);
     let (a, b) = (vec![1.0; 110 * k], vec![1.0; k * n]);
@@ -332,7 +332,10 @@ pub fn operands_that_do_not_fit_panic(kernels: &Kernels) {
         assert!(fails(lhs(&taller), rhs(&right), threads), "a long A");
         assert!(fails(lhs(&other_left), rhs(&right), threads), "another's A");
         assert!(fails(plain, rhs(&other_right), threads), "another's B");
-        let taller = Lhs::Packed(Packed::new(&taller, 110, k));
-        assert!(fails(taller, rhs(&right), threads), "A taller than C");
+        let packed_taller = Lhs::Packed(Packed::new(&taller, 110, k));
+        let plain_taller = Lhs::Plain(MatRef::new(&a, 110, k));
+        for taller in [packed_taller, plain_taller] {
+            assert!(fails(taller, rhs(&right), threads), "A taller than C");
+        }
     }
 }

@@ -46,13 +46,22 @@ pub(crate) fn reset_rows(
     any
 }
 
-/// Resets one state if it is not finite; true if it was not.
-pub(crate) fn reset_state(z_h: &mut [f32], z_l: &mut [f32], metrics: &mut Metrics) -> bool {
-    let lost = astray(z_h).is_some() || astray(z_l).is_some();
-    if lost {
+/// Whether one of several states of a puzzle, or the `loss` of its answer, is not finite. In halves it is reset; in
+/// floats the step's loss becomes NaN, which ends the run: the loss that counts is another state's, and would not.
+pub(crate) fn lose_state(
+    ctx: StepContext<'_>,
+    z_h: &mut [f32],
+    z_l: &mut [f32],
+    loss: f64,
+    metrics: &mut Metrics,
+) -> bool {
+    let lost = !loss.is_finite() || astray(z_h).is_some() || astray(z_l).is_some();
+    if lost && is_handled(ctx) {
         z_h.fill(0.0);
         z_l.fill(0.0);
         metrics.rows_reset += 1.0;
+    } else if lost {
+        metrics.lm_loss = f64::NAN;
     }
     lost
 }
@@ -92,7 +101,7 @@ mod tests {
             let before = trainer.params.values.clone();
             for _ in 0..2 {
                 let metrics = trainer.step(fill).expect("the run goes on");
-                assert!(metrics.rows_reset >= 1.0 && metrics.updates_skipped == 0.0);
+                assert_eq!((metrics.rows_reset, metrics.updates_skipped), (1.0, 0.0));
                 assert!(metrics.lm_loss.is_finite());
             }
             assert!(
@@ -108,6 +117,35 @@ mod tests {
                 &trainer.params.values,
             ] {
                 assert_eq!(astray(part), None);
+            }
+        }
+    }
+
+    /// One of three states is no number: another wins, and in floats the run ends all the same.
+    #[test]
+    fn a_state_that_is_lost_does_not_win_and_is_not_overlooked() {
+        for lost in 0..3 {
+            for precision in [Precision::F16, Precision::F32] {
+                let mut trainer = small(TrainConfig {
+                    precision,
+                    ..config(3)
+                });
+                trainer.step(fill).expect("finite numbers");
+                let row = (0..4).position(|row| !trainer.carry.halted[row]);
+                let len = trainer.net.config.state_len();
+                let at = (3 * row.expect("a puzzle that goes on") + lost) * len;
+                trainer.carry.z_h[at] = f32::NAN;
+                let step = trainer.step(fill);
+                if precision == Precision::F32 {
+                    let error = step.expect_err("a lost state").to_string();
+                    assert!(error.contains("the token loss (NaN)"), "{error}");
+                    continue;
+                }
+                let metrics = step.expect("the run goes on");
+                assert_eq!((metrics.rows_reset, metrics.updates_skipped), (1.0, 0.0));
+                assert!(trainer.grads().iter().any(|&g| g != 0.0));
+                assert!(metrics.lm_loss > 3.0, "four answers: {}", metrics.lm_loss);
+                assert_eq!(astray(&trainer.carry.z_h), None);
             }
         }
     }

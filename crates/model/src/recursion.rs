@@ -1,11 +1,11 @@
-//! One supervision step of the recursion (TRM_SPEC 3.4; paper, section 4 and figure 3).
+//! One cycle of the recursion (TRM_SPEC 3.4; paper, section 4 and figure 3).
 //!
 //! ```text
-//! H_cycles times:   L_cycles times:   z_L ← level(z_L + (z_H + x))
-//!                   z_H ← level(z_H + z_L)
+//! L_cycles times:   z_L ← level(z_L + (z_H + x))
+//! then once:        z_H ← level(z_H + z_L)
 //! ```
 //!
-//! Only the last cycle has gradients, or each has its own with a loss of its own: the levels of such a cycle
+//! A supervision step is H_cycles of them, in `train_step` and in `solve`. Only the last cycle has gradients, or each has its own with a loss of its own: the levels of such a cycle
 //! keep their activations, the others overwrite theirs. The gradient enters at z_H, goes down through all
 //! levels of that cycle, and leaves at x; the states that came from before the cycle are constants.
 //!

@@ -426,6 +426,7 @@ pub(crate) mod tests {
             prefix_len: 1,
             puzzle_emb_ndim: 8,
             puzzle_identifiers: 2,
+            init_noise: if config.winner_take_all > 1 { 0.5 } else { 0.0 },
             ..ModelConfig::default()
         };
         run_of(model, config)

@@ -38,10 +38,13 @@ pub(crate) fn micro_batch(
         let mut row = rows.row(b);
         start_new_puzzle(ctx, &mut row);
         let (winner, spare) = scratch.split_at_mut(half);
+        let before = metrics.rows_reset;
         rank(ctx, ws, winner, spare, &mut row, metrics);
         let (z_h, z_l) = winner.split_at_mut(ctx.net.config.state_len());
         let mut trained = Rows { z_h, z_l, ..row };
         train_step::improve(ctx, ws, &mut trained, grads, metrics);
+        // However many of its states were lost, it is one row.
+        metrics.rows_reset = metrics.rows_reset.min(before + 1.0);
     }
 }
 
@@ -92,13 +95,15 @@ fn rank(
         }
         heads::forward(pass, ws, state.z_h);
         let State { z_h, z_l } = state;
-        let lost = overflow::is_handled(ctx) && overflow::reset_state(z_h, z_l, metrics);
         let how = train_step::token_loss(ctx);
-        let row = loss::token_cross_entropy(how, ws.d_logits, ws.logits, row.labels, 1.0);
-        // A loss that is no number never wins, but a state there must be.
-        if row.loss < least && !lost || i == 0 {
-            least = row.loss;
+        let loss = loss::token_cross_entropy(how, ws.d_logits, ws.logits, row.labels, 1.0).loss;
+        let lost = overflow::lose_state(ctx, z_h, z_l, loss, metrics);
+        // A lost state wins only where all are lost: one must.
+        if i == 0 || !lost && loss < least {
             winner.copy_from_slice(spare);
+        }
+        if !lost {
+            least = least.min(loss);
         }
     }
 }
