@@ -132,8 +132,8 @@ mod tests {
                 });
                 trainer.step(fill).expect("finite numbers");
                 let row = (0..4).position(|row| !trainer.carry.halted[row]);
-                let len = trainer.net.config.state_len();
-                let at = (3 * row.expect("a puzzle that goes on") + lost) * len;
+                let row = row.expect("a puzzle that goes on");
+                let at = (3 * row + lost) * trainer.net.config.state_len();
                 trainer.carry.z_h[at] = f32::NAN;
                 let step = trainer.step(fill);
                 if precision == Precision::F32 {
@@ -144,7 +144,7 @@ mod tests {
                 let metrics = step.expect("the run goes on");
                 assert_eq!((metrics.rows_reset, metrics.updates_skipped), (1.0, 0.0));
                 assert!(trainer.grads().iter().any(|&g| g != 0.0));
-                assert!(metrics.lm_loss > 3.0, "four answers: {}", metrics.lm_loss);
+                assert!(!trainer.carry.halted[row], "its other states go on");
                 assert_eq!(astray(&trainer.carry.z_h), None);
             }
         }
