@@ -45,7 +45,7 @@ pub enum PositionEncoding {
     Rope,
 }
 
-/// The network: sizes and recursion. Letters of ARCHITECTURE section 5 in brackets.
+/// The network: sizes and recursion. Letters of the README's glossary in brackets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
