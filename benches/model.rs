@@ -4,13 +4,14 @@
 //! cargo bench --bench model
 //! ```
 //!
-//! Ids are train/NETWORK/isa and solve/NETWORK/isa; an element is one puzzle for one supervision step.
+//! Ids are train/NETWORK/isa and solve/NETWORK/isa; an element is one puzzle for one supervision step. Under
+//! one-puzzle/NETWORK/THREADS all threads share a single puzzle.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use trm_kernels::Kernels;
 use trm_model::carry::Slot;
 use trm_model::config::{Mixer, PositionEncoding};
-use trm_model::solve::{SolveOptions, solve_all};
+use trm_model::solve::{Rollout, SolveOptions, solve_all};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// The shipped networks, and the paper's (at a smaller batch, which changes nothing for one puzzle).
@@ -92,5 +93,51 @@ fn steps(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, steps);
+/// The paper's networks on Sudoku, and attention on grids of 30 x 30, whose supervision step is cut down to two
+/// updates: what there is to share does not depend on their number.
+fn one_puzzle(c: &mut Criterion) {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernels = Kernels::best().expect("TRM_ISA names an instruction set of this CPU");
+    let attention = |cells, width, heads| ModelConfig {
+        mixer: Mixer::Attention,
+        position_encoding: PositionEncoding::Rope,
+        cells,
+        width,
+        heads,
+        puzzle_emb_ndim: width,
+        ..ModelConfig::default()
+    };
+    let two_updates = |model| ModelConfig {
+        h_cycles: 1,
+        l_cycles: 1,
+        ..model
+    };
+    let networks = [
+        ("paper-mlp", ModelConfig::default()),
+        ("paper-att", attention(81, 512, 8)),
+        ("grid-att-512", two_updates(attention(900, 512, 8))),
+        ("grid-att-128", two_updates(attention(900, 128, 2))),
+    ];
+    for (name, model) in networks {
+        let cells = model.cells;
+        let net = Network::new(model, kernels).expect("a network");
+        let params = net.init(1);
+        let mut group = c.benchmark_group("one-puzzle");
+        group.sample_size(10).throughput(Throughput::Elements(1));
+        for threads in [1, all].into_iter().take(all) {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .expect("a pool");
+            let mut rollout = Rollout::on_threads(&net, &params, 1, threads);
+            rollout.start(&vec![1; cells], &[0]);
+            group.bench_function(BenchmarkId::new(name, threads), |b| {
+                b.iter(|| pool.install(|| rollout.step()));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, steps, one_puzzle);
 criterion_main!(benches);

@@ -11,7 +11,7 @@
 //! d_v = pᵀ d_o     d_p = d_o vᵀ     d_s = p (d_p - delta) / sqrt(E)     d_q = d_s k     d_k = d_sᵀ q
 //! ```
 //!
-//! Saved: o and one log-sum-exp a row and head; p is rebuilt from them. Of the scores only `ROWS` rows exist at
+//! Saved: o and one log-sum-exp a row and head (S, H); p is rebuilt from them. Of the scores only `ROWS` rows exist at
 //! a time, in the backward pass of `KEYS` keys, which stay in the second-level cache; so memory grows with S,
 //! not with S². Keys and values meet every block of rows, so they are packed once for each head. What is read
 //! and added to again and again is gathered from the rows of all heads and scattered at the end: rows that are a
@@ -31,9 +31,9 @@ const KEYS: usize = KC;
 pub fn scratch_len(k: &Kernels, positions: usize, width: usize) -> usize {
     let keys = positions.min(KEYS);
     let forward =
-        ROWS * (positions + width + 1) + across(k, positions, width) + along(k, positions, width);
+        ROWS * (positions + width + 2) + across(k, positions, width) + along(k, positions, width);
     let packed = 2 * across(k, keys, width) + along(k, keys, width);
-    let backward = positions * (1 + 3 * width) + 2 * keys * (ROWS + width) + packed;
+    let backward = positions * (2 + 3 * width) + 2 * keys * (ROWS + width) + packed;
     SCRATCH + forward.max(backward)
 }
 
@@ -69,7 +69,7 @@ fn copy(mut to: MatMut<'_>, from: MatRef<'_>) {
     }
 }
 
-/// The width E of each head. Panics unless `o` (S x H·E) and `lse` (H x S) belong to `qkv` (S x 3·H·E).
+/// The width E of each head. Panics unless `o` (S x H·E) and `lse` (S x H) belong to `qkv` (S x 3·H·E).
 fn width_of_heads(
     qkv: MatRef<'_>,
     heads: usize,
@@ -94,35 +94,82 @@ fn width_of_heads(
     inner / heads
 }
 
-/// Overwrites `o` (S x H·E) and `lse` (H x S).
+/// Overwrites `o` (S x H·E) and `lse` (S x H).
 ///
 /// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`].
 pub fn forward(
     k: &Kernels,
-    mut o: MatMut<'_>,
+    o: MatMut<'_>,
     lse: &mut [f32],
     qkv: MatRef<'_>,
     heads: usize,
     scratch: &mut [f32],
 ) {
+    forward_on_threads(k, o, lse, qkv, heads, scratch, 1);
+}
+
+/// [`forward`] on `threads` of the current pool, for the latency of a single puzzle: each has rows of its own, so
+/// the bits are those of one thread.
+///
+/// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`] for each thread.
+pub fn forward_on_threads(
+    k: &Kernels,
+    o: MatMut<'_>,
+    lse: &mut [f32],
+    qkv: MatRef<'_>,
+    heads: usize,
+    scratch: &mut [f32],
+    threads: usize,
+) {
     let width = width_of_heads(qkv, heads, (o.rows(), o.cols()), lse);
-    let positions = qkv.rows();
+    let queries = qkv.columns(0..heads * width);
+    forward_of_rows(k, o, lse, queries, (qkv, heads), scratch, threads);
+}
+
+/// The rows of o and lse that belong to `queries` (rows x H·E), which are some of the rows of q in `qkv`.
+fn forward_of_rows(
+    k: &Kernels,
+    mut o: MatMut<'_>,
+    lse: &mut [f32],
+    queries: MatRef<'_>,
+    (qkv, heads): (MatRef<'_>, usize),
+    scratch: &mut [f32],
+    threads: usize,
+) {
+    let (positions, width) = (qkv.rows(), queries.cols() / heads);
+    let rows = queries.rows();
+    if threads > 1 && rows > ROWS {
+        let half = threads / 2;
+        let cut = (rows * half).div_ceil(threads);
+        let (o_upper, o_lower) = o.split_rows(cut);
+        let (lse_upper, lse_lower) = lse.split_at_mut(cut * heads);
+        let (upper, lower) = scratch.split_at_mut(half * scratch_len(k, positions, width));
+        let (q_upper, q_lower) = (queries.row_range(0..cut), queries.row_range(cut..rows));
+        let all = (qkv, heads);
+        rayon::join(
+            || forward_of_rows(k, o_upper, lse_upper, q_upper, all, upper, half),
+            || forward_of_rows(k, o_lower, lse_lower, q_lower, all, lower, threads - half),
+        );
+        return;
+    }
     let scale = 1.0 / (width as f32).sqrt();
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (scores, rest) = rest.split_at_mut(ROWS * positions);
     let (o_block, rest) = rest.split_at_mut(ROWS * width);
     let (inverse, rest) = rest.split_at_mut(ROWS);
+    let (lse_block, rest) = rest.split_at_mut(ROWS);
     let (packed_keys, rest) = rest.split_at_mut(across(k, positions, width));
     let packed_v = &mut rest[..along(k, positions, width)];
-    for (head, lse) in lse.chunks_exact_mut(positions.max(1)).enumerate() {
-        let [q, keys, v] = [0, 1, 2].map(|part| qkv.columns(columns(part, head, heads, width)));
+    for head in 0..heads {
+        let of_head = head * width..(head + 1) * width;
+        let [keys, v] = [1, 2].map(|part| qkv.columns(columns(part, head, heads, width)));
         k.pack_rhs(packed_keys, Rhs::Transposed(keys));
         k.pack_rhs(packed_v, Rhs::Plain(v));
         let keys = Packed::new(packed_keys, positions, width);
         let v = Packed::new(packed_v, width, positions);
-        for start in (0..positions).step_by(ROWS) {
-            let rows = start..positions.min(start + ROWS);
-            let q = q.row_range(rows.clone());
+        for start in (0..rows).step_by(ROWS) {
+            let rows = start..rows.min(start + ROWS);
+            let q = queries.columns(of_head.clone()).row_range(rows.clone());
             let mut p = MatMut::new(scores, rows.len(), positions);
             k.matmul(
                 p.reborrow(),
@@ -132,7 +179,8 @@ pub fn forward(
                 scratch,
             );
             let inverse = &mut inverse[..rows.len()];
-            k.softmax_forward(p.reborrow(), inverse, &mut lse[rows.clone()], scale);
+            let lse_block = &mut lse_block[..rows.len()];
+            k.softmax_forward(p.reborrow(), inverse, lse_block, scale);
             let mut o_block = MatMut::new(o_block, rows.len(), width);
             k.matmul(
                 o_block.reborrow(),
@@ -141,14 +189,17 @@ pub fn forward(
                 Write::Overwrite,
                 scratch,
             );
-            let of_head = head * width..(head + 1) * width;
-            let mut o = o.block(rows, of_head);
+            let mut o = o.block(rows.clone(), of_head.clone());
             for (i, inverse) in inverse.iter().enumerate() {
                 let sums = o_block.row(i).iter();
                 o.row(i)
                     .iter_mut()
                     .zip(sums)
                     .for_each(|(o, sum)| *o = sum * inverse);
+            }
+            let of_rows = lse[rows.start * heads..rows.end * heads].chunks_exact_mut(heads);
+            for (row, block) in of_rows.zip(lse_block) {
+                row[head] = *block;
             }
         }
     }
@@ -161,7 +212,7 @@ pub struct Saved<'a> {
     pub qkv: MatRef<'a>,
     /// (S, H·E)
     pub o: MatRef<'a>,
-    /// (H, S)
+    /// (S, H)
     pub lse: &'a [f32],
 }
 
@@ -189,14 +240,18 @@ pub fn backward(
     );
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (delta, rest) = rest.split_at_mut(positions);
+    let (lse, rest) = rest.split_at_mut(positions);
     let (q, rest) = rest.split_at_mut(positions * width);
     let (d_o_head, rest) = rest.split_at_mut(positions * width);
     let (d_q, buffers) = rest.split_at_mut(positions * width);
-    for (head, lse) in saved.lse.chunks_exact(positions.max(1)).enumerate() {
+    for head in 0..heads {
         let of_head = head * width..(head + 1) * width;
         let [of_q, of_k, of_v] = [0, 1, 2].map(|part| columns(part, head, heads, width));
         let (o, d_o) = (saved.o.columns(of_head.clone()), d_o.columns(of_head));
         k.row_dots(delta, d_o, o);
+        for (lse, row) in lse.iter_mut().zip(saved.lse.chunks_exact(heads)) {
+            *lse = row[head];
+        }
         copy(MatMut::new(d_o_head, positions, width), d_o);
         copy(
             MatMut::new(q, positions, width),

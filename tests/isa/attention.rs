@@ -35,6 +35,30 @@ pub fn outputs(k: &Kernels) {
     }
 }
 
+/// Each thread has rows of its own, more of them than a block or fewer.
+pub fn threads_give_the_same_bits(k: &Kernels) {
+    for (positions, heads, width) in [(5, 2, 3), (85, 1, 3), (300, 2, 5), (916, 1, 8)] {
+        let (inner, shape) = (heads * width, (positions, 3 * heads * width));
+        let qkv = floats(&mut random(positions as u64), positions * 3 * inner);
+        let qkv = Guarded::new(&qkv, shape, 1, 3);
+        let forward = |threads: usize| {
+            let mut o = Guarded::poisoned((positions, inner), 2, 1);
+            let mut lse = vec![f32::NAN; heads * positions];
+            let mut scratch = vec![f32::NAN; threads * attention::scratch_len(k, positions, width)];
+            let (o_view, qkv) = (o.view(), qkv.read());
+            attention::forward_on_threads(k, o_view, &mut lse, qkv, heads, &mut scratch, threads);
+            [o.values(), lse].map(|all| all.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        };
+        let alone = forward(1);
+        for threads in [2, 3, 8] {
+            assert!(
+                forward(threads) == alone,
+                "{positions} positions, {threads} threads"
+            );
+        }
+    }
+}
+
 pub fn gradients_of_qkv(k: &Kernels) {
     let sizes = (
         prop_oneof![1..9_usize, 64..67_usize],

@@ -59,6 +59,7 @@ macro_rules! suite {
                 rope::turns
                 rope::gradients_of_turns
                 attention::outputs
+                attention::threads_give_the_same_bits
                 attention::gradients_of_qkv
                 attention::gradients_across_blocks
                 attention::sizes_that_disagree_panic

@@ -2,7 +2,9 @@
 
 use super::{Puzzles, assert_same_bits, run_to, trainer, training};
 use trm_kernels::Kernels;
-use trm_model::config::Mixer;
+use trm_model::config::{Mixer, ModelConfig};
+use trm_model::network::Network;
+use trm_model::solve::Rollout;
 
 #[test]
 fn one_two_and_four_threads_give_the_same_bits() {
@@ -22,6 +24,43 @@ fn one_two_and_four_threads_give_the_same_bits() {
             let what = format!("{mixer:?} on {}", kernels.name());
             assert_same_bits(&format!("{what}, 2 threads"), &runs[0], &runs[1]);
             assert_same_bits(&format!("{what}, 4 threads"), &runs[0], &runs[2]);
+        }
+    }
+}
+
+/// Threads that share a single puzzle, large enough for each to have rows of its own in products and in attention.
+#[test]
+fn one_puzzle_on_several_threads_gives_the_same_bits() {
+    for kernels in Kernels::available() {
+        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Neighbours] {
+            let config = ModelConfig {
+                mixer,
+                cells: 196,
+                width: 48,
+                heads: 2,
+                inner: 96,
+                inner_positions: 64,
+                prefix_len: 0,
+                puzzle_emb_ndim: 0,
+                ..ModelConfig::default()
+            };
+            let net = Network::new(config, kernels).expect("a network");
+            let params = net.init(3);
+            let inputs: Vec<u8> = (0..196).map(|i| (i * i % 11) as u8).collect();
+            let outputs = |threads: usize| {
+                let mut rollout = Rollout::on_threads(&net, &params, 1, threads);
+                rollout.start(&inputs, &[0]);
+                rollout.step();
+                let (z_h, z_l) = rollout.state();
+                let state = [z_h, z_l].concat();
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                (bits(&state), bits(rollout.outputs().logits))
+            };
+            let alone = outputs(1);
+            for threads in [2, 3] {
+                let what = format!("{mixer:?} on {}, {threads} threads", kernels.name());
+                assert!(outputs(threads) == alone, "{what}");
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Weights<'a> {
     pub values: &'a [f32],
     /// All packed matrices, written by [`Layout::pack`].
     pub packed: &'a [f32],
-    /// Threads that share each product: 1 where there are puzzles enough for all threads.
+    /// Threads that share each product and attention: 1 where there are puzzles enough for all threads.
     pub threads: usize,
 }
 

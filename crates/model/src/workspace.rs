@@ -134,7 +134,7 @@ fn layout<'a>(
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
-            kernel: arena.floats(of_attention.max(threads * SCRATCH)),
+            kernel: arena.floats(threads * of_attention.max(SCRATCH)),
         },
     }
 }

@@ -62,7 +62,7 @@ pub struct Saved<'a> {
     pub qkv: &'a mut [f32],
     /// (N, H·E)
     pub o: &'a mut [f32],
-    /// (puzzles, H, S)
+    /// (puzzles, S, H)
     pub lse: &'a mut [f32],
 }
 
@@ -110,13 +110,14 @@ pub fn forward(
                 .rope_forward(qkv.block(rows.clone(), 0..2 * width), cos, sin);
         }
         let qkv = qkv.as_ref().row_range(rows.clone());
-        attention::forward(
+        attention::forward_on_threads(
             w.kernels,
             o.row_range(rows),
             lse,
             qkv,
             layer.heads,
             scratch.kernel,
+            w.threads,
         );
     }
     linear::forward(

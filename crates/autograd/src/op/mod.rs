@@ -18,7 +18,7 @@ pub struct Scratch<'a> {
     pub inner: &'a mut [f32],
     /// Gradients of the wide product before it: d_u, d_qkv. Empty where nothing is trained.
     pub d_wide: &'a mut [f32],
-    /// For the kernels: [`trm_kernels::SCRATCH`] floats for each thread that shares a product, and at least
-    /// [`trm_kernels::attention::scratch_len`].
+    /// For the kernels: [`trm_kernels::SCRATCH`] floats, with attention [`trm_kernels::attention::scratch_len`], for
+    /// each thread that shares the work.
     pub kernel: &'a mut [f32],
 }
