@@ -1,7 +1,7 @@
 //! Files that are written whole or not at all.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -11,6 +11,9 @@ use std::path::Path;
 /// the disk. Whoever reads `path` meanwhile sees the old file or the new one; a stop at any moment, a full
 /// disk or a loss of power leaves one of the two. A kill may leave a file `.trm-….tmp` beside it.
 ///
+/// Of an old file the permissions stay, of a link the link: the file that it names is replaced. What is no file but a
+/// pipe or a device is written to as it stands.
+///
 /// # Errors
 /// When the file cannot be written; the unfinished file is then removed. Only where the last step fails, which
 /// makes the new name last, `path` may be the new file all the same.
@@ -18,8 +21,16 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = folder_of(path);
+    let target = std::fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    let old = std::fs::metadata(path).ok();
     ask(Step::Create)?;
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+        write(&mut out)?;
+        return out.flush();
+    }
+    let folder = folder_of(path);
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let mut new = tempfile::Builder::new()
         .prefix(".trm-")
@@ -29,6 +40,9 @@ pub fn replace(
     write(&mut out)?;
     out.flush()?;
     drop(out);
+    if let Some(old) = old {
+        new.as_file().set_permissions(old.permissions())?;
+    }
     ask(Step::Sync)?;
     new.as_file().sync_all()?;
     ask(Step::Rename)?;
@@ -166,6 +180,37 @@ mod tests {
             Step::SyncFolder,
         ];
         assert_eq!(kinds, all);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_links_and_pipes_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().expect("a folder");
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| folder.path().join(name));
+        std::fs::write(&file, "old").expect("a file");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("its owner");
+        symlink("file", &link).expect("a link");
+        replace(&link, |out| out.write_all(b"new")).expect("a disk that works");
+        let kind = std::fs::symlink_metadata(&link).expect("a link");
+        assert!(kind.is_symlink(), "the link was replaced");
+        assert_eq!(std::fs::read(&file).expect("a file"), b"new");
+        let mode = std::fs::metadata(&file)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o640);
+
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        let listener = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).expect("a pipe")
+        });
+        replace(&pipe, |out| out.write_all(b"said")).expect("someone listens");
+        let kind = std::fs::metadata(&pipe).expect("a pipe").file_type();
+        assert!(kind.is_fifo(), "the pipe was replaced");
+        assert_eq!(listener.join().expect("a listener"), b"said");
     }
 
     #[test]
