@@ -13,6 +13,7 @@ use anyhow::bail;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_model::solve::SolveOptions;
+use trm_tensor::safetensors::SafeTensorsFile;
 
 pub use judge::judge;
 
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train for this many minutes at most
-    #[arg(long, value_name = "N", value_parser = train::minutes)]
+    #[arg(long, value_name = "N", value_parser = train::minutes, allow_negative_numbers = true)]
     minutes: Option<f64>,
     /// Optimiser steps, instead of the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -55,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Seed of data set and training, instead of the config's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = train::seed())]
     seed: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
@@ -73,6 +74,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         );
     };
     let data = args.out.join("data");
+    if let Some(path) = &args.init_from {
+        // Before anything is written; whether its sizes fit is known once the data set is.
+        SafeTensorsFile::open(path)?;
+    }
     if !(args.resume && data.exists()) {
         let seed = args.seed.unwrap_or(config.train.seed);
         let made = args.sources.build(side, seed, &data)?;
@@ -108,8 +113,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         config.train.micro_batch,
         args.threads,
     )?;
+    print(|out| judgement.write(out, args.json))?;
     judgement.write_submission(&args.out.join("submission.json"))?;
     judgement.write_pictures(&args.out.join("predictions.svg"))?;
-    print(|out| judgement.write(out, args.json))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use crate::weights::Player;
 use anyhow::ensure;
 use clap::ValueEnum;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
@@ -110,6 +110,15 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
         "--attempts, --noise, --guess-every, --verify and --answers are not for ARC: the variants of a task are the \
          attempts at it"
     );
+    // Known now, not after hours of judging.
+    for path in args.submission.iter().chain(&args.pictures) {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        ensure!(
+            folder.is_none_or(Path::is_dir) && !path.is_dir(),
+            "cannot write {}: expected the name of a file in a folder that exists",
+            path.display()
+        );
+    }
     let (limit, micro_batch) = (args.limit.map(|n| n as usize), args.micro_batch.into());
     let options = args.options();
     let judgement = judge(
@@ -120,13 +129,13 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
         micro_batch,
         args.threads,
     )?;
+    print(|out| judgement.write(out, args.json))?;
     if let Some(path) = &args.submission {
         judgement.write_submission(path)?;
     }
     if let Some(path) = &args.pictures {
         judgement.write_pictures(path)?;
     }
-    print(|out| judgement.write(out, args.json))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -54,6 +54,23 @@ fn a_data_set_is_built_from_the_json_files() {
         [[3, 4, 1, 0], [5, 6, 1, 0], [1, 1, 0, 0]]
     );
 
+    // A task that is tested is not learned with its answers, be it under its own name or another.
+    let learned = |tasks: &str, solutions: &str| {
+        std::fs::write(&learn, tasks).expect("a file");
+        std::fs::write(path("old_solutions.json"), solutions).expect("a file");
+        let name = format!("without-{}", solutions.len());
+        let said = build(&name, 0).json();
+        let numbers = ["tasks", "left_out", "train_examples"].map(|key| said[key].as_u64());
+        numbers.map(|number| number.expect("a number"))
+    };
+    let same_name = CHALLENGES.replace("[3, 4]", "[3, 5]");
+    assert_eq!(learned(&same_name, "{}"), [1, 1, 12]);
+    let same_pair = CHALLENGES.replace("b1", "a1");
+    assert_eq!(learned(&same_pair, r#"{"a1": [[[7, 8, 9]]]}"#), [1, 1, 12]);
+    assert_eq!(learned(&same_pair, r#"{"a1": [[[7]]]}"#), [2, 0, 30]);
+    std::fs::write(&learn, same_pair).expect("a file");
+    std::fs::remove_file(path("old_solutions.json")).expect("a file");
+
     // The same seed, the same data set; and what is there is never overwritten.
     build("again", 0);
     let train = |name: &str| Folder::read(&path(name).join("train")).expect("a data set");
@@ -183,6 +200,21 @@ fn from_json_files_to_a_submission() {
     let judged = run(0, &[&sources[..], &options].concat()).json();
     assert_eq!(judged["pass_at"], said["pass_at"]);
     assert_eq!(read("again.json"), read("run/submission.json"));
+
+    // Where nothing can be written is known before anything is judged.
+    for nowhere in ["nowhere/a.json", "run"] {
+        let nowhere = place.path(nowhere);
+        let said = run(
+            2,
+            &[&sources[..], &["--submission", text(&nowhere)]].concat(),
+        );
+        assert!(
+            said.err.contains("expected the name of a file"),
+            "{}",
+            said.err
+        );
+        assert_eq!(said.out, "");
+    }
 
     // What is there is gone on with, and never overwritten.
     let err = place.arc(2, "tiny.toml", &test, "run", &[]).err;
@@ -326,6 +358,7 @@ fn data_sets_that_do_not_fit_are_refused() {
         .arc(2, "tiny.toml", &test, "run", &["--init-from", "nowhere"])
         .err;
     assert!(err.contains("nowhere"), "{err}");
+    assert!(!place.path("run").exists(), "nothing is left");
     let sudoku = place.write("sudoku.toml", "[data]\nside = 4\n");
     let err = place.arc(2, text(&sudoku), &test, "other", &[]).err;
     assert!(err.contains("expected data.task = \"arc\""), "{err}");

@@ -5,14 +5,15 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
-use trm_data::arc::CANVAS;
 use trm_data::arc::build::{Built, Task, build};
 use trm_data::arc::read::{Role, read};
 use trm_data::arc::variant::Variant;
+use trm_data::arc::{CANVAS, Pair};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Arc {
@@ -30,6 +31,8 @@ Examples:
 
 The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is
 one. Of a file to learn from all pairs are learned; of one to test, the pairs that it shows, and the others are tested.
+A task that is tested is never learned with its answers: if a file to learn from has it as well, under its name or
+with one of its answered pairs, it is left out there.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
 arrays), identifiers.json (names by number) and test_puzzles.json (the tasks that are tested, with their outputs).
 A variant takes 2 SIDE SIDE bytes an example, in memory and on disk: 1,800 on the reference's canvas of 30 x 30.")]
@@ -73,6 +76,8 @@ pub struct Made {
     pub tasks: usize,
     /// Tasks that do not fit on the canvas.
     pub too_large: usize,
+    /// Tasks of the files to learn from that are not learned, since they are tested.
+    pub left_out: usize,
     /// Tasks and variants.
     pub puzzles: usize,
     /// Examples to learn from.
@@ -89,16 +94,23 @@ impl fmt::Display for Made {
             train_examples,
             test_examples,
             too_large,
+            left_out,
         } = self;
         write!(
             f,
             "{tasks} tasks, {puzzles} with their variants: {train_examples} examples to learn from and \
              {test_examples} to be tested by"
         )?;
-        match too_large {
-            0 => Ok(()),
-            _ => write!(f, "; {too_large} tasks do not fit on the canvas"),
+        if *too_large > 0 {
+            write!(f, "; {too_large} tasks do not fit on the canvas")?;
         }
+        if *left_out > 0 {
+            write!(
+                f,
+                "; {left_out} tasks to learn from are left out, since they are tested"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -110,7 +122,7 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     print(|to| match args.json {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
-                "too_large": made.too_large, "puzzles": made.puzzles, "train_examples": made.train_examples,
+                "too_large": made.too_large, "left_out": made.left_out, "puzzles": made.puzzles, "train_examples": made.train_examples,
                 "test_examples": made.test_examples });
             writeln!(to, "{line}")
         }
@@ -130,7 +142,10 @@ impl Sources {
             "{} is there already; choose another folder",
             out.display()
         );
-        let (tasks, too_large) = self.read(side, seed)?;
+        let (mut tasks, too_large) = self.read(side, seed)?;
+        let before = tasks.len();
+        leave_out_what_is_tested(&mut tasks);
+        let left_out = before - tasks.len();
         let rng = &mut stream(seed, Purpose::Augment, 0);
         let places = &mut stream(seed, Purpose::Generate, 0);
         let variants = self.variants as usize;
@@ -147,6 +162,7 @@ impl Sources {
         Ok(Made {
             tasks: tasks.len(),
             too_large,
+            left_out,
             puzzles: built.identifiers.len() - 1,
             train_examples,
             test_examples,
@@ -177,6 +193,19 @@ impl Sources {
         );
         Ok((tasks, too_large))
     }
+}
+
+/// Removes tasks that are there to be learned from alone where another of the same name, or with a pair that one of
+/// them has, is tested: its answers would be learned.
+fn leave_out_what_is_tested(tasks: &mut Vec<Task>) {
+    let tested = tasks.iter().filter(|task| !task.test.is_empty()).cloned();
+    let tested: Vec<Task> = tested.collect();
+    let names: HashSet<&str> = tested.iter().map(|task| &*task.name).collect();
+    let pairs: HashSet<&Pair> = tested.iter().flat_map(|task| &task.test).collect();
+    tasks.retain(|task| {
+        let known = names.contains(&*task.name) || task.learn.iter().any(|p| pairs.contains(p));
+        !task.test.is_empty() || !known
+    });
 }
 
 /// Writes a data set to the folder `out`, which is filled under another name first.

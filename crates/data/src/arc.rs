@@ -40,7 +40,7 @@ pub struct Grid {
 }
 
 /// An input with its output.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Pair {
     /// What is shown.
     pub input: Grid,
