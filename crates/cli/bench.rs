@@ -5,6 +5,7 @@ mod presets;
 mod report;
 
 use crate::info::cpu;
+use crate::memory;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::train::threads;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 use trm_kernels::{Kernels, Precision};
-use trm_model::Network;
+use trm_model::{Network, TrainConfig};
 
 /// Arguments of `trm bench`.
 #[derive(Debug, clap::Args)]
@@ -141,6 +142,7 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
             shapes.iter().map(of).collect()
         }
     };
+    check_memory(args, &products, &train, threads)?;
     let budget = |seconds, least| Budget {
         time: Duration::from_secs_f64(seconds),
         least,
@@ -198,6 +200,33 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         eval_speedup: speedups.map(|(_, solving)| solving),
         peak_rss_mb,
     })
+}
+
+/// Fails unless this machine has the memory for what is to be measured.
+fn check_memory(
+    args: &Args,
+    products: &[Product],
+    train: &TrainConfig,
+    threads: usize,
+) -> anyhow::Result<()> {
+    if let Some(free) = memory::available(Path::new("/")) {
+        for &Product { m, n, k, .. } in products {
+            // A, B and C, and A or B once more, packed.
+            let bytes = 4 * (m * k + k * n + m * n + m.max(n) * k);
+            ensure!(
+                bytes as u64 <= free.bytes,
+                "--shape {m},{n},{k} needs {} of memory, but {} has {} left: expected smaller sizes",
+                memory::size(bytes),
+                free.of,
+                memory::size(free.bytes as usize)
+            );
+        }
+    }
+    if args.steps != Some(0) {
+        memory::check(&args.preset.model(), train, threads)
+            .with_context(|| format!("--batch {}", args.batch))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ fn what_cannot_be_measured_is_refused() {
     for (args, expected) in [
         (["--preset", "large"], "paper-mlp"),
         (["--shape", "8,16"], "three numbers"),
+        (
+            ["--shape", "65536,65536,65536"],
+            "GiB left: expected smaller sizes",
+        ),
+        (["--batch", "1048576"], "--batch 1048576: the run needs"),
         (["--threads", "0"], "1..=1024"),
         (["--compare", text(&foreign)], "preset"),
         (["--compare", "/nowhere/old.json"], "cannot read"),
