@@ -3,6 +3,7 @@
 use crate::task::{GridConfig, Kind, Task};
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use trm_model::config::Mixer;
 use trm_model::{ModelConfig, TrainConfig};
@@ -186,11 +187,57 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     Ok(config)
 }
 
+/// What a config says otherwise than the one of before: `train.steps = 10 (was 9), …`.
+///
+/// # Errors
+/// When one of them does not fit TOML.
+pub fn differences(before: &RunConfig, now: &RunConfig) -> anyhow::Result<String> {
+    let [before, now] = [before, now].map(|config| {
+        let mut values = BTreeMap::new();
+        flatten("", &toml::Value::try_from(config)?, &mut values);
+        anyhow::Ok(values)
+    });
+    let (before, now) = (before?, now?);
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let value = |values: &BTreeMap<String, String>, key| match values.get(key) {
+        Some(value) => value.clone(),
+        None => "nothing".to_owned(),
+    };
+    let differing = keys
+        .into_iter()
+        .filter(|key| before.get(*key) != now.get(*key));
+    let list =
+        differing.map(|key| format!("{key} = {} (was {})", value(&now, key), value(&before, key)));
+    Ok(list.collect::<Vec<_>>().join(", "))
+}
+
+/// Every value of a table by its full name.
+fn flatten(name: &str, value: &toml::Value, values: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| {
+            let name = if name.is_empty() {
+                key.clone()
+            } else {
+                format!("{name}.{key}")
+            };
+            flatten(&name, value, values);
+        }),
+        _ => {
+            values.insert(name.to_owned(), value.to_string());
+        }
+    }
+}
+
 /// Checks every value that can be checked without data.
 ///
 /// # Errors
 /// Names the key, its value and what was expected.
 pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
+    let name = &config.name;
+    ensure!(
+        !name.contains(['/', '\\']) && name != "." && name != "..",
+        "name = {name:?}: expected the name of a folder, since a run goes to runs/NAME"
+    );
     config.model.validate()?;
     config.train.validate()?;
     config.train.validate_for(&config.model)?;

@@ -298,6 +298,12 @@ fn divided<P: Row>(
     };
     let all_count = puzzles.len();
     if let Some(path) = validation {
+        let same = |file: Files<'_>| path.canonicalize().ok() == file.puzzles.canonicalize().ok();
+        if files.is_some_and(same) {
+            say!(
+                "warning: --validate is the file of --data: the accuracy will be that on puzzles that were learned"
+            );
+        }
         if data.train_puzzles > 0 {
             puzzles.truncate(data.train_puzzles);
         }
@@ -313,6 +319,10 @@ fn divided<P: Row>(
         });
     }
     let held_out = data.validation_puzzles;
+    ensure!(
+        held_out > 0,
+        "data.validation_puzzles = 0: expected at least 1, or --validate FILE, of which 0 takes all"
+    );
     let parts = if data.train_puzzles > 0 {
         split::split_in_order(puzzles, data.train_puzzles, held_out)
     } else {

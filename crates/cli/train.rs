@@ -2,6 +2,7 @@
 
 mod keep;
 mod start;
+mod stop;
 
 use crate::attempts::Attempts;
 use crate::config::{self, RunConfig};
@@ -12,9 +13,9 @@ use crate::progress::Progress;
 use crate::score::score;
 use crate::task::Task;
 use serde_json::json;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use trm_kernels::Precision;
@@ -57,10 +58,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Stop after this many minutes, with a checkpoint; --resume goes on
-    #[arg(long, value_name = "N", value_parser = minutes)]
+    #[arg(long, value_name = "N", value_parser = minutes, allow_negative_numbers = true)]
     pub minutes: Option<f64>,
     /// Seed, instead of the config's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed())]
     pub seed: Option<u64>,
     /// Of matrix products, instead of the config's: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16")]
@@ -80,6 +81,11 @@ pub struct Args {
     /// Print parameters, memory and estimated time, and stop
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `--seed`: what fits a number of TOML, since the config of a run is kept.
+pub fn seed() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=i64::MAX as u64)
 }
 
 /// `--minutes`: a time that ends.
@@ -169,11 +175,16 @@ fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
 
 /// The number of workers: as asked, or all cores.
 pub fn threads(asked: Option<u16>) -> usize {
-    asked.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        usize::from,
-    )
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = asked.map_or(cores, usize::from);
+    if threads > MANY * cores {
+        say!("warning: --threads {threads} on {cores} cores: they will wait for each other");
+    }
+    threads
 }
+
+/// So many threads for each core are a mistake.
+const MANY: usize = 8;
 
 /// Exit code of a run that was interrupted, as the shell gives it.
 const INTERRUPTED: u8 = 130;
@@ -184,6 +195,8 @@ struct Run {
     trainer: Trainer,
     data: Split,
     out: PathBuf,
+    /// While it lives, no other training writes to `out`; an export takes none.
+    claim: Option<File>,
     threads: usize,
     /// Seconds of training before this start.
     seconds_before: f64,
@@ -232,13 +245,7 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
         (false, Some(file)) => start::import(args, file, config, out, threads)?,
         (false, None) => start::begin(args, config, out, threads)?,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(INTERRUPTED.into()); // asked twice: at once
-        }
-    })?;
+    let stop = stop::flag()?;
     run.describe(threads);
     let end = run.go(&stop, args.minutes.map(|minutes| minutes * 60.0))?;
     if end != End::Finished {
@@ -309,7 +316,7 @@ impl Run {
                 self.warn(&progress, self.write_experiment());
                 window.since = Instant::now();
             }
-            if stop.load(Ordering::SeqCst) {
+            if stop.load(Ordering::Relaxed) {
                 break End::Interrupted;
             }
             if step < steps && seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s) {

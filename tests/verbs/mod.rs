@@ -12,6 +12,7 @@ mod maze;
 mod precision;
 mod reliability;
 mod report;
+mod run_folder;
 mod shipped;
 mod solve;
 mod train;

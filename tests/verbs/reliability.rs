@@ -36,7 +36,7 @@ fn started(config: &str, out: &str, sign: &Path) -> std::process::Child {
 #[cfg(unix)]
 fn a_run_that_is_told_to_stop_leaves_a_checkpoint() {
     let place = Place::new();
-    for name in ["-INT", "-TERM"] {
+    for name in ["-INT", "-TERM", "-HUP"] {
         let (config, out) = (place.text("small.toml"), place.text(name));
         let sign = place.path(name).join("weights.safetensors");
         let mut child = started(&config, &out, &sign);
@@ -49,6 +49,36 @@ fn a_run_that_is_told_to_stop_leaves_a_checkpoint() {
         );
         assert!(said.err.contains("resuming"), "{}", said.err);
     }
+}
+
+/// The terminal that it was started from may be closed.
+#[test]
+#[cfg(unix)]
+fn a_run_under_nohup_goes_on() {
+    let place = Place::new();
+    let (config, out) = (place.text("small.toml"), place.text("run"));
+    let mut command = std::process::Command::new("nohup");
+    command.args([env!("CARGO_BIN_EXE_trm"), "train", &config, "--out", &out]);
+    command.args(["--steps", "1000000"]);
+    let [input, output, words] = [(); 3].map(|()| std::process::Stdio::null());
+    command.stdin(input).stdout(output).stderr(words);
+    let mut child = command.spawn().expect("nohup");
+    let metrics = place.path("run/metrics.jsonl");
+    let length = || std::fs::metadata(&metrics).map_or(0, |file| file.len());
+    let grows_beyond = |bytes: u64, child: &mut std::process::Child| {
+        while length() <= bytes {
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none(), "the run ended: {ended:?}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    grows_beyond(0, &mut child);
+    signal("-HUP", &child);
+    // Several lines: a run that was told to stop does so after a step.
+    let many = length() + 2000;
+    grows_beyond(many, &mut child);
+    signal("-TERM", &child);
+    assert_eq!(child.wait().expect("the program ends").code(), Some(130));
 }
 
 /// In the middle of a step of hours, the first signal waits for its end and the second does not.

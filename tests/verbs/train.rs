@@ -317,8 +317,8 @@ fn nothing_of_an_older_run_is_lost() {
     generate(Path::new(&data), "--side 4 --count 60 --seed 5");
     for (more, expected) in [
         (&[][..], "holds a run already"),
-        (&["--resume", "--steps", "10"], "another config"),
-        (&["--resume", "--seed", "1"], "another config"),
+        (&["--resume", "--steps", "10"], "train.steps = 10 (was 9)"),
+        (&["--resume", "--seed", "1"], "train.seed = 1 (was 0)"),
         (&["--resume", "--data", &data], "other puzzles"),
         (&["--resume", "--data", "absent.csv"], "absent.csv"),
     ] {

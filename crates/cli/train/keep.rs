@@ -8,7 +8,8 @@ use crate::{info, record};
 use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::time::Duration;
 use trm_model::{Astray, Network, Parameters, checkpoint, weights};
 
@@ -98,17 +99,18 @@ impl Run {
         }
     }
 
-    /// Adds a line to the metrics.
+    /// Adds a line to the metrics, or nothing.
     pub(super) fn write_metrics(&self, line: &Value) -> anyhow::Result<()> {
         let path = self.out.join("metrics.jsonl");
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path);
-        // In one piece, so that a kill leaves no half a line.
-        let line = format!("{line}\n");
-        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
-        written.with_context(|| format!("cannot write {}", path.display()))
+        let append = || -> io::Result<()> {
+            let mut file = File::options().append(true).create(true).open(&path)?;
+            let before = file.metadata()?.len();
+            // In one piece, so that a kill leaves no half a line.
+            let written = file.write_all(format!("{line}\n").as_bytes());
+            // Nor does a full disk, to which the next line would be glued.
+            written.inspect_err(|_| file.set_len(before).unwrap_or(()))
+        };
+        append().with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Leaves the run for others to read: what it was, and its curves so far.

@@ -1,17 +1,19 @@
 //! How a run begins: anew, from the checkpoint in its folder, or from one that was carried here.
 
 use super::{Args, Run};
-use crate::config::RunConfig;
+use crate::config::{self, RunConfig};
 use crate::{dataset, memory};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents, Resumed};
 use trm_model::{Network, Parameters, Trainer, weights};
-use trm_tensor::AlignedVec;
 use trm_tensor::safetensors::SafeTensorsFile;
+use trm_tensor::{AlignedVec, file};
 
 /// A new run; refuses to overwrite an old one.
 pub(super) fn begin(
@@ -30,7 +32,7 @@ pub(super) fn begin(
         None => net.init(config.train.seed),
     };
     let mut trainer = Trainer::new(net, params, config.train.clone(), threads)?;
-    prepare(&out, &config)?;
+    let claim = prepare(&out, &config)?;
     trainer.params.keep_large_table_in(&out);
     let start = Instant::now();
     Ok(Run {
@@ -38,6 +40,7 @@ pub(super) fn begin(
         trainer,
         data,
         out,
+        claim: Some(claim),
         threads,
         seconds_before: 0.0,
         start,
@@ -46,26 +49,75 @@ pub(super) fn begin(
     })
 }
 
+/// What a run leaves beside its checkpoints.
+const WEIGHTS: [&str; 2] = ["weights.safetensors", "best.safetensors"];
+
 fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
+    claim(out)?;
+    let holds = |names: &[&str]| names.iter().any(|name| out.join(name).exists());
     ensure!(
-        checkpoint::NAMES
-            .iter()
-            .all(|name| !out.join(name).exists()),
+        !holds(&checkpoint::NAMES),
         "{} holds a run already: go on with --resume, or choose another folder with --out",
         out.display()
+    );
+    ensure!(
+        !holds(&WEIGHTS),
+        "{} holds weights, but no checkpoint to go on from: choose another folder with --out, or move {} away",
+        out.display(),
+        WEIGHTS.join(" and ")
     );
     Ok(())
 }
 
-/// Makes the folder of a new run.
-fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+/// Makes the folder of a new run, and claims it.
+fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<File> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    for (name, text) in [
-        ("config.toml", toml::to_string(config)?),
-        ("metrics.jsonl", String::new()),
-    ] {
-        let path = out.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    let claim = write_config(out, config)?;
+    let metrics = out.join("metrics.jsonl");
+    std::fs::write(&metrics, "").with_context(|| format!("cannot write {}", metrics.display()))?;
+    Ok(claim)
+}
+
+/// Claims the folder of a run for as long as the result lives, by a lock on its config.toml; nothing where that does
+/// not exist. The system lets go of it however the process ends.
+///
+/// # Errors
+/// When another training has it.
+fn claim(out: &Path) -> anyhow::Result<Option<File>> {
+    let path = out.join("config.toml");
+    match File::options().read(true).write(true).open(&path) {
+        Ok(file) => lock(&file, out).map(|()| Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+/// Writes the config.toml of a run, and claims its folder as [`claim`] does.
+fn write_config(out: &Path, config: &RunConfig) -> anyhow::Result<File> {
+    let (path, text) = (out.join("config.toml"), toml::to_string(config)?);
+    let cannot_write = || format!("cannot write {}", path.display());
+    let mut open = File::options();
+    // Not cut short before it is known that nobody else is writing it.
+    open.read(true).write(true).create(true).truncate(false);
+    let mut file = open.open(&path).with_context(cannot_write)?;
+    lock(&file, out)?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .with_context(cannot_write)?;
+    Ok(file)
+}
+
+fn lock(config: &File, out: &Path) -> anyhow::Result<()> {
+    match config.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!(
+            "another training is writing to {}: wait until it ends, or choose another folder with --out",
+            out.display()
+        ),
+        Err(TryLockError::Error(error)) => say!(
+            "warning: {} cannot be locked ({error}): start no other training there",
+            out.display()
+        ),
     }
     Ok(())
 }
@@ -132,10 +184,35 @@ pub(super) fn export(
     out: PathBuf,
     threads: usize,
 ) -> anyhow::Result<()> {
+    refuse_to_export_over_the_run(file, &out)?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let run = go_on(args, &path, resumed, config, (out, threads))?;
     let (trainer, metadata) = (&run.trainer, run.metadata()?);
     checkpoint::save(file, trainer, Contents::WithoutCarry, &metadata)?;
+    Ok(())
+}
+
+/// An export has no batch: in the place of a checkpoint it could not be resumed.
+fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> {
+    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    };
+    let of_run = ["config.toml", "metrics.jsonl", "experiment.toml"];
+    let names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
+    for own in names.map(|name| out.join(name)) {
+        let (folder, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
+        let folder = if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            folder
+        };
+        ensure!(
+            !same(file, &own) && !(name == own.file_name() && same(folder, out)),
+            "--export {}: that is a file of the run itself; choose another name",
+            file.display()
+        );
+    }
     Ok(())
 }
 
@@ -146,8 +223,13 @@ pub(super) fn resume(
     out: PathBuf,
     threads: usize,
 ) -> anyhow::Result<Run> {
+    let claim = claim(&out)?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
-    let run = go_on(args, &path, resumed, config, (out, threads))?;
+    let mut run = go_on(args, &path, resumed, config, (out, threads))?;
+    run.claim = Some(match claim {
+        Some(claim) => claim,
+        None => write_config(&run.out, &run.config)?,
+    });
     let newest = run.out.join(checkpoint::NAMES[0]);
     if path != newest && newest.exists() {
         // Out of the way, or the next checkpoint would push it over the good one.
@@ -186,8 +268,8 @@ pub(super) fn import(
     refuse_to_overwrite(&out)?;
     check_memory(file, threads)?;
     let imported = checkpoint::load(file, Kernels::best()?, threads)?;
-    let run = go_on(args, file, imported, config, (out, threads))?;
-    prepare(&run.out, &run.config)?;
+    let mut run = go_on(args, file, imported, config, (out, threads))?;
+    run.claim = Some(prepare(&run.out, &run.config)?);
     say!(
         "going on from {} at step {}",
         file.display(),
@@ -209,10 +291,11 @@ fn go_on(
         .with_context(|| format!("{}: its run config does not parse", path.display()))?;
     ensure!(
         stored == config,
-        "the run of {} was started with another config than {} gives now; go on with its own, the config.toml of its \
-         folder, and the same --steps and --seed",
+        "the run of {} was started with another config than {} gives now: {}; go on with its own, the config.toml of \
+         its folder, and the same --steps and --seed",
         path.display(),
-        args.config
+        args.config,
+        config::differences(&stored, &config)?
     );
     let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
     ensure!(
@@ -238,6 +321,7 @@ fn go_on(
         trainer,
         data,
         out,
+        claim: None,
         threads,
         seconds_before,
         start,
@@ -253,18 +337,26 @@ fn weights_are_of(out: &Path, step: u64) -> bool {
     file.ok().and_then(trained) == Some(step.to_string())
 }
 
-/// Drops lines of steps that the checkpoint does not know, since they will be made again.
+/// Drops lines of steps that the checkpoint does not know, since they will be made again, and what is no line of
+/// metrics.
+///
+/// # Errors
+/// When the file cannot be read or written; it is then as it was.
 fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let known = |line: &&str| {
-        let line: Option<Value> = serde_json::from_str(line).ok();
+    let old = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let known = |line: &&[u8]| {
+        let line: Option<Value> = serde_json::from_slice(line).ok();
         line.and_then(|line| line["step"].as_u64())
             .is_some_and(|s| s <= step)
     };
-    let kept: String = text
-        .lines()
-        .filter(known)
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    std::fs::write(path, kept).with_context(|| format!("cannot write {}", path.display()))
+    let lines = old.split(|&byte| byte == b'\n').filter(known);
+    let kept: Vec<u8> = lines.flat_map(|line| [line, b"\n"].concat()).collect();
+    if kept == old {
+        return Ok(());
+    }
+    file::replace(path, |out| out.write_all(&kept))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -112,7 +112,7 @@ fn puzzles() -> Vec<Case> {
 
 /// Configs, each with the keys and values that must be named.
 fn configs() -> Vec<Case> {
-    let texts: [(&str, &[&str]); 26] = [
+    let texts: [(&str, &[&str]); 27] = [
         ("[data]\nside = 4\nsyde = 3", &["syde"]),
         ("[data]\nside = 5", &["data.side = 5", "4, 6 or 9"]),
         ("[data]\nside = \"four\"", &["side"]),
@@ -160,6 +160,10 @@ fn configs() -> Vec<Case> {
         (
             "[data]\nside = 4\ngenerate_easy = 5\nvalidation_puzzles = 500",
             &["no puzzles left"],
+        ),
+        (
+            "[data]\nside = 4\ngenerate_easy = 5\nvalidation_puzzles = 0",
+            &["data.validation_puzzles = 0", "--validate"],
         ),
         ("[data]\ntask = \"maze\"\nside = 101", &["data.side = 101"]),
         (

@@ -175,6 +175,25 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             ["--minutes"],
         ),
         case(
+            "minutes before now",
+            &[],
+            ["train", "sudoku4", "--minutes", "-1", "--out", "@run"],
+            ["-1", "expected 0 to 525600"],
+        ),
+        case(
+            "a seed that TOML cannot hold",
+            &[],
+            [
+                "train",
+                "sudoku4",
+                "--seed",
+                "9223372036854775808",
+                "--out",
+                "@run",
+            ],
+            ["--seed", "9223372036854775807"],
+        ),
+        case(
             "nothing to go on with",
             &[],
             ["train", "sudoku4", "--resume", "--out", "@run"],

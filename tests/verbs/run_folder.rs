@@ -1,0 +1,86 @@
+//! The folder of a run: who may write to it, and what is never lost from it.
+
+use super::train::{CONFIG, Place};
+use super::{run, trm};
+use std::time::{Duration, Instant};
+
+#[test]
+fn two_trainings_cannot_share_a_folder() {
+    let place = Place::new();
+    let long = CONFIG.replace("steps = 9", "steps = 100000000");
+    std::fs::write(place.path("long.toml"), long).expect("a file");
+    let [config, out] = ["long.toml", "run"].map(|name| place.text(name));
+    let mut command = trm();
+    command.args(["train", &config, "--out", &out]);
+    let mut first = command
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let (weights, start) = (place.path("run/best.safetensors"), Instant::now());
+    while !weights.exists() && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let config_before = std::fs::read(place.path("run/config.toml")).expect("a config");
+    let refused = [&[][..], &["--resume"]].map(|more| place.train(2, "run", more).err);
+    first.kill().expect("a process");
+    first.wait().expect("a process");
+    for said in refused {
+        assert!(said.contains("another training is writing to"), "{said}");
+    }
+    let config = std::fs::read(place.path("run/config.toml")).expect("a config");
+    assert!(config == config_before, "the second one changed the config");
+
+    // What was killed claims nothing any more. It left weights, which no other run may overwrite.
+    let said = place.train(2, "run", &[]).err;
+    assert!(said.contains("holds weights, but no checkpoint"), "{said}");
+    for name in ["weights.safetensors", "best.safetensors"] {
+        std::fs::remove_file(place.path("run").join(name)).expect("weights");
+    }
+    place.train(0, "run", &[]);
+}
+
+#[test]
+fn metrics_survive_what_is_not_text() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let path = place.path("run/metrics.jsonl");
+    let before = "{\"step\": 1, \"note\": \"kept\"}\n";
+    std::fs::write(&path, [before.as_bytes(), b"\xff half a li"].concat()).expect("a file");
+    place.train(0, "run", &["--resume"]);
+    let after = std::fs::read_to_string(&path).expect("text");
+    assert!(after.starts_with(before), "{after}");
+    assert!(!after.contains("half"), "{after}");
+    assert!(after.lines().count() > 3, "{after}");
+}
+
+#[test]
+fn an_export_spares_the_run() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let before = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
+    for name in [
+        "checkpoint.safetensors",
+        "checkpoint-previous.safetensors",
+        "best.safetensors",
+        "config.toml",
+        "../run/checkpoint.safetensors",
+    ] {
+        let file = format!("{}/{name}", place.text("run"));
+        let said = place.train(2, "run", &["--export", &file]).err;
+        assert!(said.contains("a file of the run itself"), "{name}: {said}");
+    }
+    let after = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
+    assert!(after == before);
+    place.train(0, "run", &["--export", &place.text("run/small.ckpt")]);
+}
+
+#[test]
+fn a_name_is_that_of_a_folder() {
+    let place = Place::new();
+    for name in ["../elsewhere", "/tmp/x", ".."] {
+        let config = format!("name = {name:?}\n{CONFIG}");
+        std::fs::write(place.path("named.toml"), config).expect("a file");
+        let said = run(2, &["train", &place.text("named.toml"), "--dry-run"]).err;
+        assert!(said.contains("expected the name of a folder"), "{said}");
+    }
+}
