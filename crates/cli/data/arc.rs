@@ -122,8 +122,8 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     print(|to| match args.json {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
-                "too_large": made.too_large, "left_out": made.left_out, "puzzles": made.puzzles, "train_examples": made.train_examples,
-                "test_examples": made.test_examples });
+                "too_large": made.too_large, "left_out": made.left_out, "puzzles": made.puzzles,
+                "train_examples": made.train_examples, "test_examples": made.test_examples });
             writeln!(to, "{line}")
         }
         false => writeln!(to, "{}: {made}", out.display()),
