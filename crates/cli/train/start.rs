@@ -194,26 +194,25 @@ pub(super) fn export(
 
 /// An export has no batch: in the place of a checkpoint it could not be resumed.
 fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> {
-    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    };
     let of_run = ["config.toml", "metrics.jsonl", "experiment.toml"];
-    let names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
-    for own in names.map(|name| out.join(name)) {
-        let (folder, name) = (file.parent().unwrap_or(Path::new("")), file.file_name());
-        let folder = if folder == Path::new("") {
-            Path::new(".")
-        } else {
-            folder
-        };
-        ensure!(
-            !same(file, &own) && !(name == own.file_name() && same(folder, out)),
-            "--export {}: that is a file of the run itself; choose another name",
-            file.display()
-        );
-    }
+    let mut names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let is_there = same(folder.unwrap_or(Path::new(".")), out);
+    let is_one = |name: &str| {
+        let own = out.join(name);
+        same(file, &own) || is_there && file.file_name() == own.file_name()
+    };
+    ensure!(
+        !names.any(is_one),
+        "--export {}: that is a file of the run itself; choose another name",
+        file.display()
+    );
     Ok(())
+}
+
+/// Whether two paths are there and lead to the same place.
+fn same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The run in `out`, as its newest checkpoint that can be read left it.
