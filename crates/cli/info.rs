@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_kernels::{Kernels, Precision};
 use trm_model::weights::{self, Loaded};
+use trm_tensor::safetensors::SafeTensorsFile;
 
 /// Arguments of `trm info`.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Some(path) => {
             let loaded = weights::load(path, chosen)?;
-            (weights_json(path, &loaded), weights_text(path, &loaded)?)
+            let checksums = SafeTensorsFile::open(path)?.has_checksums();
+            let text = weights_text(path, &loaded, checksums)?;
+            (weights_json(path, &loaded, checksums), text)
         }
     };
     print(|out| match args.json {
@@ -261,7 +264,7 @@ fn origin(loaded: &Loaded) -> impl Iterator<Item = (&String, &String)> {
         .filter(|(key, _)| !["format", "model"].contains(&key.as_str()))
 }
 
-fn weights_json(path: &Path, loaded: &Loaded) -> Value {
+fn weights_json(path: &Path, loaded: &Loaded, checksums: bool) -> Value {
     let tensors = tensors(loaded).into_iter().map(
         |t| json!({ "name": t.name, "shape": t.shape, "min": t.min, "max": t.max, "rms": t.rms }),
     );
@@ -272,6 +275,7 @@ fn weights_json(path: &Path, loaded: &Loaded) -> Value {
     });
     json!({
         "file": path.display().to_string(),
+        "checksums": checksums,
         "parameters": loaded.net.layout().len(),
         "puzzle_embedding_values": loaded.params.puzzle_emb.len(),
         "flops_per_supervision_step": loaded.net.flops().0,
@@ -281,9 +285,14 @@ fn weights_json(path: &Path, loaded: &Loaded) -> Value {
     })
 }
 
-fn weights_text(path: &Path, loaded: &Loaded) -> anyhow::Result<String> {
+fn weights_text(path: &Path, loaded: &Loaded, checksums: bool) -> anyhow::Result<String> {
+    let agree = match checksums {
+        true => "of every tensor; all agree",
+        false => "none",
+    };
     let mut head = vec![
         ["file".to_owned(), path.display().to_string()],
+        ["checksums".to_owned(), agree.to_owned()],
         [
             "parameters".to_owned(),
             loaded.net.layout().len().to_string(),

@@ -53,6 +53,7 @@ fn weights_are_described_whole() {
 
     let report = run(0, &["info", name, "--json"]).json();
     assert_eq!(report["parameters"], net.layout().len());
+    assert_eq!(report["checksums"], true);
     assert_eq!(report["puzzle_embedding_values"], 8);
     assert_eq!(report["model"]["width"], 8);
     assert_eq!(report["metadata"]["accuracy"], "0.75");

@@ -58,8 +58,9 @@ pub enum Fault {
     Empty,
     /// The CSV header lacks a column.
     #[error(
-        "the header has no column {missing:?}, only {found:?}; a puzzle CSV starts with the line \
-         source,question,answer,rating"
+        "the header has no column {missing:?}, only {}; a puzzle CSV starts with the line \
+         source,question,answer,rating",
+        beginning(.found)
     )]
     MissingColumn {
         /// The column that is needed.
@@ -115,4 +116,13 @@ pub enum Fault {
         /// Line of the first row.
         line: u64,
     },
+}
+
+/// The beginning of a line as a literal, for a message: a file of another kind may have a line of megabytes.
+fn beginning(line: &str) -> String {
+    const MOST: usize = 80;
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &line[..end]),
+        None => format!("{line:?}"),
+    }
 }
