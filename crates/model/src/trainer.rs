@@ -167,12 +167,14 @@ impl Trainer {
 
     /// One optimiser step; `fill(row, slot)` writes a new puzzle for every row that has halted.
     ///
-    /// Runs on the current rayon pool. Panics when that has more threads than the run was made for.
+    /// Runs on the current rayon pool. Panics when that has more threads than the run was made for, or `fill` writes
+    /// what the network has no row of a table or no logit for.
     ///
     /// # Errors
-    /// When the loss, a gradient or a value is not finite any more. Values and moments are as before the step where it
-    /// was the loss or a gradient; the run cannot go on, but from a checkpoint. In halves, rows that overflow are
-    /// reset and updates skipped instead ([`crate::overflow`]), until too many are.
+    /// When the loss, a gradient or a value is not finite any more, or a gradient too large to be squared. Values and
+    /// moments are as before the step where it was the loss or a gradient; the run cannot go on, but from a
+    /// checkpoint. In halves, rows that overflow are reset and updates skipped instead ([`crate::overflow`]), until
+    /// too many are.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Result<Metrics, Astray> {
         let (pool, own) = (rayon::current_num_threads(), self.workers.len());
         assert!(
@@ -212,7 +214,7 @@ impl Trainer {
         self.update_puzzle_embeddings();
         if !self.config.freeze_weights {
             self.update();
-            self.check("", &self.params.values)?;
+            self.check_values()?;
             self.net.pack(&mut self.params);
         }
         Ok(metrics)
