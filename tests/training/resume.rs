@@ -1,6 +1,6 @@
 //! A run that was stopped and resumed is the run that was not stopped.
 
-use super::{Puzzles, assert_same_bits, run_to, trainer, training};
+use super::{CELLS, Puzzles, assert_same_bits, run_to, trainer, training};
 use std::collections::BTreeMap;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents};
@@ -56,6 +56,31 @@ fn damaged_checkpoints_are_refused() {
         .to_string();
     assert!(error.contains("token 6 of a vocabulary of 6"), "{error}");
     run.carry.inputs[5] = 5;
+    // A row that goes on has labels and steps, which a run could not have made; a row that has halted gets new ones.
+    let load = |run: &trm_model::Trainer| {
+        checkpoint::save(&path, run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
+        checkpoint::load(&path, kernels, 1).map_err(|error| error.to_string())
+    };
+    for label in [6, 254] {
+        (run.carry.halted[2], run.carry.labels[2 * CELLS + 1]) = (true, label);
+        load(&run).expect("a label that nobody reads");
+        run.carry.halted[2] = false;
+        let error = load(&run).expect_err("a foreign label");
+        let said = format!("label {label} in row 2: expected 0 to 5, or 255 for none");
+        assert!(
+            error.contains("carry.labels") && error.contains(&said),
+            "{error}"
+        );
+    }
+    (run.carry.labels[2 * CELLS + 1], run.carry.steps[2]) = (255, 3);
+    let error = load(&run).expect_err("a row that should have halted");
+    let said = "3 in row 2: expected at most 2 of a row that goes on";
+    assert!(
+        error.contains("carry.steps") && error.contains(said),
+        "{error}"
+    );
+    run.carry.steps[2] = 2;
+    load(&run).expect("the last step but one, and a cell of which nothing is asked");
     run.m[3] = f32::NAN;
     checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
     let error = checkpoint::load(&path, kernels, 1)

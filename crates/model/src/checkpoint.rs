@@ -17,6 +17,7 @@ use crate::trainer::Trainer;
 use crate::weights::{ModelFileError, check_shape, json, metadata, network, read};
 use std::collections::BTreeMap;
 use std::path::Path;
+use trm_autograd::op::loss::IGNORE;
 use trm_kernels::Kernels;
 use trm_tensor::Shape;
 use trm_tensor::safetensors::{self, Data, SafeTensorsFile};
@@ -199,7 +200,8 @@ fn check_sizes(
     Ok(())
 }
 
-/// Tokens and identifiers index tables: they must lie within them.
+/// Tokens and identifiers index tables: they must lie within them. A row that goes on must have labels with a logit,
+/// and a step left; one that has halted gets a new puzzle.
 fn check_carry(trainer: &Trainer, path: &Path) -> Result<(), ModelFileError> {
     let (c, carry) = (trainer.net.config(), &trainer.carry);
     let bad = |key, error: String| {
@@ -228,6 +230,21 @@ fn check_carry(trainer: &Trainer, path: &Path) -> Result<(), ModelFileError> {
             "carry.puzzles",
             format!("identifier {id} of {}", c.puzzle_identifiers),
         );
+    }
+    let (first, end) = (c.first_output(), c.vocab_size as u8);
+    let known = |label: u8| label == IGNORE || (first..end).contains(&label);
+    let boards = carry.labels.chunks_exact(c.cells).enumerate();
+    for (row, labels) in boards.filter(|(row, _)| !carry.halted[*row]) {
+        if let Some(label) = labels.iter().find(|label| !known(**label)) {
+            let expected = format!("expected {first} to {}, or {IGNORE} for none", end - 1);
+            let error = format!("label {label} in row {row}: {expected}");
+            return bad("carry.labels", error);
+        }
+        let (steps, most) = (carry.steps[row] as usize, c.halt_max_steps - 1);
+        if steps > most {
+            let expected = format!("expected at most {most} of a row that goes on");
+            return bad("carry.steps", format!("{steps} in row {row}: {expected}"));
+        }
     }
     Ok(())
 }

@@ -69,8 +69,7 @@ impl RowLoss {
 ///
 /// A label of [`IGNORE`] takes no part and gets a gradient of zero.
 ///
-/// Panics when `logits` is not (cells, V) for as many cells as there are `labels`, or a label is outside
-/// the vocabulary.
+/// Panics when `logits` is not (cells, V) for as many cells as there are `labels`, or a label has no logit.
 pub fn token_cross_entropy(
     loss: impl Into<TokenLoss>,
     d_logits: &mut [f32],
@@ -96,12 +95,18 @@ pub fn token_cross_entropy(
     let cells = d_logits
         .chunks_exact_mut(vocabulary)
         .zip(logits.chunks_exact(vocabulary));
-    for ((d_x, x), &label) in cells.zip(labels) {
-        if label == IGNORE {
+    for ((d_x, x), &given) in cells.zip(labels) {
+        if given == IGNORE {
             d_x.fill(0.0);
             continue;
         }
-        let label = usize::from(label - loss.first);
+        let label = match usize::from(given).checked_sub(loss.first.into()) {
+            Some(label) if label < vocabulary => label,
+            _ => panic!(
+                "a label of {given}: its logit is none of {vocabulary} from {} on",
+                loss.first
+            ),
+        };
         row.correct += usize::from(argmax(x) == label);
         row.loss += share
             * match loss.kind {
@@ -237,6 +242,19 @@ mod tests {
         let mut d = [f32::NAN; 4];
         let row = token_cross_entropy(LossKind::Softmax, &mut d, &[1.0; 4], &[IGNORE; 2], 1.0);
         assert!(row.loss == 0.0 && row.all_right() && d == [0.0; 4]);
+    }
+
+    /// Tokens 2, 3 and 4 have logits; the label below them must not wrap around to one far above.
+    #[test]
+    fn a_label_without_a_logit_is_refused() {
+        for (label, has_logit) in [(1, false), (2, true), (4, true), (5, false)] {
+            let loss = TokenLoss {
+                first: 2,
+                ..LossKind::Stablemax.into()
+            };
+            let of = move || token_cross_entropy(loss, &mut [0.0; 3], &[1.0; 3], &[label], 1.0);
+            assert_eq!(std::panic::catch_unwind(of).is_ok(), has_logit, "{label}");
+        }
     }
 
     #[test]
