@@ -109,6 +109,31 @@ fn hrm_has_two_networks_and_the_others_one() {
     }
 }
 
+/// The worth of going on is learned where a puzzle can go on, and only there (TRM_SPEC 12).
+#[test]
+fn hrm_learns_to_go_on_where_there_is_a_next_step() {
+    let puzzles = Puzzles::new(30);
+    let kernels = Kernels::best().expect("an instruction set");
+    for (halt_max_steps, learns) in [(1, false), (2, true)] {
+        let model = ModelConfig {
+            halt_max_steps,
+            ..network(System::Hrm)
+        };
+        let net = Network::new(model, kernels).expect("a network that works");
+        let params = net.init(1);
+        let mut run = Trainer::new(net, params, training(1), 2).expect("a config that works");
+        run_to(&mut run, 1, &puzzles, 2);
+        let mut specs = run.net.layout().specs().iter();
+        let bias = specs.find(|spec| spec.name == "q_head.bias");
+        let bias = bias.expect("the bias of the halting head").at.clone();
+        let [halt, go_on] = [0, 1].map(|i| run.grads()[bias.start + i]);
+        assert!(
+            halt != 0.0 && (go_on != 0.0) == learns,
+            "{halt_max_steps}: {go_on}"
+        );
+    }
+}
+
 #[test]
 fn what_a_system_cannot_be_is_said() {
     for (system, change, said) in [

@@ -141,7 +141,8 @@ pub(crate) fn improve(
                 rows.d_puzzle.fill(0.0);
                 return;
             }
-            if ctx.net.config.system == System::Hrm {
+            // Where every puzzle halts after one step, there is no going on to be judged (TRM_SPEC 12).
+            if ctx.net.config.system == System::Hrm && ctx.net.config.halt_max_steps > 1 {
                 continue_losses(pass, ctx, ws, rows, metrics);
             }
         } else {
