@@ -80,6 +80,8 @@ fn model(mixer: Mixer, h_cycles: usize, halt_max_steps: usize) -> ModelConfig {
         h_cycles,
         l_cycles: 2,
         halt_max_steps,
+        // Several states of a puzzle must differ.
+        init_noise: if grouped { 0.5 } else { 0.0 },
         ..ModelConfig::default()
     }
 }

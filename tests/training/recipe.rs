@@ -146,7 +146,42 @@ fn muon_learns_and_leaves_embeddings_and_heads_to_adam() {
     }
 }
 
-/// With one start, the best of three states is the state; with noise, it is the one with the least loss.
+/// A network that is always sure halts at once; under a floor it goes on, and is told so at every step anew.
+#[test]
+fn exploration_holds_puzzles_back_in_training() {
+    let puzzles = Puzzles::new(20);
+    let halted = |exploration| {
+        let mut config = training(3);
+        (config.halt_exploration, config.lr) = (exploration, 0.0);
+        let mut run = run((2, 2), config);
+        let bias = run
+            .net
+            .layout()
+            .specs()
+            .iter()
+            .find(|spec| spec.name == "q_head.bias");
+        let bias = bias.expect("the bias of the halting head").at.clone();
+        run.params.values[bias].fill(100.0);
+        run.net.pack(&mut run.params);
+        [1, 2, 3].map(|step| {
+            run_to(&mut run, step, &puzzles, 2);
+            run.carry.halted.iter().filter(|&&halted| halted).count()
+        })
+    };
+    assert_eq!(halted(0.0), [50, 50, 50]);
+    // The floor is 2 or 3 of 3 steps: nobody halts at the first step, half of them at the second.
+    let [first, second, third] = halted(1.0);
+    assert_eq!(first, 0);
+    assert!((10..=40).contains(&second), "{second} of 50");
+    assert_eq!(
+        third,
+        50 - second,
+        "those that went on; the others are at their first step"
+    );
+}
+
+/// With noise too small to change a float, the best of three states is the state; else it is the one with the least
+/// loss.
 #[test]
 fn the_winner_of_several_states_is_trained() {
     let puzzles = Puzzles::new(40);
@@ -163,7 +198,7 @@ fn the_winner_of_several_states_is_trained() {
         run_to(&mut run, steps, &puzzles, 2);
         run
     };
-    let (one, three) = (with(1, 0.0, 20), with(3, 0.0, 20));
+    let (one, three) = (with(1, 0.0, 20), with(3, 1e-60, 20));
     assert!(
         *one.params.values == *three.params.values,
         "three equal states"
@@ -200,6 +235,17 @@ fn embeddings_are_trained_alone_when_weights_are_frozen() {
     let kernels = Kernels::best().expect("an instruction set");
     let mut config = training(30);
     config.freeze_weights = true;
+
+    let mut config = training(1);
+    config.winner_take_all = 3;
+    let error = config
+        .validate_for(&model(Mixer::Groups))
+        .expect_err("three states without noise")
+        .to_string();
+    assert!(
+        error.contains("train.winner_take_all = 3") && error.contains("model.init_noise = 0"),
+        "{error}"
+    );
     let mut run = trainer(Mixer::Mlp, config.clone(), kernels, 2);
     let (values, embeddings) = (run.params.values.clone(), run.params.puzzle_emb.clone());
     run_to(&mut run, 30, &puzzles, 2);

@@ -38,7 +38,8 @@ pub struct TrainConfig {
     pub curriculum: Vec<Stage>,
     /// Weight of the halting loss.
     pub halt_loss_weight: f64,
-    /// States of each puzzle, from different starts, of which each step trains the best; 1: one state.
+    /// States of each puzzle, from different starts (the model's `init_noise`), of which each step trains the best;
+    /// 1: one state.
     pub winner_take_all: usize,
     /// Probability that a puzzle must go on for a random number of steps.
     pub halt_exploration: f64,
@@ -201,6 +202,12 @@ impl TrainConfig {
             "train.winner_take_all",
             self.winner_take_all,
             "expected 1 with any system but \"trm\"",
+        )?;
+        check(
+            self.winner_take_all == 1 || model.init_noise > 0.0,
+            "train.winner_take_all",
+            self.winner_take_all,
+            "all states of a puzzle would be equal: expected 1 without noise on the first state (model.init_noise = 0)",
         )?;
         check(
             !self.freeze_weights || model.puzzle_emb_ndim > 0,
