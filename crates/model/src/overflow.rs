@@ -4,8 +4,9 @@
 //! ([`trm_kernels::matmul::half`]); what is left is what floats overflow at too. A run in floats ends there, since
 //! it has diverged. A run in halves goes on: a row that has no finite answer is reset, which means that its
 //! state becomes zero, it counts as having answered nothing, and a new puzzle takes its place; its micro-batch
-//! leaves no gradient in this step. An update from a gradient that is not finite is skipped
-//! ([`crate::Trainer::step`]). Both are counted in the metrics.
+//! leaves no gradient in this step, but with a loss on every cycle (`cycle_loss`) that of the weights in the cycles in
+//! which all its rows were still finite. An update from a gradient that is not finite, or too large to be squared, is
+//! skipped ([`crate::Trainer::step`]). Both are counted in the metrics.
 
 use crate::carry::Rows;
 use crate::train_step::{Metrics, StepContext};
@@ -16,6 +17,12 @@ use trm_kernels::Precision;
 /// Whether rows are to be reset, rather than the run to end.
 pub(crate) fn is_handled(ctx: StepContext<'_>) -> bool {
     ctx.net.kernels.precision() == Precision::F16
+}
+
+/// Whether state, logits and q of all rows are finite: a cycle before the last is judged only then.
+pub(crate) fn are_finite(ws: &Workspace<'_>, rows: &Rows<'_>) -> bool {
+    let parts: [&[f32]; 4] = [rows.z_h, rows.z_l, ws.logits, ws.q];
+    parts.iter().all(|part| astray(part).is_none())
 }
 
 /// Resets every row of which state, logits or q are not finite, so that it halts in this step; true if there was one.
@@ -94,8 +101,11 @@ mod tests {
     /// The embedding of one puzzle is finite, and what the network makes of it is not.
     #[test]
     fn a_row_that_overflows_is_reset_and_the_others_are_trained() {
-        for winner_take_all in [1, 3] {
-            let mut trainer = small(config(winner_take_all));
+        for (winner_take_all, cycle_loss) in [(1, 0.0), (3, 0.0), (1, 0.5)] {
+            let mut trainer = small(TrainConfig {
+                cycle_loss,
+                ..config(winner_take_all)
+            });
             let embeddings = &mut trainer.params.puzzle_emb;
             embeddings[8..16].fill(f32::MAX);
             let before = trainer.params.values.clone();

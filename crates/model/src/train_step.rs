@@ -155,6 +155,8 @@ pub(crate) fn improve(
 }
 
 /// Puts the initial state into every row that holds a new puzzle.
+        } else if overflow::is_handled(ctx) && !overflow::are_finite(ws, rows) {
+            continue;
 fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
     for b in 0..rows.len() {
         let row = rows.row(b);
