@@ -1,9 +1,9 @@
 //! `trm convert`.
 
-use super::{ignorant, run, text};
+use super::{run, text};
 use std::path::{Path, PathBuf};
 use trm_kernels::Kernels;
-use trm_model::config::{FeedForward, Mixer};
+use trm_model::config::{FeedForward, Mixer, PositionEncoding, System};
 use trm_model::weights::{self, Loaded};
 use trm_model::{ModelConfig, Network};
 
@@ -33,6 +33,27 @@ fn config(folder: &Path) -> PathBuf {
 
 fn load(path: &Path) -> Loaded {
     weights::load(path, Kernels::best().expect("an instruction set")).expect("weights")
+}
+
+/// A small network that the reference can build.
+fn small() -> ModelConfig {
+    ModelConfig {
+        cells: 16,
+        vocab_size: 6,
+        width: 8,
+        prefix_len: 1,
+        puzzle_emb_ndim: 8,
+        ..ModelConfig::default()
+    }
+}
+
+/// Weights of a network, untrained.
+fn own(folder: &Path, model: ModelConfig) -> PathBuf {
+    let path = folder.join("own.safetensors");
+    let kernels = Kernels::best().expect("an instruction set");
+    let net = Network::new(model, kernels).expect("a config that works");
+    weights::save(&path, &net, &net.init(1), &Default::default()).expect("a file");
+    path
 }
 
 /// All values of a network, as bits.
@@ -112,11 +133,10 @@ fn a_pytorch_checkpoint_becomes_weights() {
 #[test]
 fn weights_that_go_and_come_back_are_the_same_bits() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("ignorant.toml");
-    let model =
-        "[model]\nwidth = 8\ninner = 4\ninner_positions = 4\nprefix_len = 1\npuzzle_emb_ndim = 8\n";
+    let config = folder.path().join("small.toml");
+    let model = "[model]\nwidth = 8\nprefix_len = 1\npuzzle_emb_ndim = 8\n";
     std::fs::write(&config, format!("[data]\nside = 4\n{model}")).expect("a file");
-    let own = ignorant(folder.path(), &[]);
+    let own = own(folder.path(), small());
     for uncompiled in [&[][..], &["--uncompiled"]] {
         let (torch, back) = (
             folder.path().join("step_1"),
@@ -202,24 +222,81 @@ fn safetensors_of_a_checkpoint_are_read_too() {
 fn what_the_reference_cannot_build_is_not_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("to.safetensors");
-    // The reference has no groups.
-    let grouped = ModelConfig {
-        cells: 16,
-        vocab_size: 6,
+    let attention = || ModelConfig {
+        mixer: Mixer::Attention,
+        position_encoding: PositionEncoding::Rope,
+        ..small()
+    };
+    let transformer = || ModelConfig {
+        system: System::Transformer,
+        h_cycles: 1,
+        l_cycles: 1,
+        ..attention()
+    };
+    let groups = ModelConfig {
         symbols: 4,
         mixer: Mixer::Groups,
         prefix_len: 0,
         puzzle_emb_ndim: 0,
-        feed_forward: FeedForward::Swiglu,
-        width: 8,
-        inner: 4,
-        ..ModelConfig::default()
+        ..small()
     };
-    let net =
-        Network::new(grouped, Kernels::best().expect("an instruction set")).expect("a network");
-    let own = folder.path().join("grouped.safetensors");
-    weights::save(&own, &net, &net.init(1), &Default::default()).expect("a file");
-    let said = run(2, &["convert", text(&own), text(&to)]).err;
-    assert!(said.contains("model.mixer"), "{said}");
-    assert!(!to.exists());
+    type Change = fn(&mut ModelConfig);
+    let cases: [(ModelConfig, Change, &str); 10] = [
+        (groups, |_| (), "model.mixer = Groups"),
+        (
+            small(),
+            |m| m.feed_forward = FeedForward::GatedNorm,
+            "model.feed_forward = GatedNorm",
+        ),
+        (small(), |m| m.registers = true, "model.registers = true"),
+        (
+            small(),
+            |m| m.inner = 12,
+            "model.inner = 12: expected a multiple of 256",
+        ),
+        (
+            small(),
+            |m| m.inner_positions = 12,
+            "model.inner_positions = 12",
+        ),
+        (
+            small(),
+            |m| m.inner_positions = 1024,
+            "256, 256 to 768 beside model.inner = 256",
+        ),
+        (
+            attention(),
+            |m| (m.system, m.prefix_len) = (System::Hrm, 2),
+            "model.prefix_len = 2: expected 1",
+        ),
+        (transformer(), |m| m.prefix_len = 2, "model.prefix_len = 2"),
+        (
+            transformer(),
+            |m| m.position_encoding = PositionEncoding::None,
+            "model.position_encoding = none",
+        ),
+        (
+            transformer(),
+            |m| (m.mixer, m.position_encoding) = (Mixer::Mlp, PositionEncoding::Learned),
+            "model.mixer = Mlp",
+        ),
+    ];
+    for (mut model, change, said) in cases {
+        change(&mut model);
+        let own = own(folder.path(), model);
+        let error = run(2, &["convert", text(&own), text(&to)]).err;
+        assert!(
+            error.contains("the PyTorch reference cannot build") && error.contains(said),
+            "{error}"
+        );
+        assert!(!to.exists());
+    }
+    // The sizes of inner layers are the config's, as long as an expansion makes them; so is a longer prefix.
+    let wide = |m: &mut ModelConfig| (m.inner, m.inner_positions, m.prefix_len) = (1024, 2304, 2);
+    let learned: Change =
+        |m| (m.position_encoding, m.inner_positions) = (PositionEncoding::Learned, 3);
+    for (mut model, change) in [(small(), wide as Change), (transformer(), learned)] {
+        change(&mut model);
+        run(0, &["convert", text(&own(folder.path(), model)), text(&to)]);
+    }
 }

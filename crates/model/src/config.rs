@@ -167,7 +167,7 @@ pub struct ConfigError {
 }
 
 /// Fails with the key, its value and the range unless `ok`.
-fn check(
+pub(crate) fn check(
     ok: bool,
     key: &'static str,
     value: impl ToString,

@@ -15,7 +15,9 @@
 
 mod archive;
 
-use crate::config::{FeedForward, Mixer, ModelConfig};
+use crate::config::{
+    ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, System, check, reference_inner,
+};
 use crate::network::{Network, Parameters};
 use crate::weights::{self, ModelFileError};
 use pytorch_reader::{DType, PickleValue, PytorchReader};
@@ -201,34 +203,78 @@ fn half(bits: u16) -> f32 {
     }
 }
 
+/// Fails with the first part of the network that the reference has not, or has only otherwise (TRM_SPEC 2, 3 and 12).
+fn can_build(c: &ModelConfig) -> Result<(), ConfigError> {
+    let transformer = c.system == System::Transformer;
+    let by_mlp = c.mixer == Mixer::Mlp;
+    let mixes = c.mixer == Mixer::Attention || by_mlp && !transformer;
+    let own = "expected attention, or mlp with any system but \"transformer\"";
+    check(mixes, "model.mixer", format!("{:?}", c.mixer), own)?;
+    let gate = c.feed_forward;
+    check(
+        gate == FeedForward::Swiglu,
+        "model.feed_forward",
+        format!("{gate:?}"),
+        "expected swiglu",
+    )?;
+    check(
+        !c.registers,
+        "model.registers",
+        c.registers,
+        "expected false",
+    )?;
+    check(c.symbols == 0, "model.symbols", c.symbols, "expected 0")?;
+    check(
+        c.position_encoding != PositionEncoding::None || !transformer,
+        "model.position_encoding",
+        "none",
+        "expected learned or rope with system = \"transformer\"",
+    )?;
+    let fewest = c.puzzle_emb_ndim.div_ceil(c.width);
+    let any = !matches!(c.system, System::Hrm | System::Transformer);
+    check(
+        any || c.prefix_len == fewest,
+        "model.prefix_len",
+        c.prefix_len,
+        &format!("expected {fewest}: with this system it is as long as the puzzle embedding needs"),
+    )?;
+    // The reference makes inner widths of an expansion, one for both.
+    let (inner, over_positions) = (c.channel_inner(), c.position_inner());
+    let whole = |inner: usize| inner.is_multiple_of(256);
+    check(
+        whole(inner),
+        "model.inner",
+        inner,
+        "expected a multiple of 256",
+    )?;
+    let beside = |inner: usize| {
+        let expansion = 1.5 * inner as f64 / c.width as f64;
+        reference_inner(c.positions(), expansion)
+    };
+    let (least, most) = (beside(inner - 255), beside(inner));
+    check(
+        !by_mlp || whole(over_positions) && (least..=most).contains(&over_positions),
+        "model.inner_positions",
+        over_positions,
+        &format!("expected a multiple of 256, {least} to {most} beside model.inner = {inner}"),
+    )
+}
+
 /// Writes the parameters to `path` as the reference's checkpoint, whole or not at all; `compiled`: for a model that is
 /// compiled, as the reference's is by default.
 ///
 /// # Errors
-/// When the network has parts that the reference has not, or the file cannot be written.
+/// When the reference cannot build the network, or the file cannot be written.
 pub fn write(
     path: &Path,
     net: &Network,
     params: &Parameters,
     compiled: bool,
 ) -> Result<(), ModelFileError> {
-    let c = net.config();
-    for (own, what) in [
-        (
-            matches!(c.mixer, Mixer::Groups | Mixer::Neighbours),
-            "model.mixer",
-        ),
-        (c.feed_forward != FeedForward::Swiglu, "model.feed_forward"),
-        (c.registers, "model.registers"),
-        (c.symbols > 0, "model.symbols"),
-    ] {
-        if own {
-            return Err(ModelFileError::NotInReference {
-                path: path.display().to_string(),
-                what,
-            });
-        }
-    }
+    can_build(net.config()).map_err(|error| ModelFileError::NotInReference {
+        path: path.display().to_string(),
+        error,
+    })?;
     let prefix = if compiled { COMPILED } else { "" };
     let mut params = params.clone();
     let tensors = parts(net, &mut params);

@@ -92,12 +92,12 @@ pub enum ModelFileError {
         name: String,
     },
     /// A network that the reference cannot build.
-    #[error("{path} was not written: the PyTorch reference has no `{what}` like this network's")]
+    #[error("{path} was not written: the PyTorch reference cannot build this network: {error}")]
     NotInReference {
         /// The file.
         path: String,
-        /// The key of the config.
-        what: &'static str,
+        /// The key of the network's config, its value, and what the reference has.
+        error: ConfigError,
     },
     /// A value that no training step may leave behind.
     #[error("{path}: tensor `{name}` holds a value that is not a finite number (at index {index})")]
