@@ -2,6 +2,7 @@
 
 use super::{Puzzles, assert_same_bits, model, run_to, trainer, training};
 use trm_kernels::Kernels;
+use trm_model::checkpoint::{self, Contents};
 use trm_model::config::{Mixer, Stage};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
@@ -144,6 +145,14 @@ fn muon_learns_and_leaves_embeddings_and_heads_to_adam() {
             assert!(v.iter().all(|&v| v == 0.0), "Muon has no second moments");
         }
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("checkpoint.safetensors");
+    checkpoint::save(&path, &muon, Contents::Everything, &Default::default())
+        .expect("a checkpoint");
+    let resumed = checkpoint::load(&path, kernels, 2).expect("its own checkpoint");
+    let (mut resumed, straight) = (resumed.trainer, with(OptimizerName::Muon, 3));
+    run_to(&mut resumed, 3, &puzzles, 2);
+    assert_same_bits("stopped after a step of Muon", &straight, &resumed);
 }
 
 /// A network that is always sure halts at once; under a floor it goes on, and is told so at every step anew.
@@ -226,15 +235,6 @@ fn the_winner_of_several_states_is_trained() {
             .lm_loss
     };
     assert!(loss(8) < loss(1));
-}
-
-/// Frozen weights stay, to the bit; the embeddings of the puzzles go on, and the loss falls by them alone.
-#[test]
-fn embeddings_are_trained_alone_when_weights_are_frozen() {
-    let puzzles = Puzzles::new(4);
-    let kernels = Kernels::best().expect("an instruction set");
-    let mut config = training(30);
-    config.freeze_weights = true;
 
     let mut config = training(1);
     config.winner_take_all = 3;
@@ -246,6 +246,15 @@ fn embeddings_are_trained_alone_when_weights_are_frozen() {
         error.contains("train.winner_take_all = 3") && error.contains("model.init_noise = 0"),
         "{error}"
     );
+}
+
+/// Frozen weights stay, to the bit; the embeddings of the puzzles go on, and the loss falls by them alone.
+#[test]
+fn embeddings_are_trained_alone_when_weights_are_frozen() {
+    let puzzles = Puzzles::new(4);
+    let kernels = Kernels::best().expect("an instruction set");
+    let mut config = training(30);
+    config.freeze_weights = true;
     let mut run = trainer(Mixer::Mlp, config.clone(), kernels, 2);
     let (values, embeddings) = (run.params.values.clone(), run.params.puzzle_emb.clone());
     run_to(&mut run, 30, &puzzles, 2);

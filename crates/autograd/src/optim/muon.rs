@@ -219,5 +219,17 @@ mod tests {
         for (w, u) in w.iter().zip(&direction) {
             assert!((w - (0.125 + 2.0 * u)).abs() < 1e-4);
         }
+        // With another gradient behind it, H: that of H + mu M, and not of M = mu G + H alone.
+        let (h, before) = (&gradient(13)[1..], w.clone());
+        let state = State {
+            w: &mut w,
+            m: &mut m,
+        };
+        update(k, state, h, shape, 2.0, &hyper, &mut scratch);
+        let ahead: Vec<f32> = h.iter().zip(&m).map(|(h, m)| h + 0.5 * m).collect();
+        let [of_ahead, of_mean] = [&ahead, &m].map(|x| step(x, shape, &HYPER));
+        let moved = |i: usize| (w[i] - 0.5 * before[i]) / 2.0;
+        assert!((0..12).all(|i| (moved(i) - of_ahead[i]).abs() < 1e-4));
+        assert!((0..12).any(|i| (of_mean[i] - of_ahead[i]).abs() > 1e-2));
     }
 }
