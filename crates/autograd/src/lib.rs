@@ -5,9 +5,10 @@
 //! fields with their shapes are the memory map of training; all of them lie in one [`arena`] that is
 //! sized before the first step and never grows.
 //!
-//! * [`op`]: linear, SwiGLU, attention, norms, embedding, losses.
+//! * [`op`]: linear, SwiGLU, attention, the mixer of groups, norms, embedding, losses.
 //! * [`params`]: one flat buffer of values, named ranges in it, packed matrices.
-//! * [`optim`]: AdamW, AdamATan2, sign-SGD for embeddings, the learning-rate schedule, the moving average.
+//! * [`optim`]: AdamW, AdamATan2, Muon for matrices, sign-SGD for embeddings, the learning-rate schedule, the moving
+//!   average.
 //! * [`init`] and [`random`]: starting values; random streams that do not depend on threads.
 //! * [`gradcheck`]: finite differences.
 

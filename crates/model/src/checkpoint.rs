@@ -2,7 +2,8 @@
 //!
 //! Everything that changes is kept: values, moving average, both moments, puzzle embeddings, the carry,
 //! and the step, from which the schedule and all random streams follow. The config of the run lies in
-//! the metadata.
+//! the metadata. Only how many updates in halves were skipped one after the other is counted anew: it says when to
+//! give a run up, and changes none of its numbers.
 //!
 //! Without the carry it is a file small enough to be taken to another machine: three or four numbers for
 //! each parameter. The run then goes on from the same step with a batch of new puzzles.
@@ -40,7 +41,7 @@ const CARRY: &str = "carry.";
 /// Writes the run to `path`, whole or not at all. `extra` joins the metadata.
 ///
 /// # Errors
-/// When the file cannot be written; an old one at `path` then stays as it was.
+/// When the file cannot be written; see [`trm_tensor::file::replace`].
 pub fn save(
     path: &Path,
     trainer: &Trainer,

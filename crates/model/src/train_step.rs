@@ -3,6 +3,16 @@
 //! Read top to bottom, it is the training algorithm of the paper (figure 3, `deep supervision`), with the
 //! loop over supervision steps turned inside out: every optimiser step does one supervision step for
 //! every puzzle of the carry, and a puzzle that halts is replaced.
+//!
+//! For puzzle b = 1, …, B of the batch, with logits y\[b,i,:\] and label a\[b,i\] of cell i (TRM_SPEC 5):
+//!
+//! ```text
+//! loss    = 1/B sum_b (lm_b + w BCE(q_b, right_b))                     w: halt_loss_weight, 0.5
+//! lm_b    = 1/max(n_b, 1) sum_{i labelled} -ln p(y[b,i,:])[a[b,i]]       n_b: labelled cells of b   p: stable-max
+//! right_b = 1 if argmax_k y[b,i,k] = a[b,i] for every labelled i, otherwise 0; no gradient
+//! ```
+//!
+//! Beside it: w BCE(q_continue_b, target_b) with HRM, and `cycle_loss` · lm_b after each cycle before the last.
 
 use crate::block::Pass;
 use crate::carry::Rows;
@@ -145,6 +155,8 @@ pub(crate) fn improve(
             if ctx.net.config.system == System::Hrm && ctx.net.config.halt_max_steps > 1 {
                 continue_losses(pass, ctx, ws, rows, metrics);
             }
+        } else if overflow::is_handled(ctx) && !overflow::are_finite(ws, rows) {
+            continue;
         } else {
             cycle_losses(ctx, ws, rows);
         }
@@ -155,8 +167,6 @@ pub(crate) fn improve(
 }
 
 /// Puts the initial state into every row that holds a new puzzle.
-        } else if overflow::is_handled(ctx) && !overflow::are_finite(ws, rows) {
-            continue;
 fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
     for b in 0..rows.len() {
         let row = rows.row(b);
@@ -259,10 +269,6 @@ fn cycle_losses(ctx: StepContext<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
 }
 
 /// Losses of every puzzle and their gradients (`ws.d_logits`, `ws.d_q`), and who halts.
-///
-/// ```text
-/// total = sum_rows (lm_loss + w_halt BCE(q_halt, all cells right)), divided by B for the gradient.
-/// ```
 fn losses(
     ctx: StepContext<'_>,
     ws: &mut Workspace<'_>,

@@ -348,9 +348,10 @@ impl Trainer {
     }
 }
 
-/// Splits shards and rows in halves until a task holds one shard.
+/// Splits `shards`, the micro-batches `first..end` and their rows in halves until a task holds one shard.
 ///
-/// Shard s of n takes the micro-batches from s·count/n on; `shard_range` says which shards these are.
+/// Each of the n shards gets a range of the micro-batches in order, count/n of them rounded up or down: which, follows
+/// from both numbers alone.
 fn over_shards(
     ctx: StepContext<'_>,
     workers: &[Mutex<Worker>],

@@ -1,7 +1,8 @@
 //! Mixing among rows that belong together: every row hears the sums of its groups.
 //!
 //! A puzzle's rows are partitioned G times, such as by row, column and box of a board; each partition g
-//! has a matrix W_g of its own, and n_g rows in each of its groups:
+//! has a matrix W_g of its own, and n_g rows in a group, on average where they differ (a pair at the edge of a
+//! grid is one cell):
 //!
 //! ```text
 //! m_g[k,:] = n_g^(-1/2) sum_{j in k} x[j,:]                 k: the groups of partition g
