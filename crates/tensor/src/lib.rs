@@ -6,8 +6,8 @@
 //!   moments, gradients, the carry, the workers' arenas) is a handful of these, allocated at the start.
 //! * [`Tensor`]: such a buffer with a [`Shape`]. There are no strides and no views: the kernels have
 //!   `MatRef` and `MatMut` for that, and cut them out of plain slices.
-//! * a [`safetensors`] file: named tensors and text. Reading maps the file into memory and looks at the
-//!   bytes in place; writing replaces a file whole or not at all.
+//! * a [`safetensors`] file: named tensors and text. Each tensor is read when it is asked for; writing replaces a
+//!   file whole or not at all.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -29,7 +29,6 @@
 #[allow(unsafe_code, reason = "it owns raw memory")]
 pub mod aligned;
 pub mod file;
-#[allow(unsafe_code, reason = "a memory map is only as constant as its file")]
 pub mod safetensors;
 pub mod shape;
 pub mod tensor;

@@ -1,9 +1,9 @@
-//! Files of named tensors in the safetensors format, read in place and replaced whole.
+//! Files of named tensors in the safetensors format, read tensor by tensor and replaced whole.
 //!
 //! Such a file is the length of a JSON header (8 bytes, little-endian), the header, and the numbers. The
 //! header gives each tensor's type, shape and place, and a map of text to text under `__metadata__`. The
-//! `safetensors` crate parses it and checks that the tensors cover the rest of the file without gap or
-//! overlap; this module adds the memory map, the casts, and errors for people.
+//! `safetensors` crate parses it and checks that the tensors follow each other without gap or overlap; this module
+//! checks that they end where the file does, and reads each into the place where it is wanted.
 //!
 //! Two types of numbers exist here: `F32` for values and `U8` for tokens and flags.
 //!
@@ -11,20 +11,21 @@
 //! and so has the text itself, `crc32`. Whatever is read is compared with them; files of others have none.
 
 use crate::{Shape, file};
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 #[cfg(target_endian = "big")]
-compile_error!("safetensors files are little-endian, and numbers are read from them in place");
+compile_error!("safetensors files are little-endian, and numbers are read from them as they are");
 
 /// Why a file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The file cannot be opened or mapped.
+    /// The file cannot be opened or read.
     #[error("cannot read {path}: {error}", path = path.display())]
     Read {
         /// The file.
@@ -32,7 +33,8 @@ pub enum FileError {
         /// What the system says.
         error: io::Error,
     },
-    /// The file cannot be written; one that was there before is as it was.
+    /// The file cannot be written; one that was there before is as it was, unless only the last step failed, which
+    /// makes the new name last ([`file::replace`]).
     #[error(
         "cannot write {path}: {error}; check that its folder exists, is writable and has space left",
         path = path.display()
@@ -115,13 +117,14 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// A safetensors file mapped into memory; tensors are looked at where they lie.
+/// An open safetensors file: its header in memory, its numbers on the disk.
 #[derive(Debug)]
 pub struct SafeTensorsFile {
     path: PathBuf,
-    map: Mmap,
-    /// Where the numbers start in the map.
-    data_at: usize,
+    /// Where it stands is one reader's at a time.
+    file: Mutex<File>,
+    /// Where the numbers start in the file.
+    data_at: u64,
     header: Metadata,
     /// The text under `__metadata__`, without the checksums.
     metadata: BTreeMap<String, String>,
@@ -156,27 +159,23 @@ fn checksum_of_text<'a>(text: impl Iterator<Item = (&'a String, &'a String)>) ->
 }
 
 impl SafeTensorsFile {
-    /// Maps the file at `path` and checks its header; the numbers are read when they are asked for.
+    /// Opens the file at `path` and checks its header; the numbers are read when they are asked for.
     ///
     /// # Errors
     /// When the file cannot be read, or is not a whole safetensors file.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let read = |error| FileError::Read {
-            path: path.into(),
-            error,
-        };
-        let file = File::open(path).map_err(read)?;
-        // SAFETY: the map is read-only, and its bytes stay as they are as long as nobody writes into the
-        // file or cuts it short while it is open. `write` below never does: it makes a new file and
-        // renames it over the old one, whose map stays valid. That no other program edits a weights file
-        // in place during the moment in which it is loaded is left to whoever runs that program; it can end the
-        // process, but change no number unseen, since numbers are copied first and then compared with their checksums.
-        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let (header_len, header) =
-            SafeTensors::read_metadata(&map).map_err(|error| FileError::Malformed {
+        let opened = File::open(path).map_err(SafeTensorError::IoError);
+        let opened = opened.and_then(|mut file| Ok((read_header(&mut file)?, file)));
+        let ((data_at, header), file) = opened.map_err(|error| match error {
+            SafeTensorError::IoError(error) => FileError::Read {
                 path: path.into(),
                 error,
-            })?;
+            },
+            error => FileError::Malformed {
+                path: path.into(),
+                error,
+            },
+        })?;
         let text = header.metadata().clone().unwrap_or_default();
         let mut text: BTreeMap<String, String> = text.into_iter().collect();
         let stated = text.remove(CHECKSUM);
@@ -189,8 +188,8 @@ impl SafeTensorsFile {
         let checksums = checked.then(|| checksums(&mut text));
         Ok(SafeTensorsFile {
             path: path.into(),
-            map,
-            data_at: size_of::<u64>() + header_len,
+            file: Mutex::new(file),
+            data_at,
             header,
             metadata: text,
             checksums,
@@ -230,12 +229,13 @@ impl SafeTensorsFile {
     /// # Errors
     /// When there is no such tensor, or its numbers are not f32 or not those that were written.
     pub fn f32s(&self, name: &str) -> Result<Vec<f32>, FileError> {
-        let mut values = vec![0.0; self.bytes(name, Dtype::F32)?.len() / size_of::<f32>()];
+        let bytes = self.place(name, Dtype::F32)?.len();
+        let mut values = vec![0.0; bytes / size_of::<f32>()];
         self.read_f32s(name, &mut values)?;
         Ok(values)
     }
 
-    /// Overwrites `out` with the numbers of the f32 tensor `name`, of which there must be as many.
+    /// Overwrites `out` with the numbers of the f32 tensor `name`. Panics unless there are as many.
     ///
     /// # Errors
     /// As [`SafeTensorsFile::f32s`].
@@ -248,14 +248,23 @@ impl SafeTensorsFile {
     /// # Errors
     /// When there is no such tensor, or its numbers are not u8 or not those that were written.
     pub fn u8s(&self, name: &str) -> Result<Vec<u8>, FileError> {
-        let mut bytes = vec![0; self.bytes(name, Dtype::U8)?.len()];
+        let mut bytes = vec![0; self.place(name, Dtype::U8)?.len()];
         self.read(name, Dtype::U8, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Copies a tensor, and then compares the copy with the checksum.
+    /// Reads a tensor, and then compares what was read with the checksum.
     fn read(&self, name: &str, want: Dtype, out: &mut [u8]) -> Result<(), FileError> {
-        out.copy_from_slice(self.bytes(name, want)?);
+        let place = self.place(name, want)?;
+        assert_eq!(out.len(), place.len(), "bytes of tensor {name}");
+        let start = SeekFrom::Start(self.data_at + place.start as u64);
+        let mut file = self.file.lock().expect("no reader panics");
+        let found = file.seek(start).and_then(|_| file.read_exact(out));
+        drop(file);
+        found.map_err(|error| FileError::Read {
+            path: self.path.clone(),
+            error,
+        })?;
         let Some(checksums) = &self.checksums else {
             return Ok(());
         };
@@ -277,7 +286,8 @@ impl SafeTensorsFile {
         })
     }
 
-    fn bytes(&self, name: &str, want: Dtype) -> Result<&[u8], FileError> {
+    /// The bytes that a tensor takes among the numbers, which [`SafeTensorsFile::open`] has found in the file.
+    fn place(&self, name: &str, want: Dtype) -> Result<Range<usize>, FileError> {
         let info = self.info(name)?;
         if info.dtype != want {
             return Err(FileError::WrongType {
@@ -287,9 +297,35 @@ impl SafeTensorsFile {
                 want,
             });
         }
-        // `read_metadata` has checked that the offsets lie within the map.
         let (start, end) = info.data_offsets;
-        Ok(&self.map[self.data_at + start..self.data_at + end])
+        Ok(start..end)
+    }
+}
+
+/// The longest header that the format allows.
+const MOST_HEADER: u64 = 100_000_000;
+
+/// Reads the header of a file, and where its numbers start, which end where the file does.
+fn read_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
+    const LENGTH: u64 = size_of::<u64>() as u64;
+    let in_file = file.metadata()?.len();
+    let behind_length = in_file.checked_sub(LENGTH);
+    let behind_length = behind_length.ok_or(SafeTensorError::HeaderTooSmall)?;
+    let mut length = [0; LENGTH as usize];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    let numbers = behind_length.checked_sub(length);
+    let numbers = numbers.ok_or(SafeTensorError::InvalidHeaderLength)?;
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header)?;
+    let header: Metadata =
+        serde_json::from_slice(&header).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    match header.data_len() as u64 == numbers {
+        true => Ok((LENGTH + length, header)),
+        false => Err(SafeTensorError::MetadataIncompleteBuffer),
     }
 }
 

@@ -65,7 +65,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn an_old_file_is_replaced_whole_and_its_map_stays_valid() {
+fn an_old_file_is_replaced_whole_and_can_still_be_read_where_it_is_open() {
     let (folder, path) = file_of(&sample());
     let old = SafeTensorsFile::open(&path).expect("a file");
     write(
@@ -196,6 +196,17 @@ fn hostile_files_are_refused_with_their_name() {
             "{what}: {error}"
         );
     }
+    // Tensors that end beyond any address, and so beyond any sum with the length of the header.
+    let most = usize::MAX / 8;
+    let tensors = (0..8).map(|i| {
+        let (from, to) = (i * most, (i + 1) * most);
+        format!(r#""t{i}":{{"dtype":"U8","shape":[{most}],"data_offsets":[{from},{to}]}}"#)
+    });
+    let header = format!("{{{}}}", tensors.collect::<Vec<_>>().join(","));
+    let (_folder, path) = file_of(&raw(&header, 4));
+    let error = SafeTensorsFile::open(&path).expect_err("larger than memory");
+    assert!(matches!(error, FileError::Malformed { .. }), "{error}");
+
     let folder = tempdir().expect("a folder");
     for path in [folder.path().join("absent"), folder.path().into()] {
         assert!(
@@ -203,6 +214,16 @@ fn hostile_files_are_refused_with_their_name() {
             "{path:?}"
         );
     }
+}
+
+/// What another program does to an open file is an error, where a map of it would have ended the process.
+#[test]
+fn a_file_cut_short_while_it_is_open_is_an_error() {
+    let (_folder, path) = file_of(&sample());
+    let file = SafeTensorsFile::open(&path).expect("a file");
+    std::fs::write(&path, b"short").expect("a file");
+    let error = file.f32s("a").expect_err("nothing there").to_string();
+    assert!(error.starts_with("cannot read "), "{error}");
 }
 
 #[test]
