@@ -7,9 +7,9 @@
 //! cargo bench --bench kernels -- /avx2            one instruction set
 //! ```
 //!
-//! Ids are op/shape/isa. Two rows frame each table: `naive`, the definition in plain loops, and, for
-//! products, `isa-peak`, as many multiply-adds without touching memory. Each product is checked against the
-//! f64 reference before it is timed; the properties of the other kernels are the tests' business.
+//! Ids are op/shape/isa. Two rows frame each table: `naive`, the definition in plain loops (of gradients, that of the
+//! norm alone), and, for products, `isa-peak`, as many multiply-adds without touching memory. Each product is checked
+//! against the f64 reference before it is timed; the properties of the other kernels are the tests' business.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
@@ -46,6 +46,9 @@ fn name_of(kernels: &Kernels) -> String {
     }
 }
 
+/// No naive row: where there is no definition to time but that of another op.
+const NONE: Option<fn()> = None;
+
 /// Times `run` on every instruction set and `naive` once, in a group of their own.
 fn every_isa(
     c: &mut Criterion,
@@ -53,7 +56,7 @@ fn every_isa(
     shape: &str,
     elements: usize,
     run: impl FnMut(&Kernels),
-    naive: impl FnMut(),
+    naive: Option<impl FnMut()>,
 ) {
     each_of(
         Kernels::available().iter(),
@@ -74,7 +77,7 @@ fn each_of(
     shape: &str,
     elements: usize,
     mut run: impl FnMut(&Kernels),
-    mut naive: impl FnMut(),
+    naive: Option<impl FnMut()>,
 ) {
     let mut group = c.benchmark_group(op);
     group.throughput(Throughput::Elements(elements as u64));
@@ -82,7 +85,9 @@ fn each_of(
         let id = BenchmarkId::new(shape, name_of(kernels));
         group.bench_function(id, |b| b.iter(|| run(kernels)));
     }
-    group.bench_function(BenchmarkId::new(shape, "naive"), |b| b.iter(&mut naive));
+    if let Some(mut naive) = naive {
+        group.bench_function(BenchmarkId::new(shape, "naive"), |b| b.iter(&mut naive));
+    }
     group.finish();
 }
 
@@ -223,11 +228,11 @@ fn rms_norm(c: &mut Criterion) {
                 let y = MatMut::new(&mut y, rows, cols);
                 k.rms_norm_forward(y, &mut r[..rows], Some(residual), 1e-5);
             },
-            || {
+            Some(|| {
                 drop(black_box(reference::rms_norm_rows(
                     &exact, rows, cols, 1e-5,
                 )))
-            },
+            }),
         );
         every_isa(
             c,
@@ -238,11 +243,11 @@ fn rms_norm(c: &mut Criterion) {
                 let y = MatMut::new(&mut y, rows, cols);
                 k.rms_norm_columns_forward(y, &mut r[..cols], Some(residual), 1e-5);
             },
-            || {
+            Some(|| {
                 drop(black_box(reference::rms_norm_columns(
                     &exact, rows, cols, 1e-5,
                 )))
-            },
+            }),
         );
         r.fill(1.0); // a factor that lets repeated gradients neither grow nor shrink to subnormal numbers
         let mut naive = x.clone();
@@ -252,7 +257,7 @@ fn rms_norm(c: &mut Criterion) {
             &shape,
             len,
             |k| k.rms_norm_backward(MatMut::new(&mut d, rows, cols), residual, &r[..rows]),
-            || naive_norm_gradient(black_box(&mut naive), &h, cols),
+            Some(|| naive_norm_gradient(black_box(&mut naive), &h, cols)),
         );
         every_isa(
             c,
@@ -263,7 +268,7 @@ fn rms_norm(c: &mut Criterion) {
                 let d = MatMut::new(&mut d, rows, cols);
                 k.rms_norm_columns_backward(d, &mut mean, residual, &r[..cols]);
             },
-            || naive_norm_gradient(black_box(&mut naive), &h, cols),
+            NONE,
         );
     }
 }
@@ -293,7 +298,7 @@ fn swiglu(c: &mut Criterion) {
             &shape,
             len,
             |k| k.swiglu_forward(MatMut::new(&mut a, rows, cols), view),
-            || drop(black_box(reference::swiglu(&gate, &up))),
+            Some(|| drop(black_box(reference::swiglu(&gate, &up)))),
         );
         every_isa(
             c,
@@ -304,7 +309,7 @@ fn swiglu(c: &mut Criterion) {
                 let d_u = MatMut::new(&mut d_u, rows, 2 * cols);
                 k.swiglu_backward(d_u, MatMut::new(&mut a, rows, cols), view);
             },
-            || drop(black_box(reference::swiglu(&gate, &up))),
+            NONE,
         );
     }
 }
@@ -328,11 +333,11 @@ fn softmax(c: &mut Criterion) {
                 let e = MatMut::new(&mut e, rows, cols);
                 k.softmax_forward(e, &mut inverse, &mut lse, 0.125);
             },
-            || {
+            Some(|| {
                 drop(black_box(reference::softmax_rows(
                     &exact, rows, cols, 0.125,
                 )))
-            },
+            }),
         );
         let p = MatRef::new(&scores, rows, cols);
         every_isa(
@@ -341,11 +346,7 @@ fn softmax(c: &mut Criterion) {
             &shape,
             len,
             |k| k.softmax_backward(MatMut::new(&mut d, rows, cols), p, &delta, 1.0),
-            || {
-                drop(black_box(reference::softmax_rows(
-                    &exact, rows, cols, 0.125,
-                )))
-            },
+            NONE,
         );
     }
 }
@@ -385,7 +386,7 @@ fn turn(c: &mut Criterion) {
                         false => k.rope_backward(x, cos, sin),
                     }
                 },
-                || {
+                forward.then_some(|| {
                     drop(black_box(reference::rope(
                         &exact,
                         positions,
@@ -393,7 +394,7 @@ fn turn(c: &mut Criterion) {
                         width,
                         1e4,
                     )))
-                },
+                }),
             );
         }
     }
@@ -410,12 +411,12 @@ fn elementwise(c: &mut Criterion) {
             &shape,
             len,
             |k| k.add(black_box(&mut y), &a, &b),
-            || {
+            Some(|| {
                 for ((y, a), b) in naive.iter_mut().zip(&a[..]).zip(&b[..]) {
                     *y = a + b;
                 }
                 black_box(&mut naive);
-            },
+            }),
         );
     }
 }
@@ -450,7 +451,7 @@ fn attend(c: &mut Criterion) {
                 let o = MatMut::new(&mut o, positions, inner);
                 attention::forward(k, o, &mut lse, qkv, heads, &mut scratch);
             },
-            naive,
+            Some(naive),
         );
         let saved = attention::Saved {
             qkv,
@@ -467,7 +468,7 @@ fn attend(c: &mut Criterion) {
                 let d_qkv = MatMut::new(&mut d_qkv, positions, 3 * inner);
                 attention::backward(k, d_qkv, d_o, saved, heads, &mut scratch);
             },
-            naive,
+            NONE,
         );
     }
 }
