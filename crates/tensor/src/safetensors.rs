@@ -121,7 +121,7 @@ fn listed(names: &[String]) -> String {
 #[derive(Debug)]
 pub struct SafeTensorsFile {
     path: PathBuf,
-    /// Where it stands is one reader's at a time.
+    /// Locked while a reader moves it to a tensor and reads that.
     file: Mutex<File>,
     /// Where the numbers start in the file.
     data_at: u64,
