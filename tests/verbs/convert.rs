@@ -225,6 +225,7 @@ fn what_the_reference_cannot_build_is_not_written() {
     let attention = || ModelConfig {
         mixer: Mixer::Attention,
         position_encoding: PositionEncoding::Rope,
+        heads: 2,
         ..small()
     };
     let transformer = || ModelConfig {
