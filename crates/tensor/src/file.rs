@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Gives `path` the content that `write` writes.
 ///
@@ -21,8 +21,6 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let target = std::fs::canonicalize(path);
-    let path = target.as_deref().unwrap_or(path);
     let old = std::fs::metadata(path).ok();
     ask(Step::Create)?;
     if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -30,19 +28,24 @@ pub fn replace(
         write(&mut out)?;
         return out.flush();
     }
+    let path = &end_of_links(path)?;
     let folder = folder_of(path);
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let mut new = tempfile::Builder::new()
         .prefix(".trm-")
         .suffix(".tmp")
         .make_in(folder, |path| File::create_new(path))?;
+    let permissions = new.as_file().metadata()?.permissions();
+    if let Some(old) = old
+        && old.permissions() != permissions
+    {
+        // Before there is anything in it that others could read.
+        new.as_file().set_permissions(old.permissions())?;
+    }
     let mut out = BufWriter::with_capacity(1 << 16, Parts(new.as_file_mut()));
     write(&mut out)?;
     out.flush()?;
     drop(out);
-    if let Some(old) = old {
-        new.as_file().set_permissions(old.permissions())?;
-    }
     ask(Step::Sync)?;
     new.as_file().sync_all()?;
     ask(Step::Rename)?;
@@ -58,6 +61,19 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     ask(Step::Rename)?;
     std::fs::rename(from, to)?;
     sync_folder(folder_of(to))
+}
+
+/// Where `path` leads, through any links; nothing need be there yet.
+fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        match std::fs::read_link(&path) {
+            Ok(to) => path = folder_of(&path).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -184,6 +200,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    #[cfg_attr(miri, ignore = "Miri starts no programs")]
     fn permissions_links_and_pipes_stay_what_they_are() {
         use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
         let folder = tempfile::tempdir().expect("a folder");
@@ -211,6 +228,44 @@ mod tests {
         let kind = std::fs::metadata(&pipe).expect("a pipe").file_type();
         assert!(kind.is_fifo(), "the pipe was replaced");
         assert_eq!(listener.join().expect("a listener"), b"said");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_stays_and_what_it_names_is_made() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a folder");
+        let [link, second, circle] =
+            ["link", "second", "circle"].map(|name| folder.path().join(name));
+        std::fs::create_dir(folder.path().join("far")).expect("a folder");
+        symlink("second", &link).expect("a link");
+        symlink("far/file", &second).expect("a link");
+        replace(&link, |out| out.write_all(b"new")).expect("a disk that works");
+        assert!(link.is_symlink() && second.is_symlink());
+        let found = std::fs::read(folder.path().join("far/file")).expect("the file");
+        assert_eq!(found, b"new");
+        symlink("circle", &circle).expect("a link");
+        assert!(replace(&circle, |out| out.write_all(b"new")).is_err());
+        assert!(circle.is_symlink());
+    }
+
+    /// Nobody may read the new file who could not read the old one, not even while it is written.
+    #[cfg(unix)]
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri changes no permissions")]
+    fn a_file_has_its_permissions_from_the_start() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "old").expect("a file");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its owner");
+        replace(&path, |out| {
+            for entry in std::fs::read_dir(folder.path())? {
+                assert_eq!(entry?.metadata()?.permissions().mode() & 0o777, 0o600);
+            }
+            out.write_all(b"new")
+        })
+        .expect("a disk that works");
     }
 
     #[test]
