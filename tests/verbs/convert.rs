@@ -243,11 +243,11 @@ fn what_the_reference_cannot_build_is_not_written() {
     };
     type Change = fn(&mut ModelConfig);
     let cases: [(ModelConfig, Change, &str); 10] = [
-        (groups, |_| (), "model.mixer = Groups"),
+        (groups, |_| (), "model.mixer = \"groups\""),
         (
             small(),
             |m| m.feed_forward = FeedForward::GatedNorm,
-            "model.feed_forward = GatedNorm",
+            "model.feed_forward = \"gated_norm\"",
         ),
         (small(), |m| m.registers = true, "model.registers = true"),
         (
@@ -279,7 +279,7 @@ fn what_the_reference_cannot_build_is_not_written() {
         (
             transformer(),
             |m| (m.mixer, m.position_encoding) = (Mixer::Mlp, PositionEncoding::Learned),
-            "model.mixer = Mlp",
+            "model.mixer = \"mlp\"",
         ),
     ];
     for (mut model, change, said) in cases {

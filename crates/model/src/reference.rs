@@ -209,12 +209,11 @@ fn can_build(c: &ModelConfig) -> Result<(), ConfigError> {
     let by_mlp = c.mixer == Mixer::Mlp;
     let mixes = c.mixer == Mixer::Attention || by_mlp && !transformer;
     let own = "expected attention, or mlp with any system but \"transformer\"";
-    check(mixes, "model.mixer", format!("{:?}", c.mixer), own)?;
-    let gate = c.feed_forward;
+    check(mixes, "model.mixer", weights::json(&c.mixer), own)?;
     check(
-        gate == FeedForward::Swiglu,
+        c.feed_forward == FeedForward::Swiglu,
         "model.feed_forward",
-        format!("{gate:?}"),
+        weights::json(&c.feed_forward),
         "expected swiglu",
     )?;
     check(
@@ -231,9 +230,9 @@ fn can_build(c: &ModelConfig) -> Result<(), ConfigError> {
         "expected learned or rope with system = \"transformer\"",
     )?;
     let fewest = c.puzzle_emb_ndim.div_ceil(c.width);
-    let any = !matches!(c.system, System::Hrm | System::Transformer);
+    let free = !matches!(c.system, System::Hrm | System::Transformer);
     check(
-        any || c.prefix_len == fewest,
+        free || c.prefix_len == fewest,
         "model.prefix_len",
         c.prefix_len,
         &format!("expected {fewest}: with this system it is as long as the puzzle embedding needs"),

@@ -4,7 +4,8 @@
 //! loop over supervision steps turned inside out: every optimiser step does one supervision step for
 //! every puzzle of the carry, and a puzzle that halts is replaced.
 //!
-//! For puzzle b = 1, …, B of the batch, with logits y\[b,i,:\] and label a\[b,i\] of cell i (TRM_SPEC 5):
+//! For puzzle b = 1, …, B of the batch, with logits y\[b,i,:\] and label a\[b,i\] of cell i and the halting logit
+//! q_b (TRM_SPEC 5):
 //!
 //! ```text
 //! loss    = 1/B sum_b (lm_b + w BCE(q_b, right_b))                     w: halt_loss_weight, 0.5
