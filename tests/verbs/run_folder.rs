@@ -45,12 +45,17 @@ fn metrics_survive_what_is_not_text() {
     place.train(0, "run", &["--minutes", "0"]);
     let path = place.path("run/metrics.jsonl");
     let before = "{\"step\": 1, \"note\": \"kept\"}\n";
-    std::fs::write(&path, [before.as_bytes(), b"\xff half a li"].concat()).expect("a file");
-    place.train(0, "run", &["--resume"]);
+    let damaged = [before.as_bytes(), b"\xff half a li"].concat();
+    std::fs::write(&path, &damaged).expect("a file");
+    let said = place.train(0, "run", &["--resume"]);
+    let expected = "lines that cannot be read (1) are left out";
+    assert!(said.err.contains(expected), "{}", said.err);
     let after = std::fs::read_to_string(&path).expect("text");
     assert!(after.starts_with(before), "{after}");
     assert!(!after.contains("half"), "{after}");
     assert!(after.lines().count() > 3, "{after}");
+    let aside = std::fs::read(place.path("run/metrics-damaged.jsonl")).expect("what it was");
+    assert!(aside == damaged);
 }
 
 #[test]

@@ -336,8 +336,8 @@ fn weights_are_of(out: &Path, step: u64) -> bool {
     file.ok().and_then(trained) == Some(step.to_string())
 }
 
-/// Drops lines of steps that the checkpoint does not know, since they will be made again, and what is no line of
-/// metrics.
+/// Drops lines of steps that the checkpoint does not know, since they will be made again. Where a line cannot be read,
+/// the file as it was is set aside.
 ///
 /// # Errors
 /// When the file cannot be read or written; it is then as it was.
@@ -346,16 +346,31 @@ fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         read => read.with_context(|| format!("cannot read {}", path.display()))?,
     };
-    let known = |line: &&[u8]| {
-        let line: Option<Value> = serde_json::from_slice(line).ok();
-        line.and_then(|line| line["step"].as_u64())
-            .is_some_and(|s| s <= step)
-    };
-    let lines = old.split(|&byte| byte == b'\n').filter(known);
-    let kept: Vec<u8> = lines.flat_map(|line| [line, b"\n"].concat()).collect();
+    let (mut kept, mut unreadable) = (Vec::new(), 0);
+    for line in old.split(|&byte| byte == b'\n') {
+        let record: Option<Value> = serde_json::from_slice(line).ok();
+        match record.and_then(|record| record["step"].as_u64()) {
+            Some(of) if of <= step => kept.extend([line, b"\n"].concat()),
+            Some(_) => (),
+            None => unreadable += usize::from(!line.is_empty()),
+        }
+    }
+    if unreadable > 0 {
+        let aside = path.with_file_name("metrics-damaged.jsonl");
+        replace(&aside, &old)?;
+        say!(
+            "{}: lines that cannot be read ({unreadable}) are left out; the file as it was is {}",
+            path.display(),
+            aside.display()
+        );
+    }
     if kept == old {
         return Ok(());
     }
-    file::replace(path, |out| out.write_all(&kept))
+    replace(path, &kept)
+}
+
+fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    file::replace(path, |out| out.write_all(content))
         .with_context(|| format!("cannot write {}", path.display()))
 }
