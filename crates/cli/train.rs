@@ -205,6 +205,8 @@ struct Run {
     best: f64,
     /// Whether the weights of the last validation could not be written.
     weights_are_old: bool,
+    /// Whether the last line of metrics could not be written.
+    metrics_fail: bool,
 }
 
 /// How a run ended.
@@ -308,7 +310,7 @@ impl Run {
             let step = self.trainer.step;
             progress.set(step);
             if step.is_multiple_of(intervals.log_every) || step == steps {
-                self.warn(&progress, self.log(&progress, &window));
+                self.log(&progress, &window);
                 window = Window::new();
             }
             if step.is_multiple_of(intervals.validate_every) || step == steps {
@@ -337,7 +339,7 @@ impl Run {
     }
 
     /// One line of training metrics: means over the window.
-    fn log(&self, progress: &Progress, window: &Window) -> anyhow::Result<()> {
+    fn log(&mut self, progress: &Progress, window: &Window) {
         let (step, batch) = (self.trainer.step, self.config.train.batch as f64);
         let (sums, rows) = (&window.sums, window.steps as f64 * batch);
         let halted = sums.count.max(1.0);
@@ -363,7 +365,7 @@ impl Run {
             line["rows_reset"] = json!(sums.rows_reset);
             line["updates_skipped"] = json!(sums.updates_skipped);
         }
-        self.write_metrics(&line)
+        self.write_metrics(progress, &line);
     }
 
     /// Exact accuracy on the puzzles held out, as evaluation measures it; keeps the best weights.
@@ -375,21 +377,20 @@ impl Run {
             score((net, params), held_out, micro_batch, options, once, |_| ())
         });
         let (step, seconds) = (self.trainer.step, self.seconds());
-        let line = self.write_metrics(&json!({
+        let puzzles = held_out.len();
+        let line = json!({
             "step": step,
             "seconds": round(seconds, 1),
             "validation": {
-                "puzzles": held_out.len(),
+                "puzzles": puzzles,
                 "exact_accuracy": score.exact,
                 "cell_accuracy": score.cells,
             },
-        }));
-        self.warn(progress, line);
+        });
+        self.write_metrics(progress, &line);
         progress.line(&format!(
-            "step {step}: exact {:.4}, cells {:.4} on {} held-out puzzles ({seconds:.0} s)",
-            score.exact,
-            score.cells,
-            held_out.len(),
+            "step {step}: exact {:.4}, cells {:.4} on {puzzles} held-out puzzles ({seconds:.0} s)",
+            score.exact, score.cells,
         ));
         let (exact, best) = (score.exact, self.best);
         // What the files say of the best includes this one.

@@ -1,7 +1,7 @@
 //! `trm train` where the machine, the disk or the user misbehaves.
 
 use super::train::{CONFIG, Place, values};
-use super::{generate, run, trm};
+use super::{generate, run, said, trm};
 use std::io::BufRead;
 use std::path::Path;
 
@@ -287,6 +287,30 @@ fn training_goes_on_when_the_disk_does_not() {
     let [straight, run] =
         ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
     assert!(straight == run, "other bits");
+}
+
+/// Room for half a line of metrics, and for all else: the half is taken back, and the warning is said once.
+#[test]
+#[cfg(unix)]
+fn a_disk_that_takes_half_a_line_of_metrics_leaves_whole_ones() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let metrics = place.path("run/metrics.jsonl");
+    let line = "{\"step\":1,\"of\":\"an earlier day\"}\n";
+    let (blocks, block) = (4096, 1024);
+    std::fs::write(&metrics, line.repeat((blocks * block - 60) / line.len())).expect("a file");
+    let before = std::fs::metadata(&metrics).expect("a file").len();
+    // No file may become larger than this; the signal that says so is ignored, and leaves an error.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {blocks}; exec {} train {} --out {} --resume",
+        env!("CARGO_BIN_EXE_trm"),
+        place.text("small.toml"),
+        place.text("run")
+    );
+    let said = said(0, std::process::Command::new("bash").args(["-c", &script]));
+    let warnings = said.err.matches("warning: cannot write").count();
+    assert_eq!(warnings, 1, "{}", said.err);
+    assert_eq!(std::fs::metadata(&metrics).expect("a file").len(), before);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 use trm_model::{Astray, Network, Parameters, checkpoint, weights};
 
@@ -99,18 +100,14 @@ impl Run {
         }
     }
 
-    /// Adds a line to the metrics, or nothing.
-    pub(super) fn write_metrics(&self, line: &Value) -> anyhow::Result<()> {
-        let path = self.out.join("metrics.jsonl");
-        let append = || -> io::Result<()> {
-            let mut file = File::options().append(true).create(true).open(&path)?;
-            let before = file.metadata()?.len();
-            // In one piece, so that a kill leaves no half a line.
-            let written = file.write_all(format!("{line}\n").as_bytes());
-            // Nor does a full disk, to which the next line would be glued.
-            written.inspect_err(|_| file.set_len(before).unwrap_or(()))
-        };
-        append().with_context(|| format!("cannot write {}", path.display()))
+    /// Adds a line to the metrics. A disk that takes none is spoken of once, until it takes one again.
+    pub(super) fn write_metrics(&mut self, progress: &Progress, line: &Value) {
+        let written = append(&self.out.join("metrics.jsonl"), line);
+        let fail = written.is_err();
+        if !self.metrics_fail {
+            self.warn(progress, written);
+        }
+        self.metrics_fail = fail;
     }
 
     /// Leaves the run for others to read: what it was, and its curves so far.
@@ -155,4 +152,17 @@ impl Run {
             .map(|(key, value)| (key.to_owned(), value))
             .collect())
     }
+}
+
+/// Adds a line to a file, or nothing.
+fn append(path: &Path, line: &Value) -> anyhow::Result<()> {
+    let append = || -> io::Result<()> {
+        let mut file = File::options().append(true).create(true).open(path)?;
+        let before = file.metadata()?.len();
+        // In one piece, so that a kill leaves no half a line.
+        let written = file.write_all(format!("{line}\n").as_bytes());
+        // Nor does a full disk, to which the next line would be glued.
+        written.inspect_err(|_| file.set_len(before).unwrap_or(()))
+    };
+    append().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -46,6 +46,7 @@ pub(super) fn begin(
         start,
         best: -1.0,
         weights_are_old: false,
+        metrics_fail: false,
     })
 }
 
@@ -326,6 +327,7 @@ fn go_on(
         start,
         best,
         weights_are_old,
+        metrics_fail: false,
     })
 }
 
