@@ -80,6 +80,18 @@ fn an_export_spares_the_run() {
 }
 
 #[test]
+fn a_config_of_ones_own_is_not_overwritten() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("run")).expect("a folder");
+    let own = format!("# with a comment\n{CONFIG}");
+    std::fs::write(place.path("run/config.toml"), &own).expect("a file");
+    let said = place.train(2, "run", &[]).err;
+    assert!(said.contains("config.toml that no run wrote"), "{said}");
+    let after = std::fs::read_to_string(place.path("run/config.toml")).expect("a config");
+    assert_eq!(after, own);
+}
+
+#[test]
 fn a_name_is_that_of_a_folder() {
     let place = Place::new();
     for name in ["../elsewhere", "/tmp/x", ".."] {

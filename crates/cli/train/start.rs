@@ -67,6 +67,13 @@ fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
         out.display(),
         WEIGHTS.join(" and ")
     );
+    // A run begins with both.
+    ensure!(
+        !holds(&["config.toml"]) || holds(&["metrics.jsonl"]),
+        "{} holds a config.toml that no run wrote, and a run would overwrite: choose another folder with --out, or \
+         give it another name",
+        out.display()
+    );
     Ok(())
 }
 
