@@ -13,7 +13,6 @@ use anyhow::bail;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_model::solve::SolveOptions;
-use trm_tensor::safetensors::SafeTensorsFile;
 
 pub use judge::judge;
 
@@ -75,8 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let data = args.out.join("data");
     if let Some(path) = &args.init_from {
-        // Before anything is written; whether its sizes fit is known once the data set is.
-        SafeTensorsFile::open(path)?;
+        // Before anything is written.
+        train::check_weights(path, &config)?;
     }
     if !(args.resume && data.exists()) {
         let seed = args.seed.unwrap_or(config.train.seed);

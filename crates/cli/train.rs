@@ -24,6 +24,8 @@ use trm_model::config::System;
 use trm_model::solve::SolveOptions;
 use trm_model::train_step::Metrics;
 
+pub use start::check_weights;
+
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -358,6 +358,10 @@ fn data_sets_that_do_not_fit_are_refused() {
         .arc(2, "tiny.toml", &test, "run", &["--init-from", "nowhere"])
         .err;
     assert!(err.contains("nowhere"), "{err}");
+    let weights = super::ignorant(place.0.path(), &[]);
+    let from = ["--init-from", text(&weights)];
+    let err = place.arc(2, "tiny.toml", &test, "run", &from).err;
+    assert!(err.contains("other sizes"), "{err}");
     assert!(!place.path("run").exists(), "nothing is left");
     let sudoku = place.write("sudoku.toml", "[data]\nside = 4\n");
     let err = place.arc(2, text(&sudoku), &test, "other", &[]).err;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents, Resumed};
-use trm_model::{Network, Parameters, Trainer, weights};
+use trm_model::weights::{self, Loaded};
+use trm_model::{Network, Parameters, Trainer};
 use trm_tensor::safetensors::SafeTensorsFile;
 use trm_tensor::{AlignedVec, file};
 
@@ -130,11 +131,15 @@ fn lock(config: &File, out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The values in a weights file, for a network of the same sizes.
-///
-/// Where its embeddings are of other puzzles than those with the fingerprint `identifiers`, every puzzle begins with
-/// the mean of them, as in the reference (TRM_SPEC 11).
-fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::Result<Parameters> {
+/// Fails unless the network in a weights file has the sizes of a config's.
+pub fn check_weights(path: &Path, config: &RunConfig) -> anyhow::Result<()> {
+    let kernels = config.train.kernels(Kernels::best()?)?;
+    let net = Network::new(config.model.clone(), kernels)?;
+    fitting(path, &net).map(|_| ())
+}
+
+/// A weights file, if its network has the same sizes.
+fn fitting(path: &Path, net: &Network) -> anyhow::Result<Loaded> {
     let loaded = weights::load(path, net.kernels())?;
     let sizes = |net: &Network| {
         let specs = net.layout().specs().iter();
@@ -146,6 +151,15 @@ fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::R
         "{}: its network has other sizes than the config's",
         path.display()
     );
+    Ok(loaded)
+}
+
+/// The values in a weights file, for a network of the same sizes.
+///
+/// Where its embeddings are of other puzzles than those with the fingerprint `identifiers`, every puzzle begins with
+/// the mean of them, as in the reference (TRM_SPEC 11).
+fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::Result<Parameters> {
+    let loaded = fitting(path, net)?;
     let (mut params, ndim) = (loaded.params, net.config().puzzle_emb_ndim);
     let count = net.config().puzzle_identifiers;
     let known = loaded.metadata.get("identifiers").map(String::as_str);
