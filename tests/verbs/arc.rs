@@ -68,6 +68,16 @@ fn a_data_set_is_built_from_the_json_files() {
     let same_pair = CHALLENGES.replace("b1", "a1");
     assert_eq!(learned(&same_pair, r#"{"a1": [[[7, 8, 9]]]}"#), [1, 1, 12]);
     assert_eq!(learned(&same_pair, r#"{"a1": [[[7]]]}"#), [2, 0, 30]);
+    // Tasks are counted by name: a file that is given twice brings nothing new.
+    let (twice, out) = (["--test", text(&test)].repeat(2), path("twice"));
+    let rest = ["--variants", "5", "--out", text(&out), "--json"];
+    let said = run(
+        0,
+        &[&["data", "arc", "build"], &twice[..], &rest[..]].concat(),
+    )
+    .json();
+    let numbers = ["tasks", "repeated", "test_examples"].map(|key| said[key].as_u64());
+    assert_eq!(numbers, [Some(1), Some(1), Some(6)]);
     std::fs::write(&learn, same_pair).expect("a file");
     std::fs::remove_file(path("old_solutions.json")).expect("a file");
 

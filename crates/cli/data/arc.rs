@@ -32,7 +32,7 @@ Examples:
 The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is
 one. Of a file to learn from all pairs are learned; of one to test, the pairs that it shows, and the others are tested.
 A task that is tested is never learned with its answers: if a file to learn from has it as well, under its name or
-with one of its answered pairs, it is left out there.
+with one of its answered pairs, it is left out there. Of tasks with the same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
 arrays), identifiers.json (names by number) and test_puzzles.json (the tasks that are tested, with their outputs).
 A variant takes 2 SIDE SIDE bytes an example, in memory and on disk: 1,800 on the reference's canvas of 30 x 30.")]
@@ -78,6 +78,8 @@ pub struct Made {
     pub too_large: usize,
     /// Tasks of the files to learn from that are not learned, since they are tested.
     pub left_out: usize,
+    /// Tasks that are left out, since one before them has their name.
+    pub repeated: usize,
     /// Tasks and variants.
     pub puzzles: usize,
     /// Examples to learn from.
@@ -95,6 +97,7 @@ impl fmt::Display for Made {
             test_examples,
             too_large,
             left_out,
+            repeated,
         } = self;
         write!(
             f,
@@ -110,6 +113,12 @@ impl fmt::Display for Made {
                 "; {left_out} tasks to learn from are left out, since they are tested"
             )?;
         }
+        if *repeated > 0 {
+            write!(
+                f,
+                "; {repeated} tasks are left out, since one before them has their name"
+            )?;
+        }
         Ok(())
     }
 }
@@ -122,8 +131,8 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     print(|to| match args.json {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
-                "too_large": made.too_large, "left_out": made.left_out, "puzzles": made.puzzles,
-                "train_examples": made.train_examples, "test_examples": made.test_examples });
+                "too_large": made.too_large, "left_out": made.left_out, "repeated": made.repeated,
+                "puzzles": made.puzzles, "train_examples": made.train_examples, "test_examples": made.test_examples });
             writeln!(to, "{line}")
         }
         false => writeln!(to, "{}: {made}", out.display()),
@@ -146,6 +155,9 @@ impl Sources {
         let before = tasks.len();
         leave_out_what_is_tested(&mut tasks);
         let left_out = before - tasks.len();
+        let mut names = HashSet::new();
+        tasks.retain(|task| names.insert(task.name.clone()));
+        let repeated = before - left_out - tasks.len();
         let rng = &mut stream(seed, Purpose::Augment, 0);
         let places = &mut stream(seed, Purpose::Generate, 0);
         let variants = self.variants as usize;
@@ -163,6 +175,7 @@ impl Sources {
             tasks: tasks.len(),
             too_large,
             left_out,
+            repeated,
             puzzles: built.identifiers.len() - 1,
             train_examples,
             test_examples,
