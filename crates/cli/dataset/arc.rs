@@ -17,6 +17,7 @@ use trm_data::reference::folder::{Folder, Metadata, Set};
 /// # Errors
 /// When there is none, or the config says another number.
 pub fn fit(config: &mut RunConfig, folder: &Path) -> anyhow::Result<()> {
+    refuse_a_file(folder)?;
     let metadata = Metadata::read(&folder.join("train"))?;
     let (found, given) = (
         metadata.num_puzzle_identifiers,
@@ -29,6 +30,16 @@ pub fn fit(config: &mut RunConfig, folder: &Path) -> anyhow::Result<()> {
     );
     config.model.puzzle_identifiers = found;
     Ok(config.model.validate()?)
+}
+
+/// Fails where a file stands in the place of a data set.
+fn refuse_a_file(folder: &Path) -> anyhow::Result<()> {
+    ensure!(
+        !folder.is_file(),
+        "{}: this is a file; expected the folder of a data set, which trm data arc build makes",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// What a run learns from, and the first `limit` inputs of the tasks themselves to be validated by.
@@ -93,6 +104,7 @@ fn read(folder: &Path, task: Task) -> anyhow::Result<Set> {
 /// # Errors
 /// When its `identifiers.json` is none.
 pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    refuse_a_file(folder)?;
     let path = folder.join("identifiers.json");
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes)

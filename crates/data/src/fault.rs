@@ -50,6 +50,12 @@ pub enum Fault {
     /// The file stopped being readable.
     #[error("cannot read on: {0}")]
     Read(io::Error),
+    /// A folder where a file belongs.
+    #[error("this is a folder; expected a file of puzzles")]
+    Folder,
+    /// Trained weights where puzzles belong.
+    #[error("this looks like a weights file; expected puzzles, and weights go to --weights")]
+    Weights,
     /// There is nothing in the file.
     #[error(
         "no puzzles here; expected CSV with the header source,question,answer,rating, \

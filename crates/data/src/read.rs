@@ -112,14 +112,20 @@ impl<P: Row> Reader<BufReader<File>, P> {
     /// # Errors
     /// As [`Reader::open`].
     pub fn open_as(path: impl AsRef<Path>, format: P::Format) -> Result<Self, ReadError> {
-        let file = path.as_ref().display().to_string();
-        match File::open(path) {
-            Ok(source) => Reader::new_as(BufReader::with_capacity(1 << 16, source), &file, format),
-            Err(e) => Err(ReadError {
+        let path = path.as_ref();
+        let file = path.display().to_string();
+        let source = match File::open(path) {
+            _ if path.is_dir() => Err(Fault::Folder),
+            Ok(source) => Ok(BufReader::with_capacity(1 << 16, source)),
+            Err(e) => Err(Fault::Open(e)),
+        };
+        match source {
+            Ok(source) => Reader::new_as(source, &file, format),
+            Err(fault) => Err(ReadError {
                 file,
                 line: None,
                 column: None,
-                fault: Fault::Open(e),
+                fault,
             }),
         }
     }
@@ -141,14 +147,18 @@ impl<R: BufRead, P: Row> Reader<R, P> {
     ///
     /// # Errors
     /// As [`Reader::open`].
-    pub fn new_as(source: R, name: &str, format: P::Format) -> Result<Self, ReadError> {
-        let mut lines = Lines::new(source);
+    pub fn new_as(mut source: R, name: &str, format: P::Format) -> Result<Self, ReadError> {
         let error = |line, fault| ReadError {
             file: name.into(),
             line,
             column: None,
             fault,
         };
+        let start = source.fill_buf().map_err(|e| error(None, Fault::Read(e)))?;
+        if is_safetensors(start) {
+            return Err(error(None, Fault::Weights));
+        }
+        let mut lines = Lines::new(source);
         if !lines
             .advance_to_content(P::COMMENTS)
             .map_err(|e| error(None, Fault::Read(e)))?
@@ -352,6 +362,12 @@ impl<R: BufRead> CsvRows<R> {
             fault,
         })
     }
+}
+
+/// Whether a file that starts so is safetensors: the length of a header in eight bytes, below a gigabyte, and the
+/// brace that opens it. No text has zeros there.
+fn is_safetensors(start: &[u8]) -> bool {
+    start.get(4..9) == Some(b"\0\0\0\0{")
 }
 
 /// A field as text.

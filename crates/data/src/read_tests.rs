@@ -95,7 +95,26 @@ fn files_without_puzzles() {
 #[test]
 fn a_folder_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(read_path(folder.path()).is_err());
+    let told = read_path(folder.path()).unwrap_err().to_string();
+    assert!(
+        told.ends_with(": this is a folder; expected a file of puzzles"),
+        "{told}"
+    );
+}
+
+#[test]
+fn weights_are_no_puzzles() {
+    // The second length has a line break in it.
+    for len in [4728u64, 2568] {
+        let file = [&len.to_le_bytes()[..], b"{\"__metadata__\":{\"a\":\"b\"},"].concat();
+        let told = Reader::<_, Puzzle>::new(&file[..], "f")
+            .err()
+            .expect("a fault");
+        assert_eq!(
+            told.to_string(),
+            "f: this looks like a weights file; expected puzzles, and weights go to --weights"
+        );
+    }
 }
 
 #[test]

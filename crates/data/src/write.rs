@@ -14,8 +14,7 @@ use crate::read::{COLUMNS, Row};
 pub struct WriteError {
     /// The file to be written.
     pub path: PathBuf,
-    /// What the system says.
-    #[source]
+    /// What the system says; the message has it, so it is no source, or it would be told twice.
     pub error: io::Error,
 }
 
