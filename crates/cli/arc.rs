@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train for this many minutes at most
-    #[arg(long, value_name = "N", value_parser = train::minutes, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = train::minutes)]
     minutes: Option<f64>,
     /// Optimiser steps, instead of the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -1,7 +1,7 @@
 //! A run's config: a preset's name or a TOML file, and the command line's word over both.
 
 use crate::task::{GridConfig, Kind, Task};
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -154,7 +154,7 @@ pub fn load(name_or_path: &str) -> anyhow::Result<RunConfig> {
 /// Names the key, its value and what was expected.
 pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     let table: toml::Table = toml::from_str(text)?;
-    let mut config: RunConfig = toml::from_str(text)?;
+    let mut config: RunConfig = toml::from_str(text).map_err(with_nearest_key)?;
     let task = config.task()?;
     for (key, follows) in [("cells", task.cells()), ("vocab_size", task.vocab())] {
         let given = table
@@ -186,6 +186,30 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     validate(&config)?;
     Ok(config)
 }
+
+/// The error of a key or a value that is not known, with the known one that is most like it.
+fn with_nearest_key(error: toml::de::Error) -> anyhow::Error {
+    // The only list of what is known is in serde's words: unknown field `widht`, expected one of `cells`, `width`, …
+    let mut words = error.message().split('`').skip(1).step_by(2);
+    let given = words
+        .next()
+        .filter(|_| error.message().starts_with("unknown "));
+    let nearest = given.and_then(|given| {
+        let likeness = |word: &&str| strsim::jaro(given, word);
+        let nearest = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        nearest.filter(|word| likeness(word) > LIKE)
+    });
+    match nearest {
+        Some(nearest) => anyhow!(
+            "{}\ndid you mean `{nearest}`?",
+            error.to_string().trim_end()
+        ),
+        None => error.into(),
+    }
+}
+
+/// Words above this likeness may be meant for each other, as clap has it for options.
+const LIKE: f64 = 0.7;
 
 /// What a config says otherwise than the one of before: `train.steps = 10 (was 9), …`.
 ///
@@ -313,6 +337,14 @@ mod tests {
         for (text, expected) in [
             ("[data]\nside = 5", "data.side = 5"),
             ("[data]\nside = 4\n[model]\nwidht = 3", "widht"),
+            (
+                "[data]\nside = 4\n[model]\nwidht = 3",
+                "did you mean `width`?",
+            ),
+            (
+                "[data]\nside = 4\n[train]\noptimizer = \"muno\"",
+                "did you mean `muon`?",
+            ),
             ("[data]\nside = 4\n[model]\ncells = 81", "model.cells = 81"),
             ("[data]\nside = 4\n[model]\nwidth = 0", "model.width = 0"),
             (

@@ -30,7 +30,7 @@ mod task;
 mod train;
 mod weights;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Train and run Tiny Recursive Models on multicore CPUs.
@@ -65,8 +65,22 @@ enum Verb {
     Gradcheck(gradcheck::Args),
 }
 
+/// The command, whose options all take a negative number for their value: `--threads -1` is then told what is wrong
+/// with its value, not that there is no option -1.
+fn with_negative_numbers(command: Command) -> Command {
+    let numbers = |arg: Arg| match arg.is_positional() || !arg.get_action().takes_values() {
+        true => arg,
+        false => arg.allow_negative_numbers(true),
+    };
+    command
+        .mut_args(numbers)
+        .mut_subcommands(with_negative_numbers)
+}
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().verb {
+    let matches = with_negative_numbers(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.verb {
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Arc(args) => arc::run(&args),

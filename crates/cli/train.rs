@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Stop after this many minutes, with a checkpoint; --resume goes on
-    #[arg(long, value_name = "N", value_parser = minutes, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = minutes)]
     pub minutes: Option<f64>,
     /// Seed, instead of the config's
     #[arg(long, value_name = "N", value_parser = seed())]

@@ -112,8 +112,15 @@ fn puzzles() -> Vec<Case> {
 
 /// Configs, each with the keys and values that must be named.
 fn configs() -> Vec<Case> {
-    let texts: [(&str, &[&str]); 27] = [
-        ("[data]\nside = 4\nsyde = 3", &["syde"]),
+    let texts: [(&str, &[&str]); 28] = [
+        (
+            "[data]\nside = 4\nsyde = 3",
+            &["syde", "did you mean `side`?"],
+        ),
+        (
+            "[data]\nside = 4\n[train]\nseed = 9223372036854775808",
+            &["seed"],
+        ),
         ("[data]\nside = 5", &["data.side = 5", "4, 6 or 9"]),
         ("[data]\nside = \"four\"", &["side"]),
         ("[model]\nwidth = 3", &["data"]),

@@ -181,6 +181,43 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             ["-1", "expected 0 to 525600"],
         ),
         case(
+            "a negative number of threads",
+            &[],
+            ["train", "sudoku4", "--threads", "-1", "--out", "@run"],
+            ["--threads", "-1 is not in 1..=1024"],
+        ),
+        case(
+            "negative noise",
+            &[],
+            [
+                "solve",
+                "1.2..231..12.1..",
+                "--weights",
+                "@w",
+                "--noise",
+                "-0.5",
+            ],
+            ["--noise -0.5: expected 0 to 10"],
+        ),
+        case(
+            "weights for puzzles",
+            &[],
+            ["train", "sudoku4", "--data", "@w", "--out", "@run"],
+            ["w: this looks like a weights file"],
+        ),
+        case(
+            "a folder for puzzles",
+            &[],
+            ["train", "sudoku4", "--data", "@", "--out", "@run"],
+            ["this is a folder; expected a file of puzzles"],
+        ),
+        case(
+            "a file for tasks of ARC",
+            &[("p.json", &"{}")],
+            ["train", "arc", "--data", "@p.json", "--out", "@run"],
+            ["p.json: this is a file; expected the folder of a data set"],
+        ),
+        case(
             "a seed that TOML cannot hold",
             &[],
             [
