@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "small-mlp", value_parser = preset)]
     pub preset: &'static Preset,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
     pub threads: Option<u16>,
     /// Puzzles in the batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]

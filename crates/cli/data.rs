@@ -108,7 +108,7 @@ struct Making {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
     threads: Option<u16>,
 }
 

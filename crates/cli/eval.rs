@@ -78,7 +78,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub micro_batch: u16,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
     pub threads: Option<u16>,
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]

@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "never")]
     pub halt: HaltArg,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
     pub threads: Option<u16>,
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub threads: Option<u16>,
     /// Optimiser steps, instead of the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -88,6 +88,14 @@ pub struct Args {
 /// `--seed`: what fits a number of TOML, since the config of a run is kept.
 pub fn seed() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+/// `--threads`: no more than the cores can serve. A thousand on two were still waiting for each other after minutes.
+pub fn thread_count(text: &str) -> Result<u16, String> {
+    let most = MANY * threads(None);
+    let count = text.parse().ok();
+    let fits = count.filter(|&count| (1..=most).contains(&usize::from(count)));
+    fits.ok_or_else(|| format!("expected 1 to {most}, {MANY} for each core of this machine"))
 }
 
 /// `--minutes`: a time that ends.
@@ -177,12 +185,10 @@ fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
 
 /// The number of workers: as asked, or all cores.
 pub fn threads(asked: Option<u16>) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = asked.map_or(cores, usize::from);
-    if threads > MANY * cores {
-        say!("warning: --threads {threads} on {cores} cores: they will wait for each other");
-    }
-    threads
+    asked.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    )
 }
 
 /// So many threads for each core are a mistake.
