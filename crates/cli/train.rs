@@ -191,7 +191,7 @@ pub fn threads(asked: Option<u16>) -> usize {
     )
 }
 
-/// So many threads for each core are a mistake.
+/// Most threads for each core; more are a mistake.
 const MANY: usize = 8;
 
 /// Exit code of a run that was interrupted, as the shell gives it.

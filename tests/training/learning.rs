@@ -1,6 +1,6 @@
 //! Training makes the loss fall, and what was learned survives a trip through a file.
 
-use super::{Puzzles, drawn, run_to, trainer, training};
+use super::{Puzzles, drawn, halting_bias, run_to, trainer, training};
 use std::collections::BTreeMap;
 use trm_kernels::Kernels;
 use trm_model::config::Mixer;
@@ -66,13 +66,7 @@ fn halting_early_saves_steps_and_never_halting_takes_all() {
     );
     let (inputs, _) = drawn(&puzzles, 0, 10);
     let mut run = trainer(Mixer::Mlp, training(1), kernels, 1);
-    let bias = run
-        .net
-        .layout()
-        .specs()
-        .iter()
-        .find(|spec| spec.name == "q_head.bias");
-    let at = bias.expect("the bias of the halting head").at.start;
+    let at = halting_bias(&run.net).start;
     for (q, halt, expected) in [
         (3.0, Halt::WhenSure, 1),
         (-3.0, Halt::WhenSure, 5),
@@ -112,13 +106,7 @@ fn answers_do_not_depend_on_the_room() {
     let mut run = trainer(Mixer::Mlp, config, kernels, 2);
     run_to(&mut run, 60, &puzzles, 2);
     // Half sure, so that the puzzles stop after different numbers of steps.
-    let specs = run.net.layout().specs().iter();
-    let at = specs
-        .clone()
-        .find(|spec| spec.name == "q_head.bias")
-        .expect("a bias")
-        .at
-        .start;
+    let at = halting_bias(&run.net).start;
     let guessing = |run: &trm_model::Trainer, room, halt, guess| {
         let options = SolveOptions {
             halt,

@@ -101,6 +101,13 @@ impl Puzzles {
     }
 }
 
+/// Where the two biases of the halting head lie among the values.
+fn halting_bias(net: &Network) -> std::ops::Range<usize> {
+    let mut specs = net.layout().specs().iter();
+    let bias = specs.find(|spec| spec.name == "q_head.bias");
+    bias.expect("the bias of the halting head").at.clone()
+}
+
 /// Takes the run to `step`, on a pool of `threads`.
 fn run_to(trainer: &mut Trainer, step: u64, puzzles: &Puzzles, threads: usize) {
     let pool = rayon::ThreadPoolBuilder::new()

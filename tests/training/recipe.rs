@@ -1,6 +1,6 @@
 //! Options of the training recipe, each against what it must be equal to.
 
-use super::{Puzzles, assert_same_bits, model, run_to, trainer, training};
+use super::{Puzzles, assert_same_bits, halting_bias, model, run_to, trainer, training};
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents};
 use trm_model::config::{Mixer, Stage};
@@ -163,13 +163,7 @@ fn exploration_holds_puzzles_back_in_training() {
         let mut config = training(3);
         (config.halt_exploration, config.lr) = (exploration, 0.0);
         let mut run = run((2, 2), config);
-        let bias = run
-            .net
-            .layout()
-            .specs()
-            .iter()
-            .find(|spec| spec.name == "q_head.bias");
-        let bias = bias.expect("the bias of the halting head").at.clone();
+        let bias = halting_bias(&run.net);
         run.params.values[bias].fill(100.0);
         run.net.pack(&mut run.params);
         [1, 2, 3].map(|step| {

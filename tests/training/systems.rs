@@ -1,6 +1,6 @@
 //! The systems that the paper compares: each of them trains, to the same bits whatever computes it.
 
-use super::{CELLS, Puzzles, assert_same_bits, drawn, model, run_to, training};
+use super::{CELLS, Puzzles, assert_same_bits, drawn, halting_bias, model, run_to, training};
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents};
 use trm_model::config::{Mixer, System};
@@ -121,9 +121,7 @@ fn hrm_learns_to_go_on_where_there_is_a_next_step() {
         };
         let net = Network::new(model, kernels).expect("a network that works");
         let mut params = net.init(1);
-        let mut specs = net.layout().specs().iter();
-        let bias = specs.find(|spec| spec.name == "q_head.bias");
-        let bias = bias.expect("the bias of the halting head").at.clone();
+        let bias = halting_bias(&net);
         // As they begin, both are worth the same.
         params.values[bias.clone()].copy_from_slice(&[1.0, -1.0]);
         net.pack(&mut params);

@@ -5,9 +5,10 @@
 //! then once:        z_H ← level(z_H + z_L)
 //! ```
 //!
-//! A supervision step is H_cycles of them, in `train_step` and in `solve`. Only the last cycle has gradients, or each has its own with a loss of its own: the levels of such a cycle
-//! keep their activations, the others overwrite theirs. The gradient enters at z_H, goes down through all
-//! levels of that cycle, and leaves at x; the states that came from before the cycle are constants.
+//! A supervision step is H_cycles of them, in `train_step` and in `solve`. Only the last cycle has gradients, or each
+//! has its own with a loss of its own: the levels of such a cycle keep their activations, the others overwrite theirs.
+//! The gradient enters at z_H, goes down through all levels of that cycle, and leaves at x; the states that came from
+//! before the cycle are constants.
 //!
 //! The other systems of the paper differ in what a level reads and writes, and in how many levels have
 //! gradients: [`System`] has the table. In all of them the gradient goes down one chain of levels.
