@@ -11,8 +11,8 @@
 //! d_v = pᵀ d_o     d_p = d_o vᵀ     d_s = p (d_p - delta) / sqrt(E)     d_q = d_s k     d_k = d_sᵀ q
 //! ```
 //!
-//! Saved: o and one log-sum-exp a row and head (S, H); p is rebuilt from them. Of the scores only `ROWS` rows exist at
-//! a time, in the backward pass of `KEYS` keys, which stay in the second-level cache; so memory grows with S,
+//! Saved: o and one log-sum-exp a row and head (S, H); p is rebuilt from them. Of the scores only about `ROWS` rows
+//! exist at a time, in the backward pass of `KEYS` keys, which stay in the second-level cache; so memory grows with S,
 //! not with S². Keys and values meet every block of rows, so they are packed once for each head. What is read
 //! and added to again and again is gathered from the rows of all heads and scattered at the end: rows that are a
 //! multiple of 4 KiB apart would meet in the same few sets of the cache.
@@ -22,19 +22,28 @@ use crate::matmul::{KC, Lhs, Packed, Rhs, SCRATCH, Write};
 use crate::view::{MatMut, MatRef};
 use std::ops::Range;
 
-/// Query rows whose scores exist at a time: whole tiles of 6, 12 or 14 rows.
+/// Query rows whose scores exist at a time, about: see [`rows_of_block`].
 const ROWS: usize = 84;
+/// The most that [`rows_of_block`] gives.
+const MOST_ROWS: usize = ROWS * 3 / 2;
 /// Keys whose scores exist at a time in the backward pass: one block of the summed axis of d_q = d_s k.
 const KEYS: usize = KC;
 
 /// Floats of scratch that [`forward`] and [`backward`] need for S positions and heads of E.
 pub fn scratch_len(k: &Kernels, positions: usize, width: usize) -> usize {
-    let keys = positions.min(KEYS);
+    let (rows, keys) = (positions.clamp(1, MOST_ROWS), positions.min(KEYS));
     let forward =
-        ROWS * (positions + width + 2) + across(k, positions, width) + along(k, positions, width);
+        rows * (positions + width + 2) + across(k, positions, width) + along(k, positions, width);
     let packed = 2 * across(k, keys, width) + along(k, keys, width);
-    let backward = positions * (2 + 3 * width) + 2 * keys * (ROWS + width) + packed;
+    let backward = positions * (2 + 3 * width) + 2 * keys * (rows + width) + packed;
     SCRATCH + forward.max(backward)
+}
+
+/// Query rows whose scores exist at a time: equal blocks of about `ROWS`. Of 97 rows 84 would leave 13, which fill tiles
+/// badly and make sums of 13 products.
+fn rows_of_block(rows: usize) -> usize {
+    let blocks = (rows + ROWS / 2) / ROWS;
+    rows.div_ceil(blocks.max(1)).max(1)
 }
 
 /// Floats of keys or values that are packed to be multiplied with a row of E: for q kᵀ and d_o vᵀ.
@@ -154,10 +163,11 @@ fn forward_of_rows(
     }
     let scale = 1.0 / (width as f32).sqrt();
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
-    let (scores, rest) = rest.split_at_mut(ROWS * positions);
-    let (o_block, rest) = rest.split_at_mut(ROWS * width);
-    let (inverse, rest) = rest.split_at_mut(ROWS);
-    let (lse_block, rest) = rest.split_at_mut(ROWS);
+    let block = rows_of_block(rows);
+    let (scores, rest) = rest.split_at_mut(block * positions);
+    let (o_block, rest) = rest.split_at_mut(block * width);
+    let (inverse, rest) = rest.split_at_mut(block);
+    let (lse_block, rest) = rest.split_at_mut(block);
     let (packed_keys, rest) = rest.split_at_mut(across(k, positions, width));
     let packed_v = &mut rest[..along(k, positions, width)];
     for head in 0..heads {
@@ -167,8 +177,8 @@ fn forward_of_rows(
         k.pack_rhs(packed_v, Rhs::Plain(v));
         let keys = Packed::new(packed_keys, positions, width);
         let v = Packed::new(packed_v, width, positions);
-        for start in (0..rows).step_by(ROWS) {
-            let rows = start..rows.min(start + ROWS);
+        for start in (0..rows).step_by(block) {
+            let rows = start..rows.min(start + block);
             let q = queries.columns(of_head.clone()).row_range(rows.clone());
             let mut p = MatMut::new(scores, rows.len(), positions);
             k.matmul(
@@ -304,8 +314,9 @@ fn backward_of_keys<'a>(
 ) -> (MatRef<'a>, MatRef<'a>) {
     let (positions, count, width) = (head.q.rows(), head.keys.rows(), head.keys.cols());
     let scale = 1.0 / (width as f32).sqrt();
-    let (p, rest) = buffers.split_at_mut(ROWS * count);
-    let (d_p, rest) = rest.split_at_mut(ROWS * count);
+    let block = rows_of_block(positions);
+    let (p, rest) = buffers.split_at_mut(block * count);
+    let (d_p, rest) = rest.split_at_mut(block * count);
     let (d_keys, rest) = rest.split_at_mut(count * width);
     let (d_v, rest) = rest.split_at_mut(count * width);
     let (keys_t, rest) = rest.split_at_mut(across(k, count, width));
@@ -319,8 +330,8 @@ fn backward_of_keys<'a>(
     let keys = Rhs::Packed(Packed::new(keys, width, count));
     let mut product =
         |c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write| k.matmul(c, a, b, write, scratch);
-    for start in (0..positions).step_by(ROWS) {
-        let rows = start..positions.min(start + ROWS);
+    for start in (0..positions).step_by(block) {
+        let rows = start..positions.min(start + block);
         let (q, d_o) = (
             head.q.row_range(rows.clone()),
             head.d_o.row_range(rows.clone()),
