@@ -1,6 +1,7 @@
 //! `trm train`.
 
 mod keep;
+mod lock;
 mod start;
 mod stop;
 
@@ -13,7 +14,6 @@ use crate::progress::Progress;
 use crate::score::score;
 use crate::task::Task;
 use serde_json::json;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,8 @@ Examples:
   trm train paper-mlp --dry-run                       size, memory and time before you start
 
 OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
-the one before it, weights.safetensors (the newest) and best.safetensors (the best on the puzzles held out).")]
+the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles held out) and
+lock, by which no other training writes there meanwhile.")]
 pub struct Args {
     /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, arc, paper-mlp, paper-att
     pub config: String,
@@ -204,7 +205,7 @@ struct Run {
     data: Split,
     out: PathBuf,
     /// While it lives, no other training writes to `out`; an export takes none.
-    claim: Option<File>,
+    claim: Option<lock::Claim>,
     threads: usize,
     /// Seconds of training before this start.
     seconds_before: f64,

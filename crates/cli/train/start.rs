@@ -1,12 +1,12 @@
 //! How a run begins: anew, from the checkpoint in its folder, or from one that was carried here.
 
+use super::lock::{self, Claim};
 use super::{Args, Run};
 use crate::config::{self, RunConfig};
 use crate::{dataset, memory};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::Value;
-use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use trm_kernels::Kernels;
@@ -54,8 +54,13 @@ pub(super) fn begin(
 /// What a run leaves beside its checkpoints.
 const WEIGHTS: [&str; 2] = ["weights.safetensors", "best.safetensors"];
 
+/// Fails, before anything is loaded, where a new run must not begin; leaves nothing there.
 fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
-    claim(out)?;
+    lock::refuse_if_claimed(out)?;
+    refuse_what_is_there(out)
+}
+
+fn refuse_what_is_there(out: &Path) -> anyhow::Result<()> {
     let holds = |names: &[&str]| names.iter().any(|name| out.join(name).exists());
     ensure!(
         !holds(&checkpoint::NAMES),
@@ -79,56 +84,19 @@ fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes the folder of a new run, and claims it.
-fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<File> {
+fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<Claim> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let claim = write_config(out, config)?;
-    let metrics = out.join("metrics.jsonl");
-    std::fs::write(&metrics, "").with_context(|| format!("cannot write {}", metrics.display()))?;
+    let claim = lock::claim(out)?;
+    // Another run may have come and gone while this one was loading.
+    refuse_what_is_there(out)?;
+    write_config(out, config)?;
+    replace(&out.join("metrics.jsonl"), &[])?;
     Ok(claim)
 }
 
-/// Claims the folder of a run for as long as the result lives, by a lock on its config.toml; nothing where that does
-/// not exist. The system lets go of it however the process ends.
-///
-/// # Errors
-/// When another training has it.
-fn claim(out: &Path) -> anyhow::Result<Option<File>> {
-    let path = out.join("config.toml");
-    match File::options().read(true).write(true).open(&path) {
-        Ok(file) => lock(&file, out).map(|()| Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
-    }
-}
-
-/// Writes the config.toml of a run, and claims its folder as [`claim`] does.
-fn write_config(out: &Path, config: &RunConfig) -> anyhow::Result<File> {
-    let (path, text) = (out.join("config.toml"), toml::to_string(config)?);
-    let cannot_write = || format!("cannot write {}", path.display());
-    let mut open = File::options();
-    // Not cut short before it is known that nobody else is writing it.
-    open.read(true).write(true).create(true).truncate(false);
-    let mut file = open.open(&path).with_context(cannot_write)?;
-    lock(&file, out)?;
-    file.set_len(0)
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .with_context(cannot_write)?;
-    Ok(file)
-}
-
-fn lock(config: &File, out: &Path) -> anyhow::Result<()> {
-    match config.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => bail!(
-            "another training is writing to {}: wait until it ends, or choose another folder with --out",
-            out.display()
-        ),
-        Err(TryLockError::Error(error)) => say!(
-            "warning: {} cannot be locked ({error}): start no other training there",
-            out.display()
-        ),
-    }
-    Ok(())
+fn write_config(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+    let text = toml::to_string(config)?;
+    replace(&out.join("config.toml"), text.as_bytes())
 }
 
 /// Fails unless the network in a weights file has the sizes of a config's.
@@ -216,7 +184,12 @@ pub(super) fn export(
 
 /// An export has no batch: in the place of a checkpoint it could not be resumed.
 fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> {
-    let of_run = ["config.toml", "metrics.jsonl", "experiment.toml"];
+    let of_run = [
+        "config.toml",
+        "metrics.jsonl",
+        "experiment.toml",
+        lock::NAME,
+    ];
     let mut names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let is_there = same(folder.unwrap_or(Path::new(".")), out);
@@ -244,13 +217,16 @@ pub(super) fn resume(
     out: PathBuf,
     threads: usize,
 ) -> anyhow::Result<Run> {
-    let claim = claim(&out)?;
+    lock::refuse_if_claimed(&out)?;
+    // Where there is nothing to resume, what follows says so and leaves nothing there.
+    let is_run = checkpoint::NAMES.iter().any(|name| out.join(name).exists());
+    let claim = is_run.then(|| lock::claim(&out)).transpose()?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let mut run = go_on(args, &path, resumed, config, (out, threads))?;
-    run.claim = Some(match claim {
-        Some(claim) => claim,
-        None => write_config(&run.out, &run.config)?,
-    });
+    run.claim = claim;
+    if !run.out.join("config.toml").exists() {
+        write_config(&run.out, &run.config)?;
+    }
     let newest = run.out.join(checkpoint::NAMES[0]);
     if path != newest && newest.exists() {
         // Out of the way, or the next checkpoint would push it over the good one.
