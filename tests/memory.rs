@@ -14,14 +14,12 @@ use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 impl Counting {
     fn count(size: usize) {
         ALLOCATIONS.fetch_add(1, SeqCst);
-        let live = LIVE.fetch_add(size, SeqCst) + size;
-        PEAK.fetch_max(live, SeqCst);
+        LIVE.fetch_add(size, SeqCst);
     }
 }
 
@@ -97,8 +95,6 @@ fn puzzle(row: usize, slot: Slot<'_>) {
 struct Measured {
     /// Bytes between steps, beyond those before it was made.
     live: usize,
-    /// The most at any moment of a step.
-    peak: usize,
     /// Allocations within the measured steps.
     allocations: usize,
 }
@@ -134,18 +130,12 @@ fn measure_run(model: &ModelConfig, config: TrainConfig, steps: usize) -> Measur
         trainer.step(puzzle).expect("finite numbers");
     }
     let allocations = ALLOCATIONS.load(SeqCst);
-    PEAK.store(0, SeqCst);
     for _ in 0..steps {
         trainer.step(puzzle).expect("finite numbers");
     }
     let live = LIVE.load(SeqCst) - before;
-    let peak = PEAK.load(SeqCst).saturating_sub(before).max(live);
     let allocations = ALLOCATIONS.load(SeqCst) - allocations;
-    Measured {
-        live,
-        peak,
-        allocations,
-    }
+    Measured { live, allocations }
 }
 
 #[test]
@@ -194,10 +184,6 @@ fn only_the_carry_grows_with_the_batch(mixer: Mixer) {
         assert_eq!(
             measured.allocations, 0,
             "{mixer:?}, {batch} puzzles: allocations in 20 steps"
-        );
-        assert_eq!(
-            measured.peak, measured.live,
-            "{mixer:?}, {batch} puzzles: the peak of a step"
         );
     }
 }

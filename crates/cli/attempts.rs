@@ -36,7 +36,7 @@ pub struct Attempts {
     /// Standard deviation of the noise on the first state [default: the network's own]
     #[arg(long, value_name = "SIGMA")]
     pub noise: Option<f64>,
-    /// After every N steps fill a blank cell with a digit drawn from the network's own probabilities, and
+    /// After every N steps fill a blank cell with a digit drawn from the softmax of the network's logits, and
     /// go on as if it had been given; the network guesses, no rule is asked [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub guess_every: Option<u32>,

@@ -269,6 +269,7 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
 struct Window {
     sums: Metrics,
     steps: u64,
+    /// When they began, later by what validation took meanwhile.
     since: Instant,
 }
 
@@ -323,9 +324,10 @@ impl Run {
                 window = Window::new();
             }
             if step.is_multiple_of(intervals.validate_every) || step == steps {
+                let begin = Instant::now();
                 self.validate(&progress);
                 self.warn(&progress, self.write_experiment());
-                window.since = Instant::now();
+                window.since += begin.elapsed();
             }
             if stop.load(Ordering::Relaxed) {
                 break End::Interrupted;

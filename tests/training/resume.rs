@@ -81,6 +81,12 @@ fn damaged_checkpoints_are_refused() {
     );
     run.carry.steps[2] = 2;
     load(&run).expect("the last step but one, and a cell of which nothing is asked");
+    let (step, steps) = (run.step, run.config.steps);
+    run.step = steps + 1;
+    let error = load(&run).expect_err("a step beyond the last");
+    let said = format!("step {} of {steps}", steps + 1);
+    assert!(error.contains("`step`") && error.contains(&said), "{error}");
+    run.step = step;
     run.m[3] = f32::NAN;
     checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new()).expect("a checkpoint");
     let error = checkpoint::load(&path, kernels, 1)

@@ -88,7 +88,7 @@ fn a_puzzle_is_solved_as_if_it_were_alone() {
     }
 }
 
-/// The two networks of HRM are two, and its gradient is that of the last update of each.
+/// The two networks of HRM are two.
 #[test]
 fn hrm_has_two_networks_and_the_others_one() {
     let kernels = Kernels::best().expect("an instruction set");

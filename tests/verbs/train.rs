@@ -42,8 +42,9 @@ pub(super) struct Place(TempDir);
 impl Place {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("small.toml"), CONFIG).expect("a file");
-        Place(folder)
+        let place = Place(folder);
+        place.config("small.toml", CONFIG);
+        place
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -55,6 +56,12 @@ impl Place {
             .to_str()
             .expect("a name in UTF-8")
             .to_owned()
+    }
+
+    /// Writes a config, and gives its path.
+    pub(super) fn config(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).expect("a file");
+        self.text(name)
     }
 
     /// `trm train small.toml --out NAME` and more; expects `code`.
@@ -214,6 +221,11 @@ fn stopped_after_every_step_and_resumed_it_is_the_same_run() {
 #[test]
 fn a_run_can_be_carried_to_another_folder() {
     let place = Place::new();
+    // Its best is found at once, and stays in the folder.
+    place.config(
+        "small.toml",
+        &CONFIG.replace("validate_every = 4", "validate_every = 1"),
+    );
     place.train(0, "here", &["--minutes", "0"]);
     let file = place.text("small.ckpt");
     // A run may be at work in the folder: nothing there changes, not even what looks unfinished or unknown.
@@ -238,6 +250,7 @@ fn a_run_can_be_carried_to_another_folder() {
     assert!(said.err.contains("at step 1"), "{}", said.err);
     let steps = metrics(&place.path("there/metrics.jsonl"));
     assert_eq!(steps.last().expect("a line")["step"], 9);
+    assert!(Path::new(said.out.trim()).exists(), "{}", said.out);
     // Into a folder that holds a run, with other puzzles, or from what is no checkpoint: no.
     let said = place.train(2, "here", &["--import", &file]);
     assert!(said.err.contains("holds a run already"), "{}", said.err);
@@ -272,18 +285,39 @@ fn other_weights_can_be_the_start() {
     let place = Place::new();
     place.train(0, "first", &[]);
     let first = place.text("first/best.safetensors");
-    place.train(0, "second", &["--init-from", &first, "--steps", "1"]);
-    assert_ne!(
+    // A step of no length shows where the run began.
+    let still = CONFIG
+        .replace("lr = 1e-3", "lr = 0.0\npuzzle_emb_lr = 0.0\nema_rate = 0.0")
+        .replace("steps = 9", "steps = 1");
+    let second = place.config("still.toml", &still);
+    let out = place.text("second");
+    run(0, &["train", &second, "--out", &out, "--init-from", &first]);
+    assert_eq!(
         values(&place.path("second/weights.safetensors")),
         values(&place.path("first/best.safetensors"))
     );
-    let wider = CONFIG.replace("width = 16", "width = 24");
-    std::fs::write(place.path("wider.toml"), wider).expect("a file");
+    let one_state = still.replace("[model]", "[model]\nsystem = \"single_z\"");
+    let other = place.config("single_z.toml", &one_state);
     let said = run(
         2,
         &[
             "train",
-            &place.text("wider.toml"),
+            &other,
+            "--out",
+            &place.text("x"),
+            "--init-from",
+            &first,
+        ],
+    );
+    let expected = "its model.system is \"trm\", the config's is \"single_z\"";
+    assert!(said.err.contains(expected), "{}", said.err);
+    let wider = CONFIG.replace("width = 16", "width = 24");
+    let wider = place.config("wider.toml", &wider);
+    let said = run(
+        2,
+        &[
+            "train",
+            &wider,
             "--out",
             &place.text("x"),
             "--init-from",
@@ -346,7 +380,7 @@ fn a_run_that_goes_astray_stops_and_spoils_nothing() {
         "lr = 1e-3",
         "lr = 1000.0\nlr_min_ratio = 1.0\nweight_decay = 100.0",
     );
-    std::fs::write(place.path("small.toml"), wild).expect("a file");
+    place.config("small.toml", &wild);
     let said = place.train(2, "run", &[]);
     assert!(said.err.contains("train.lr = 1000"), "{}", said.err);
     assert!(

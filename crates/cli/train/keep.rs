@@ -45,7 +45,7 @@ impl Run {
         let (tries, pause) = LAST_TRIES;
         for left in (0..tries).rev() {
             let mut saved = self.save_checkpoint();
-            if saved.is_ok() && (end == End::TimeIsUp || self.weights_are_old) {
+            if saved.is_ok() && (end != End::Finished || self.weights_are_old) {
                 saved = self.save_weights("weights.safetensors", None);
             }
             match saved {

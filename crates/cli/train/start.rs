@@ -5,7 +5,7 @@ use super::{Args, Run};
 use crate::config::{self, RunConfig};
 use crate::{dataset, memory};
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -28,13 +28,17 @@ pub(super) fn begin(
     let kernels = config.train.kernels(Kernels::best()?)?;
     let net = Network::new(config.model.clone(), kernels)?;
     let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
-    let params = match &args.init_from {
+    let (params, every_puzzle) = match &args.init_from {
         Some(path) => values_of(path, &net, data.identifiers.as_deref())?,
-        None => net.init(config.train.seed),
+        None => (net.init(config.train.seed), None),
     };
     let mut trainer = Trainer::new(net, params, config.train.clone(), threads)?;
     let claim = prepare(&out, &config)?;
     trainer.params.keep_large_table_in(&out);
+    if let Some(embedding) = every_puzzle {
+        let puzzles = trainer.params.puzzle_emb.chunks_exact_mut(embedding.len());
+        puzzles.for_each(|puzzle| puzzle.copy_from_slice(&embedding));
+    }
     let start = Instant::now();
     Ok(Run {
         config,
@@ -99,16 +103,24 @@ fn write_config(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
     replace(&out.join("config.toml"), text.as_bytes())
 }
 
-/// Fails unless the network in a weights file has the sizes of a config's.
+/// Fails unless the network in a weights file has system and sizes of a config's.
 pub fn check_weights(path: &Path, config: &RunConfig) -> anyhow::Result<()> {
     let kernels = config.train.kernels(Kernels::best()?)?;
     let net = Network::new(config.model.clone(), kernels)?;
     fitting(path, &net).map(|_| ())
 }
 
-/// A weights file, if its network has the same sizes.
+/// A weights file, if its network is of the same system and has the same sizes.
 fn fitting(path: &Path, net: &Network) -> anyhow::Result<Loaded> {
     let loaded = weights::load(path, net.kernels())?;
+    let [there, here] = [&loaded.net, net].map(|net| net.config().system);
+    ensure!(
+        there == here,
+        "{}: its model.system is {}, the config's is {}",
+        path.display(),
+        json!(there),
+        json!(here)
+    );
     let sizes = |net: &Network| {
         let specs = net.layout().specs().iter();
         let sizes: Vec<_> = specs.map(|spec| (spec.name.clone(), spec.shape)).collect();
@@ -125,24 +137,27 @@ fn fitting(path: &Path, net: &Network) -> anyhow::Result<Loaded> {
 /// The values in a weights file, for a network of the same sizes.
 ///
 /// Where its embeddings are of other puzzles than those with the fingerprint `identifiers`, every puzzle begins with
-/// the mean of them, as in the reference (TRM_SPEC 11).
-fn values_of(path: &Path, net: &Network, identifiers: Option<&str>) -> anyhow::Result<Parameters> {
+/// the mean of them, as in the reference (TRM_SPEC 11): that is the second result, and the table is left empty, since a
+/// large one belongs on the disk before it is filled.
+fn values_of(
+    path: &Path,
+    net: &Network,
+    identifiers: Option<&str>,
+) -> anyhow::Result<(Parameters, Option<Vec<f32>>)> {
     let loaded = fitting(path, net)?;
     let (mut params, ndim) = (loaded.params, net.config().puzzle_emb_ndim);
     let count = net.config().puzzle_identifiers;
     let known = loaded.metadata.get("identifiers").map(String::as_str);
-    if (known, loaded.net.config().puzzle_identifiers) != (identifiers, count) && ndim > 0 {
-        let (rows, mut mean) = (params.puzzle_emb.chunks_exact(ndim), vec![0.0; ndim]);
-        let share = 1.0 / rows.len() as f32;
-        for row in rows {
-            mean.iter_mut().zip(row).for_each(|(m, x)| *m += share * x);
-        }
-        let mut table = AlignedVec::zeros(count * ndim);
-        let rows = table.chunks_exact_mut(ndim);
-        rows.for_each(|row| row.copy_from_slice(&mean));
-        params.puzzle_emb = table;
+    if (known, loaded.net.config().puzzle_identifiers) == (identifiers, count) || ndim == 0 {
+        return Ok((params, None));
     }
-    Ok(params)
+    let (rows, mut mean) = (params.puzzle_emb.chunks_exact(ndim), vec![0.0; ndim]);
+    let share = 1.0 / rows.len() as f32;
+    for row in rows {
+        mean.iter_mut().zip(row).for_each(|(m, x)| *m += share * x);
+    }
+    params.puzzle_emb = AlignedVec::zeros(count * ndim);
+    Ok((params, Some(mean)))
 }
 
 /// Fails if the run of a checkpoint would not fit in memory; one that cannot be read says so when it is loaded.
@@ -266,6 +281,8 @@ pub(super) fn import(
     check_memory(file, threads)?;
     let imported = checkpoint::load(file, Kernels::best()?, threads)?;
     let mut run = go_on(args, file, imported, config, (out, threads))?;
+    // The best weights stay where they are; this folder has none yet.
+    run.best = -1.0;
     run.claim = Some(prepare(&run.out, &run.config)?);
     say!(
         "going on from {} at step {}",

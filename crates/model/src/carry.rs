@@ -33,9 +33,9 @@ pub struct Carry {
 pub struct Rows<'a> {
     /// Index of the first row in the batch.
     pub first: usize,
-    /// (rows, S, D)
+    /// (rows, S, D); with `winner_take_all` (rows, K, S, D)
     pub z_h: &'a mut [f32],
-    /// (rows, latents, S, D)
+    /// (rows, latents, S, D); with `winner_take_all` (rows, K, latents, S, D)
     pub z_l: &'a mut [f32],
     /// (rows, P)
     pub d_puzzle: &'a mut [f32],

@@ -117,6 +117,13 @@ pub fn load(
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
+    if step > train.steps {
+        return Err(ModelFileError::Metadata {
+            path: shown(),
+            key: "step",
+            error: format!("step {step} of {}", train.steps),
+        });
+    }
     let in_config = |error| ModelFileError::Config {
         path: shown(),
         error,

@@ -319,6 +319,10 @@ impl ModelConfig {
             self.expansion,
             "expected more than 0, at most 64",
         )?;
+        let by_mlp = self.mixer == Mixer::Mlp;
+        let some = self.channel_inner() > 0 && !(by_mlp && self.position_inner() == 0);
+        let least = "expected enough for an inner width, which is expansion · 2/3 of what the layer runs over";
+        check(some, "model.expansion", self.expansion, least)?;
         check(
             (0.0..=10.0).contains(&self.init_noise),
             "model.init_noise",

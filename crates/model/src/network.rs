@@ -245,9 +245,9 @@ impl Network {
         &self.config
     }
 
-    /// The blocks that update a latent, or z_H.
-    pub(crate) fn blocks_of(&self, latent: bool) -> &[Block] {
-        if latent || self.high.is_empty() {
+    /// The blocks of an update that is one of the L_cycles ([`System::is_low`]), or of the one after them.
+    pub(crate) fn blocks_of(&self, low: bool) -> &[Block] {
+        if low || self.high.is_empty() {
             &self.low
         } else {
             &self.high
@@ -320,9 +320,9 @@ impl Network {
 
     /// Blocks that the last `updates` updates of a cycle run.
     fn blocks_in(&self, updates: usize) -> f64 {
-        let depth = self.config.depth();
-        let of = |i| self.blocks_of(i < depth.l_cycles).len();
-        let all = self.config.system.updates(depth);
+        let (system, depth) = (self.config.system, self.config.depth());
+        let of = |i| self.blocks_of(system.is_low(i, depth)).len();
+        let all = system.updates(depth);
         let blocks: usize = (all - updates..all).map(of).sum();
         blocks as f64
     }

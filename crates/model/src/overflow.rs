@@ -3,7 +3,7 @@
 //! Products in halves scale their factors, so that finite ones do not overflow a sum of halves
 //! ([`trm_kernels::matmul::half`]); what is left is what floats overflow at too. A run in floats ends there, since
 //! it has diverged. A run in halves goes on: a row that has no finite answer is reset, which means that its
-//! state becomes zero, it counts as having answered nothing, and a new puzzle takes its place; its micro-batch
+//! state becomes zero, it counts as a puzzle without labels, and a new puzzle takes its place; its micro-batch
 //! leaves no gradient in this step, but with a loss on every cycle (`cycle_loss`) that of the weights in the cycles in
 //! which all its rows were still finite. An update from a gradient that is not finite, or too large to be squared, is
 //! skipped ([`crate::Trainer::step`]). Both are counted in the metrics.
@@ -12,6 +12,7 @@ use crate::carry::Rows;
 use crate::train_step::{Metrics, StepContext};
 use crate::trainer::astray::astray;
 use crate::workspace::Workspace;
+use trm_autograd::op::loss::IGNORE;
 use trm_kernels::Precision;
 
 /// Whether rows are to be reset, rather than the run to end.
@@ -45,6 +46,7 @@ pub(crate) fn reset_rows(
         for part in parts {
             part.fill(0.0);
         }
+        row.labels.fill(IGNORE);
         // One step short of the last, so that this step's is the last and a new puzzle takes the place.
         row.steps[0] = c.halt_max_steps as u32 - 1;
         metrics.rows_reset += 1.0;
@@ -113,6 +115,10 @@ mod tests {
                 let metrics = trainer.step(fill).expect("the run goes on");
                 assert_eq!((metrics.rows_reset, metrics.updates_skipped), (1.0, 0.0));
                 assert!(metrics.lm_loss.is_finite());
+                assert_eq!(
+                    metrics.count, 0.0,
+                    "it halts, and nobody asks what it answered"
+                );
             }
             assert!(
                 trainer.params.values[..] != before[..],

@@ -60,8 +60,8 @@ fn level_forward(
     let (k, system, len) = (pass.net.kernels, pass.net.config.system, pass.state_len());
     let n_d = pass.puzzles * len;
     let h = part(ws.inputs, kept.map_or(0, |(place, _)| place), n_d);
-    let updates_latent = i < pass.depth.l_cycles;
-    match (system, updates_latent) {
+    let low = system.is_low(i, pass.depth);
+    match (system, low) {
         (System::Trm | System::Hrm | System::MultiZ, true) => {
             add_latents(pass, h, state.z_l, ws.y_x);
         }
@@ -71,12 +71,12 @@ fn level_forward(
         (System::SingleZ, false) => h.copy_from_slice(state.z_h),
         (System::SingleZ, true) | (System::Transformer, _) => k.add(h, state.z_h, ws.x),
     }
-    let mut z = match (system, updates_latent) {
+    let mut z = match (system, low) {
         (System::Trm | System::Hrm, true) => Places::new(state.z_l, len, (0, len)),
         (System::MultiZ, true) => Places::new(state.z_l, len, (i * len, system.latents() * len)),
         _ => Places::new(state.z_h, len, (0, len)),
     };
-    let blocks = pass.net.blocks_of(updates_latent);
+    let blocks = pass.net.blocks_of(low);
     match kept {
         None => {
             let memory = part(ws.levels, 0, level::block_len(pass.net, pass.puzzles));
@@ -119,7 +119,7 @@ pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode:
     for i in (first..updates).rev() {
         let h = part(ws.inputs, i - first, pass.puzzles * pass.state_len());
         let memory = level_memory(pass, ws.levels, i - first, mode);
-        let blocks = pass.net.blocks_of(i < depth.l_cycles);
+        let blocks = pass.net.blocks_of(system.is_low(i, depth));
         // The last level is the one that ran last: its activations are still there.
         if mode == Mode::Recompute && i + 1 < updates {
             level::forward_saving(pass, blocks, None, h, memory, &mut ws.scratch);

@@ -14,6 +14,7 @@
 use super::{Scratch, linear};
 use crate::arena::Carver;
 use crate::params::{Axis, Linear, Weights};
+use std::ops::Range;
 use trm_kernels::{Kernels, MatMut, MatRef, Write};
 
 /// The two matrices of the layer.
@@ -74,7 +75,7 @@ impl SwiGlu {
 }
 
 /// The groups of rows that one product takes: the micro-batch at once, or a puzzle at a time.
-fn groups(layer: &SwiGlu, rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn groups(layer: &SwiGlu, rows: usize) -> impl Iterator<Item = Range<usize>> {
     let step = match layer.gate_up.axis {
         Axis::Channels => rows.max(1),
         Axis::Positions => layer.gate_up.input,
@@ -112,9 +113,25 @@ fn shapes(layer: &SwiGlu, rows: usize, d: usize) -> Shapes {
     }
 }
 
-/// The parts of a slice for one group and the next ones; all of nothing is nothing.
-fn cut(rest: &mut [f32], len: usize) -> (&mut [f32], &mut [f32]) {
-    rest.split_at_mut(len.min(rest.len()))
+/// Where the `i`-th of parts of `len` lies; nothing of what is empty.
+fn part(i: usize, len: usize, all: &[f32]) -> Range<usize> {
+    if all.is_empty() {
+        0..0
+    } else {
+        i * len..(i + 1) * len
+    }
+}
+
+impl Shapes {
+    /// Where the saved u, n and r of the `i`-th group lie.
+    fn places(&self, i: usize, saved: &Saved<'_>) -> [Range<usize>; 3] {
+        let (u, a) = (self.u.0 * self.u.1, self.a.0 * self.a.1);
+        [
+            part(i, u, saved.u),
+            part(i, a, saved.n),
+            part(i, self.norms, saved.r),
+        ]
+    }
 }
 
 impl SwiGlu {
@@ -186,15 +203,10 @@ pub fn forward(
     x: MatRef<'_>,
     scratch: &mut Scratch<'_>,
 ) {
-    let (mut rest_u, mut rest_n, mut rest_r) = (&mut *saved.u, &mut *saved.n, &mut *saved.r);
-    for rows in groups(layer, x.rows()) {
+    for (i, rows) in groups(layer, x.rows()).enumerate() {
         let shape = shapes(layer, rows.len(), x.cols());
-        let (u, tail) = cut(rest_u, shape.u.0 * shape.u.1);
-        rest_u = tail;
-        let (n, tail) = cut(rest_n, shape.a.0 * shape.a.1);
-        rest_n = tail;
-        let (r, tail) = cut(rest_r, shape.norms);
-        rest_r = tail;
+        let [u, n, r] = shape.places(i, saved);
+        let (u, n, r) = (&mut saved.u[u], &mut saved.n[n], &mut saved.r[r]);
         let a = &mut scratch.inner[..shape.a.0 * shape.a.1];
         let x = x.row_range(rows.clone());
         linear::forward(
@@ -231,16 +243,8 @@ pub fn backward(
 ) {
     for (i, rows) in groups(layer, x.rows()).enumerate() {
         let shape = shapes(layer, rows.len(), x.cols());
-        let part = |all: &'_ [f32], len: usize| -> std::ops::Range<usize> {
-            if all.is_empty() {
-                0..0
-            } else {
-                i * len..(i + 1) * len
-            }
-        };
-        let u = &saved.u[part(saved.u, shape.u.0 * shape.u.1)];
-        let n = &saved.n[part(saved.n, shape.a.0 * shape.a.1)];
-        let r = &saved.r[part(saved.r, shape.norms)];
+        let [u, n, r] = shape.places(i, saved);
+        let (u, n, r) = (&saved.u[u], &saved.n[n], &saved.r[r]);
         let a = &mut scratch.inner[..shape.a.0 * shape.a.1];
         let d_u = &mut scratch.d_wide[..u.len()];
         let x = x.row_range(rows.clone());

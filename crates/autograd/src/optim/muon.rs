@@ -15,8 +15,8 @@
 //! X ← G / |G|      X ← a X + (b A + c A²) X      A = X Xᵀ      a, b, c = 3.4445, -4.7750, 2.0315
 //! ```
 //!
-//! which sends every singular value from (0, 1] to about 0.7 to 1.2; for tall matrices the same from the
-//! other side, with A = Xᵀ X. Vectors, embeddings and heads are AdamW's.
+//! which sends singular values from 0.0015 to 1 to about 0.7 to 1.2, and grows smaller ones up to 485-fold; for tall
+//! matrices the same from the other side, with A = Xᵀ X. Vectors, embeddings and heads are AdamW's.
 
 use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Rhs, SCRATCH, Write};
 

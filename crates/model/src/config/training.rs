@@ -51,7 +51,7 @@ pub struct TrainConfig {
     pub muon_lr: f64,
     /// Weight decay of Muon's matrices.
     pub muon_weight_decay: f64,
-    /// Decay of Muon's mean of the gradients.
+    /// Decay of Muon's sum of the gradients.
     pub muon_momentum: f64,
     /// Fraction of `lr` at the end of the cosine; 1 keeps it constant.
     pub lr_min_ratio: f64,
@@ -61,7 +61,7 @@ pub struct TrainConfig {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Decoupled weight decay, of every parameter.
+    /// Decoupled weight decay of every parameter that is not Muon's.
     pub weight_decay: f64,
     /// Train the puzzle embeddings alone: how a trained network is fitted to puzzles it has not seen.
     pub freeze_weights: bool,
