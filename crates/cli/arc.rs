@@ -9,9 +9,10 @@ use crate::output::print;
 use crate::train::{self, End};
 use crate::weights::Player;
 use crate::{config, task};
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use trm_model::checkpoint;
 use trm_model::solve::SolveOptions;
 
 pub use judge::judge;
@@ -77,7 +78,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         // Before anything is written.
         train::check_weights(path, &config)?;
     }
-    if !(args.resume && data.exists()) {
+    if data.exists() || args.resume {
+        // A stop before the first checkpoint leaves the data set alone.
+        let saved = checkpoint::NAMES
+            .iter()
+            .any(|name| args.out.join(name).exists());
+        ensure!(
+            data.exists(),
+            "there is no {} to go on with: begin without --resume, or name the folder of a run with --out",
+            data.display()
+        );
+        ensure!(
+            args.resume && saved,
+            "{} is there already: {}, or choose another folder with --out",
+            data.display(),
+            match saved {
+                true => "go on with --resume",
+                false => "no checkpoint was written yet, so remove it and begin without --resume",
+            }
+        );
+    } else {
         let seed = args.seed.unwrap_or(config.train.seed);
         let made = args.sources.build(side, seed, &data)?;
         say!("{}: {made}", data.display());

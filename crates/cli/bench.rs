@@ -98,6 +98,16 @@ impl FromStr for Shape {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let before = args.compare.as_deref().map(read_report).transpose()?;
+    // Products are compared by their shapes, whichever network they are of.
+    let measures_steps = args.steps != Some(0);
+    if let (true, Some(before), Some(path)) = (measures_steps, &before, &args.compare) {
+        let (old, new) = (&before["preset"], args.preset.name);
+        ensure!(
+            *old == new,
+            "--compare {}: that is of preset {old}, this of \"{new}\"; give the same --preset",
+            path.display()
+        );
+    }
     let threads = threads(args.threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

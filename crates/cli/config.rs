@@ -154,7 +154,11 @@ pub fn load(name_or_path: &str) -> anyhow::Result<RunConfig> {
 /// Names the key, its value and what was expected.
 pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     let table: toml::Table = toml::from_str(text)?;
-    let mut config: RunConfig = toml::from_str(text).map_err(with_nearest_key)?;
+    ensure!(
+        !table.contains_key("curve"),
+        "this is the record of a run, which trm report draws; what it was trained with is its table [config]"
+    );
+    let mut config: RunConfig = toml::from_str(text).map_err(in_words)?;
     let task = config.task()?;
     for (key, follows) in [("cells", task.cells()), ("vocab_size", task.vocab())] {
         let given = table
@@ -187,8 +191,18 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
     Ok(config)
 }
 
-/// The error of a key or a value that is not known, with the known one that is most like it.
-fn with_nearest_key(error: toml::de::Error) -> anyhow::Error {
+/// What serde calls the numbers that it expects.
+const NUMBERS: [(&str, &str); 5] = [
+    ("expected usize", "expected a whole number from 0"),
+    ("expected u64", "expected a whole number from 0"),
+    ("expected u32", "expected a whole number from 0"),
+    ("expected u8", "expected a whole number from 0 to 255"),
+    ("expected f64", "expected a number"),
+];
+
+/// What does not parse, in words for people: the error of a key or a value that is not known has the known one that
+/// is most like it.
+fn in_words(error: toml::de::Error) -> anyhow::Error {
     // The only list of what is known is in serde's words: unknown field `widht`, expected one of `cells`, `width`, …
     let mut words = error.message().split('`').skip(1).step_by(2);
     let given = words
@@ -204,7 +218,13 @@ fn with_nearest_key(error: toml::de::Error) -> anyhow::Error {
             "{}\ndid you mean `{nearest}`?",
             error.to_string().trim_end()
         ),
-        None => error.into(),
+        None => {
+            let mut words = error.to_string().trim_end().to_owned();
+            for (number, in_words) in NUMBERS {
+                words = words.replace(number, in_words);
+            }
+            anyhow!(words)
+        }
     }
 }
 
@@ -372,7 +392,7 @@ mod tests {
             ),
             (
                 "[data]\ntask = \"grid\"",
-                "data.grid describes the grids of",
+                "needs a table [data.grid] with name, rows",
             ),
             (
                 "[data]\nside = 4\n[data.grid]\nname = \"x\"\nrows = 2\ncols = 2\ncharacters = \"ab\"",
@@ -381,6 +401,22 @@ mod tests {
             (
                 "[data]\ntask = \"grid\"\n[data.grid]\nname = \"x9\"\nrows = 2\ncols = 2\ncharacters = \"ab\"",
                 "data.grid.name = \"x9\": expected letters",
+            ),
+            (
+                "[data]\nside = 4\n[model]\nwidth = -1",
+                "expected a whole number from 0",
+            ),
+            (
+                "[data]\nside = 4\n[train]\nlr = \"high\"",
+                "expected a number",
+            ),
+            (
+                "name = \"main1\"\n[curve]\nloss = [2.0]",
+                "which trm report draws",
+            ),
+            (
+                "[data]\nside = 4\n[model]\nexpansion = 0.0001",
+                "model.expansion = 0.0001",
             ),
             ("[model]\nwidth = 8", "data"),
         ] {

@@ -173,7 +173,7 @@ fn distinct<P: Send, Q: Eq + Hash, E: Into<anyhow::Error> + Send>(
         progress.add(1);
         puzzle
     };
-    let (mut puzzles, mut seen) = (Vec::with_capacity(count), HashSet::new());
+    let (mut puzzles, mut seen) = (Vec::new(), HashSet::new());
     let (mut next, mut last_new) = (0, 0);
     while puzzles.len() < count {
         let missing = (count - puzzles.len()) as u64;
@@ -257,6 +257,14 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
             other.display()
         );
     }
+    for path in [&args.out_train, &args.out_test] {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        ensure!(
+            folder.is_none_or(Path::is_dir),
+            "cannot write {}: its folder does not exist",
+            path.display()
+        );
+    }
     let puzzles = read_path(&args.file)?;
     let count = puzzles.len();
     ensure!(
@@ -311,7 +319,8 @@ Example:
   trm data sudoku check train.csv
 
 Every row must be readable, have exactly one solution and a question of its own, and an answer, where
-it has one, that solves it. Exit code: 0 when all do, 1 when some do not, 2 when there is no such file.")]
+it has one, that solves it; the first lines that do not are listed. Exit code: 0 when all do, 1 when some do
+not, 2 when there is no such file or no row in it.")]
 struct CheckArgs {
     /// Puzzles: CSV or plain lines
     file: PathBuf,
@@ -339,6 +348,7 @@ fn check_json(file: &Path, report: &Report) -> Value {
         .iter()
         .map(|(givens, &n)| (givens.to_string(), json!(n)));
     let faults = report.faults.iter().map(ToString::to_string);
+    let doubts = report.doubts_in_words();
     json!({
         "file": file.display().to_string(),
         "clean": report.is_clean(),
@@ -350,6 +360,8 @@ fn check_json(file: &Path, report: &Report) -> Value {
         "answers": report.answered,
         "valid_answers": report.valid_answers,
         "duplicates": report.duplicates,
+        "doubtful": report.doubtful,
+        "doubts": doubts.collect::<Vec<_>>(),
         "faulty": report.faulty,
         "faults": faults.collect::<Vec<_>>(),
         "givens": givens.collect::<Map<_, _>>(),

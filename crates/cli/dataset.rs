@@ -6,7 +6,7 @@ pub mod arc;
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;
 use crate::task::Task;
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use std::path::Path;
@@ -41,29 +41,12 @@ pub struct Dataset {
 impl Dataset {
     /// Takes puzzles that all have answers and the side of the task.
     fn new<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<Self> {
+        check_all(puzzles, task, from)?;
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
-        for (i, puzzle) in puzzles.iter().enumerate() {
-            let ((rows, cols), (height, width)) = (puzzle.size(), task.size());
-            ensure!(
-                (rows, cols) == (height, width),
-                "{from}: puzzle {} is {rows}x{cols}, but {} is {height}x{width}",
-                i + 1,
-                task.name()
-            );
-            let (question, answer) = puzzle.tokens();
-            let answer = answer.with_context(|| {
-                format!(
-                    "{from}: puzzle {} has no answer; training and evaluation need the four-column CSV",
-                    i + 1
-                )
-            })?;
+        for (question, answer) in puzzles.iter().map(Row::tokens) {
             questions.extend(question);
-            answers.extend(answer);
+            answers.extend(answer.into_iter().flatten());
         }
-        ensure!(
-            !answers.is_empty(),
-            "{from}: no puzzles left; give a larger file or a smaller data.validation_puzzles"
-        );
         Ok(Dataset {
             task,
             questions,
@@ -134,6 +117,25 @@ impl Dataset {
             );
         }
     }
+}
+
+/// Fails unless all puzzles have answers and the size of the task.
+fn check_all<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<()> {
+    for (i, puzzle) in puzzles.iter().enumerate() {
+        let ((rows, cols), (height, width)) = (puzzle.size(), task.size());
+        ensure!(
+            (rows, cols) == (height, width),
+            "{from}: puzzle {} is {rows}x{cols}, but {} is {height}x{width}",
+            i + 1,
+            task.name()
+        );
+        ensure!(
+            puzzle.tokens().1.is_some(),
+            "{from}: puzzle {} has no answer; training and evaluation need the four-column CSV",
+            i + 1
+        );
+    }
+    Ok(())
 }
 
 /// Shows `count` more cells of the answer, any of those that are blank, or all that are left.
@@ -296,6 +298,8 @@ fn divided<P: Row>(
         Some(files) => files.puzzles.display().to_string(),
         None => "generated puzzles".to_owned(),
     };
+    // As they lie in the file, before they are divided.
+    check_all(&puzzles, task, &from)?;
     let all_count = puzzles.len();
     if let Some(path) = validation {
         let same = |file: Files<'_>| path.canonicalize().ok() == file.puzzles.canonicalize().ok();
@@ -334,6 +338,11 @@ fn divided<P: Row>(
         "{from}: {all_count} puzzles, and data.train_puzzles = {} and data.validation_puzzles = {held_out} ask \
          for more; lower one of them, or give --validate FILE",
         data.train_puzzles
+    );
+    ensure!(
+        !parts.train.is_empty() && !parts.test.is_empty(),
+        "{from}: of {all_count} puzzles data.validation_puzzles = {held_out} are to be held out, none like one that is \
+         learned from: that leaves none to learn from or to hold out; give more puzzles, or lower it"
     );
     Ok(Split {
         train: Dataset::new(&parts.train, task, &from)?,

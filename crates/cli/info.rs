@@ -1,6 +1,9 @@
-//! `trm info`: what this machine can do, or what is in a weights file.
+//! `trm info`: what this machine can do, or what is in a weights file or a checkpoint.
+
+mod checkpoint;
 
 use crate::output::{print, table};
+use checkpoint::Description;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,11 +18,12 @@ Examples:
   trm info                                  this CPU, and the instruction set that trm chose
   TRM_ISA=avx2 trm info                     force another one; every verb obeys
   trm info weights/sudoku6.safetensors      config, origin and tensors of trained weights
+  trm info runs/six/checkpoint.safetensors  how far a run is, and its config
   trm info --json | jq .isa.chosen          for programs")]
 pub struct Args {
-    /// Weights file to describe [default: describe this machine]
-    #[arg(value_name = "WEIGHTS")]
-    pub weights: Option<PathBuf>,
+    /// Weights or checkpoint to describe [default: describe this machine]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -28,16 +32,21 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let chosen = Kernels::best()?;
-    let (report, text) = match &args.weights {
+    let (report, text) = match &args.file {
         None => {
             let machine = Machine::read(chosen);
             (machine.json(), machine.text())
         }
         Some(path) => {
-            let loaded = weights::load(path, chosen)?;
-            let checksums = SafeTensorsFile::open(path)?.has_checksums();
-            let text = weights_text(path, &loaded, checksums)?;
-            (weights_json(path, &loaded, checksums), text)
+            let file = SafeTensorsFile::open(path)?;
+            match Description::of(path, &file)? {
+                Some(checkpoint) => (checkpoint.json(path), checkpoint.text(path)?),
+                None => {
+                    let (loaded, checksums) = (weights::load(path, chosen)?, file.has_checksums());
+                    let text = weights_text(path, &loaded, checksums)?;
+                    (weights_json(path, &loaded, checksums), text)
+                }
+            }
         }
     };
     print(|out| match args.json {

@@ -27,8 +27,16 @@ pub fn print(answer: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyh
     }
 }
 
-/// Lines of columns: every column as wide as its widest cell, flush left.
+/// Lines of columns: every column as wide as its widest cell, flush left. What would steer a terminal, as a file's
+/// words may, is made visible.
 pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
+    let harmless = |c: char| {
+        if c.is_control() && c != '\n' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
     let mut widths = Vec::new();
     for row in rows.iter().map(AsRef::as_ref) {
         widths.resize(widths.len().max(row.len()), 0);
@@ -40,7 +48,7 @@ pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
     for row in rows.iter().map(AsRef::as_ref) {
         let cells = row.iter().zip(&widths);
         let line: Vec<_> = cells.map(|(cell, &w)| format!("{cell:<w$}")).collect();
-        text += line.join("  ").trim_end();
+        text.extend(line.join("  ").trim_end().chars().map(harmless));
         text.push('\n');
     }
     text
@@ -55,5 +63,6 @@ mod tests {
         let rows = [["a", "b"], ["longer", "c"]].map(|row| row.map(String::from));
         assert_eq!(table(&rows), "a       b\nlonger  c\n");
         assert_eq!(table::<[String; 0]>(&[]), "");
+        assert_eq!(table(&[["\x1b[2J".to_owned()]]), "\u{fffd}[2J\n");
     }
 }

@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::task::{Kind, Task};
 use crate::train::threads;
 use crate::weights::Player;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use trm_model::weights::Loaded;
 
 /// A puzzle of the project's own making: 9x9, singles solve it.
 const EXAMPLE: &str = include_str!("example.txt");
+const EXAMPLE_TASK: Task = Task::Sudoku(Geometry::Nine);
 
 /// Puzzles that a worker takes at a time.
 const MICRO_BATCH: usize = 4;
@@ -127,8 +128,12 @@ fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<
         _ => None,
     };
     let (bytes, name) = match argument {
-        None if format.is_none() => (EXAMPLE.as_bytes().to_vec(), "example"),
-        None => bail!("these weights have no built-in example: give a puzzle, a file, or -"),
+        None if play.is_none_or(|task| task == EXAMPLE_TASK) => {
+            (EXAMPLE.as_bytes().to_vec(), "example")
+        }
+        None => bail!(
+            "the built-in example is a 9x9 Sudoku: for these weights give a puzzle, a file, or -"
+        ),
         Some("-") => {
             let mut bytes = Vec::new();
             let read = std::io::stdin().read_to_end(&mut bytes);
@@ -163,10 +168,6 @@ fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<
 /// All rows of a file, which is not empty.
 fn rows<P: Row>(bytes: &[u8], name: &str, format: P::Format) -> anyhow::Result<Vec<P>> {
     let rows: Vec<P> = Reader::new_as(bytes, name, format)?.collect::<Result<_, _>>()?;
-    ensure!(
-        !rows.is_empty(),
-        "no puzzle given: expected at least one line with one"
-    );
     Ok(rows)
 }
 

@@ -86,11 +86,13 @@ impl Task {
     /// When there is none of that side, or the format cannot be.
     pub fn new(kind: Kind, side: usize, grid: Option<&GridConfig>) -> anyhow::Result<Task> {
         ensure!(
-            (kind == Kind::Grid) == grid.is_some(),
+            kind == Kind::Grid || grid.is_none(),
             "data.grid describes the grids of data.task = \"grid\", and of no other"
         );
         match kind {
-            Kind::Grid => Task::of_grid(grid.context("data.grid is missing")?),
+            Kind::Grid => Task::of_grid(grid.context(
+                "data.task = \"grid\" needs a table [data.grid] with name, rows, cols and characters",
+            )?),
             Kind::Sudoku => {
                 let geometry = Geometry::from_side(side);
                 let geometry =

@@ -13,7 +13,9 @@ use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
 use crate::task::Task;
+use anyhow::Context;
 use serde_json::json;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +84,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from", "export"])]
     pub import: Option<PathBuf>,
     /// Print parameters, memory and estimated time, and stop
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["resume", "export", "import"])]
     pub dry_run: bool,
 }
 
@@ -150,6 +152,15 @@ impl Args {
             .map(|puzzles| Files { puzzles, answers })
     }
 
+    /// Fails unless the files that are named can be opened: what a dry run can know of them.
+    fn check_files(&self) -> anyhow::Result<()> {
+        let named = [&self.data, &self.answers, &self.validate, &self.init_from];
+        for path in named.into_iter().flatten() {
+            File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// The folder of the run.
     fn out(&self, config: &RunConfig) -> PathBuf {
         let by_name = || Path::new("runs").join(&config.name);
@@ -162,6 +173,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     let threads = threads(args.threads);
     if args.dry_run {
+        args.check_files()?;
         return pool(threads)?.install(|| dry_run(&config, threads));
     }
     let out = args.out(&config);

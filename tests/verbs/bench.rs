@@ -56,6 +56,8 @@ fn what_cannot_be_measured_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let foreign = folder.path().join("foreign.json");
     std::fs::write(&foreign, "{}").expect("a file");
+    let large = folder.path().join("large.json");
+    std::fs::write(&large, "{\"preset\":\"paper-mlp\"}").expect("a file");
     for (args, expected) in [
         (["--preset", "large"], "paper-mlp"),
         (["--shape", "8,16"], "three numbers"),
@@ -66,6 +68,10 @@ fn what_cannot_be_measured_is_refused() {
         (["--batch", "1048576"], "--batch 1048576: the run needs"),
         (["--threads", "0"], "expected 1 to"),
         (["--compare", text(&foreign)], "preset"),
+        (
+            ["--compare", text(&large)],
+            "that is of preset \"paper-mlp\", this of \"small-mlp\"",
+        ),
         (["--compare", "/nowhere/old.json"], "cannot read"),
     ] {
         let said = run(2, &[&["bench"][..], &args].concat());

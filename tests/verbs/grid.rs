@@ -114,7 +114,7 @@ fn a_task_of_ones_own_is_learned_without_a_line_of_rust() {
         ),
         (&["abc"], "3 characters; expected 4, 2 rows of 2"),
         (&["abba", "--verify"], "none are known for capitals"),
-        (&[], "no built-in example"),
+        (&[], "the built-in example is a 9x9 Sudoku"),
     ] {
         let said = solve(2, more);
         assert!(said.err.contains(expected), "{}", said.err);

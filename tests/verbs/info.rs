@@ -1,5 +1,6 @@
 //! `trm info`.
 
+use super::train::Place;
 use super::{ignorant, run, said, text, trm};
 use trm_kernels::Kernels;
 use trm_model::weights;
@@ -36,6 +37,31 @@ fn the_forced_instruction_set_is_the_chosen_one() {
         "{}",
         unknown.err
     );
+}
+
+#[test]
+fn a_checkpoint_shows_how_far_its_run_is_and_the_config_to_go_on_with() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let (newest, export) = (
+        place.text("run/checkpoint.safetensors"),
+        place.text("small.ckpt"),
+    );
+    place.train(0, "run", &["--export", &export]);
+    for (path, has_batch, option) in [(&newest, true, "--resume"), (&export, false, "--import")] {
+        let report = run(0, &["info", path, "--json"]).json();
+        assert_eq!(report["checkpoint"]["step"], 1);
+        assert_eq!(report["checkpoint"]["steps"], 9);
+        assert_eq!(report["checkpoint"]["has_batch"], has_batch);
+        assert_eq!(report["run"]["model"]["width"], 16);
+        let said = run(0, &["info", path]).out;
+        for part in ["step        1 of 9", option, "[model]\n", "batch = 10"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    // It is no weights, and says what it is.
+    let said = run(2, &["solve", "1.2..231..12.1..", "--weights", &newest]).err;
+    assert!(said.contains("It is a checkpoint"), "{said}");
 }
 
 #[test]

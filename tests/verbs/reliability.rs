@@ -249,6 +249,27 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used() {
         ["straight", "run"].map(|run| values(&place.path(run).join("weights.safetensors")));
     assert!(straight == run, "other bits");
     assert!(place.path("run/checkpoint-damaged.safetensors").exists());
+    // Where neither can be read, both are spoken of; where there is none, nothing is left.
+    for name in ["checkpoint.safetensors", "checkpoint-previous.safetensors"] {
+        std::fs::write(place.path("run").join(name), "half a").expect("a file");
+    }
+    let said = place.train(2, "run", &["--resume"]).err;
+    for expected in [
+        "run/checkpoint.safetensors: ",
+        "nor can",
+        "run/checkpoint-previous.safetensors: ",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    std::fs::create_dir(place.path("other")).expect("a folder");
+    let said = place.train(2, "other", &["--resume"]).err;
+    assert!(said.contains("there is no checkpoint in"), "{said}");
+    assert!(
+        std::fs::read_dir(place.path("other"))
+            .expect("the folder")
+            .next()
+            .is_none()
+    );
 }
 
 /// A folder stands where the files should go: as on a full disk, nothing can be written there.

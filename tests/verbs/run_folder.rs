@@ -85,7 +85,20 @@ fn an_export_spares_the_run() {
     }
     let after = std::fs::read(place.path("run/checkpoint.safetensors")).expect("a checkpoint");
     assert!(after == before);
-    place.train(0, "run", &["--export", &place.text("run/small.ckpt")]);
+    // An earlier export may be replaced, and nothing else.
+    let (export, other) = (
+        place.text("run/small.ckpt"),
+        place.text("run/weights.safetensors"),
+    );
+    place.train(0, "run", &["--export", &export]);
+    place.train(0, "run", &["--export", &export]);
+    place.train(0, "second", &["--minutes", "0"]);
+    for file in [other, place.text("small.toml")] {
+        let before = std::fs::read(&file).expect("a file");
+        let said = place.train(2, "second", &["--export", &file]).err;
+        assert!(said.contains("it is no export"), "{said}");
+        assert!(std::fs::read(&file).expect("a file") == before, "{file}");
+    }
 }
 
 #[test]

@@ -222,7 +222,8 @@ fn weights_of_another_size_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let weights = ignorant(folder.path(), &[]);
     let weights = text(&weights);
-    let said = run(2, &["solve", "--weights", weights]);
+    let board = ".".repeat(81);
+    let said = run(2, &["solve", &board, "--weights", weights]);
     assert!(
         said.err
             .contains("plays sudoku4, but the puzzle is sudoku9"),

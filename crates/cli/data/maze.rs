@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
+use trm_data::Fault;
 use trm_data::maze::generate::{MazeOptions, generate};
 use trm_data::maze::{MazePuzzle, Ways};
 use trm_data::read::Reader;
@@ -83,7 +84,7 @@ Example:
 
 Every row must be readable and hold a maze with a way from start to goal, a question of its own, and an
 answer, where it has one, that is a shortest way. Several shortest ways are reported and no fault.
-Exit code: 0 when all is well, 1 when some rows are faulty, 2 when there is no such file.")]
+Exit code: 0 when all is well, 1 when some rows are faulty, 2 when there is no such file or no row in it.")]
 pub(super) struct CheckArgs {
     /// Mazes: CSV or plain lines
     file: PathBuf,
@@ -111,6 +112,7 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 answered += usize::from(maze.answer.is_some());
                 repeats += usize::from(!seen.insert(maze.question));
             }
+            Err(error) if matches!(error.fault, Fault::Empty) => return Err(error.into()),
             Err(fault) => {
                 faulty += 1;
                 if faults.len() < LISTED {

@@ -4,7 +4,7 @@ use super::lock::{self, Claim};
 use super::{Args, Run};
 use crate::config::{self, RunConfig};
 use crate::{dataset, memory};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -122,14 +122,28 @@ fn fitting(path: &Path, net: &Network) -> anyhow::Result<Loaded> {
         json!(here)
     );
     let sizes = |net: &Network| {
-        let specs = net.layout().specs().iter();
-        let sizes: Vec<_> = specs.map(|spec| (spec.name.clone(), spec.shape)).collect();
-        (sizes, net.config().puzzle_emb_ndim)
+        let mut sizes: Vec<(String, String)> = Vec::new();
+        for spec in net.layout().specs() {
+            sizes.push((spec.name.clone(), spec.shape.to_string()));
+        }
+        let ndim = net.config().puzzle_emb_ndim.to_string();
+        sizes.push(("puzzle_emb_ndim".to_owned(), ndim));
+        sizes
     };
+    let (expected, found) = (sizes(net), sizes(&loaded.net));
+    let differing = expected.iter().zip(&found).find(|(a, b)| a != b);
+    if let Some(((name, here), (other, there))) = differing {
+        bail!(
+            "{}: its network has other sizes than the config's: {other} is {there} there, {name} {here} in the config",
+            path.display()
+        );
+    }
     ensure!(
-        sizes(net) == sizes(&loaded.net),
-        "{}: its network has other sizes than the config's",
-        path.display()
+        expected.len() == found.len(),
+        "{}: its network has {} matrices and vectors, the config's {}",
+        path.display(),
+        found.len(),
+        expected.len()
     );
     Ok(loaded)
 }
@@ -168,6 +182,15 @@ fn check_memory(path: &Path, threads: usize) -> anyhow::Result<()> {
     }
 }
 
+fn require_checkpoint(out: &Path) -> anyhow::Result<()> {
+    ensure!(
+        checkpoint::NAMES.iter().any(|name| out.join(name).exists()),
+        "there is no checkpoint in {}: begin a run, or name the folder of one with --out",
+        out.display()
+    );
+    Ok(())
+}
+
 /// The newest checkpoint in `out` that can be read; changes nothing.
 fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
     for path in checkpoint::NAMES.map(|name| out.join(name)) {
@@ -190,6 +213,8 @@ pub(super) fn export(
     threads: usize,
 ) -> anyhow::Result<()> {
     refuse_to_export_over_the_run(file, &out)?;
+    refuse_to_export_over_what_is_no_export(file)?;
+    require_checkpoint(&out)?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let run = go_on(args, &path, resumed, config, (out, threads))?;
     let (trainer, metadata) = (&run.trainer, run.metadata()?);
@@ -220,6 +245,17 @@ fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// An earlier export may be replaced, as each one's successor is; no other file.
+fn refuse_to_export_over_what_is_no_export(file: &Path) -> anyhow::Result<()> {
+    let is_regular = std::fs::metadata(file).is_ok_and(|there| there.is_file());
+    ensure!(
+        !is_regular || checkpoint::is_export(file),
+        "--export {}: there is a file already, and it is no export; choose another name",
+        file.display()
+    );
+    Ok(())
+}
+
 /// Whether two paths are there and lead to the same place.
 fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
@@ -233,12 +269,11 @@ pub(super) fn resume(
     threads: usize,
 ) -> anyhow::Result<Run> {
     lock::refuse_if_claimed(&out)?;
-    // Where there is nothing to resume, what follows says so and leaves nothing there.
-    let is_run = checkpoint::NAMES.iter().any(|name| out.join(name).exists());
-    let claim = is_run.then(|| lock::claim(&out)).transpose()?;
+    require_checkpoint(&out)?;
+    let claim = lock::claim(&out)?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let mut run = go_on(args, &path, resumed, config, (out, threads))?;
-    run.claim = claim;
+    run.claim = Some(claim);
     if !run.out.join("config.toml").exists() {
         write_config(&run.out, &run.config)?;
     }
@@ -389,4 +424,25 @@ fn keep_metrics_until(path: &Path, step: u64) -> anyhow::Result<()> {
 fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     file::replace(path, |out| out.write_all(content))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another run may begin and end while this one is loading its puzzles.
+    #[test]
+    fn a_run_that_came_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config::load("sudoku4").expect("a preset");
+        prepare(folder.path(), &config).expect("a new run");
+        std::fs::write(folder.path().join(checkpoint::NAMES[0]), "").expect("a file");
+        let before = std::fs::read(folder.path().join("config.toml")).expect("a config");
+        let error = prepare(folder.path(), &config::load("sudoku6").expect("a preset"))
+            .err()
+            .expect("a run is there");
+        assert!(error.to_string().contains("holds a run already"), "{error}");
+        let after = std::fs::read(folder.path().join("config.toml")).expect("a config");
+        assert!(after == before);
+    }
 }

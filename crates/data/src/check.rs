@@ -5,14 +5,38 @@ use std::fmt;
 use std::path::Path;
 
 use crate::board::Board;
-use crate::fault::ReadError;
+use crate::fault::{Fault, ReadError};
 use crate::geometry::Geometry;
 use crate::puzzle::Puzzle;
 use crate::read::Reader;
 use crate::solver;
 
-/// Faults that a report keeps word for word; more are only counted.
+/// Faults, and doubtful rows, that a report keeps word for word; more are only counted.
 pub const FAULTS_KEPT: usize = 20;
+
+/// What makes a row doubtful that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// More than one solution.
+    Ambiguous,
+    /// No solution.
+    Unsolvable,
+    /// The answer breaks a rule, or changes a given.
+    WrongAnswer,
+    /// The question stood in an earlier row.
+    Duplicate,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::Ambiguous => "more than one solution",
+            Doubt::Unsolvable => "no solution",
+            Doubt::WrongAnswer => "a wrong answer",
+            Doubt::Duplicate => "a question that stood in an earlier row",
+        })
+    }
+}
 
 /// What [`check_path`] found. All counts are rows.
 #[derive(Debug, Default)]
@@ -33,6 +57,10 @@ pub struct Report {
     pub valid_answers: usize,
     /// Rows whose question stood in an earlier row.
     pub duplicates: usize,
+    /// Rows that are in doubt.
+    pub doubtful: usize,
+    /// The line and the reasons of the first [`FAULTS_KEPT`] of them.
+    pub doubts: Vec<(u64, Vec<Doubt>)>,
     /// Rows that could not be read.
     pub faulty: usize,
     /// The first [`FAULTS_KEPT`] of their faults.
@@ -46,12 +74,13 @@ pub struct Report {
 /// where singles do, to about a millisecond, where thousands of guesses are needed.
 ///
 /// # Errors
-/// If the file cannot be opened, is empty, or has a CSV header without a needed column.
+/// If the file cannot be opened, has no row, or has a CSV header without a needed column.
 pub fn check_path(path: impl AsRef<Path>) -> Result<Report, ReadError> {
-    let mut report = Report::default();
-    for row in Reader::open(path)? {
+    let (mut report, mut rows) = (Report::default(), Reader::open(path)?);
+    while let Some(row) = rows.next() {
         match row {
-            Ok(puzzle) => report.add(&puzzle),
+            Ok(puzzle) => report.add(&puzzle, rows.line()),
+            Err(error) if matches!(error.fault, Fault::Empty) => return Err(error),
             Err(fault) => report.add_fault(fault),
         }
     }
@@ -59,21 +88,36 @@ pub fn check_path(path: impl AsRef<Path>) -> Result<Report, ReadError> {
 }
 
 impl Report {
-    /// Takes one row into the report.
-    pub fn add(&mut self, puzzle: &Puzzle) {
-        let question = &puzzle.question;
+    /// Takes the row of a line into the report.
+    pub fn add(&mut self, puzzle: &Puzzle, line: u64) {
+        let (question, mut doubts) = (&puzzle.question, Vec::new());
         *self.shapes.entry(question.geometry()).or_default() += 1;
         *self.givens.entry(question.givens()).or_default() += 1;
         match solver::count_solutions(question, 2) {
-            0 => self.unsolvable += 1,
+            0 => doubts.push(Doubt::Unsolvable),
             1 => self.unique += 1,
-            _ => self.ambiguous += 1,
+            _ => doubts.push(Doubt::Ambiguous),
         }
         if let Some(answer) = &puzzle.answer {
             self.answered += 1;
-            self.valid_answers += usize::from(answer.is_valid_solution_of(question));
+            match answer.is_valid_solution_of(question) {
+                true => self.valid_answers += 1,
+                false => doubts.push(Doubt::WrongAnswer),
+            }
         }
-        self.duplicates += usize::from(!self.seen.insert(*question));
+        if !self.seen.insert(*question) {
+            doubts.push(Doubt::Duplicate);
+        }
+        let has = |doubt| usize::from(doubts.contains(&doubt));
+        self.unsolvable += has(Doubt::Unsolvable);
+        self.ambiguous += has(Doubt::Ambiguous);
+        self.duplicates += has(Doubt::Duplicate);
+        if !doubts.is_empty() {
+            self.doubtful += 1;
+            if self.doubts.len() < FAULTS_KEPT {
+                self.doubts.push((line, doubts));
+            }
+        }
     }
 
     /// Takes one row that could not be read into the report.
@@ -84,28 +128,33 @@ impl Report {
         }
     }
 
-    /// Rows read, without the faulty ones.
+    /// All rows, the faulty ones too.
     pub fn rows(&self) -> usize {
-        self.shapes.values().sum()
+        self.shapes.values().sum::<usize>() + self.faulty
+    }
+
+    /// The doubtful rows that are kept, in words.
+    pub fn doubts_in_words(&self) -> impl Iterator<Item = String> {
+        self.doubts.iter().map(|(line, doubts)| {
+            let doubts: Vec<_> = doubts.iter().map(Doubt::to_string).collect();
+            format!("line {line}: {}", doubts.join(", "))
+        })
     }
 
     /// Whether every row could be read, has one solution and a question of its own, and no answer is wrong.
     pub fn is_clean(&self) -> bool {
-        self.faulty == 0
-            && self.duplicates == 0
-            && self.unique == self.rows()
-            && self.valid_answers == self.answered
+        self.faulty == 0 && self.doubtful == 0
     }
 }
 
 impl fmt::Display for Report {
     /// Writes the report for people, several lines without a line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shapes: Vec<_> = self
-            .shapes
-            .iter()
-            .map(|(shape, n)| format!("{n} of {shape}"))
-            .collect();
+        let shapes = self.shapes.iter();
+        let mut shapes: Vec<_> = shapes.map(|(shape, n)| format!("{n} of {shape}")).collect();
+        if self.faulty > 0 {
+            shapes.push(format!("{} faulty", self.faulty));
+        }
         writeln!(f, "rows        {} ({})", self.rows(), shapes.join(", "))?;
         writeln!(
             f,
@@ -118,19 +167,31 @@ impl fmt::Display for Report {
             self.answered, self.valid_answers
         )?;
         writeln!(f, "duplicates  {}", self.duplicates)?;
-        write!(f, "faulty      {}", self.faulty)?;
-        for fault in &self.faults {
-            write!(f, "\n  {fault}")?;
-        }
-        if self.faulty > self.faults.len() {
-            write!(f, "\n  ... and {} more", self.faulty - self.faults.len())?;
-        }
+        write!(f, "doubtful    {}", self.doubtful)?;
+        list(f, self.doubts_in_words(), self.doubtful)?;
+        write!(f, "\nfaulty      {}", self.faulty)?;
+        list(f, self.faults.iter(), self.faulty)?;
         let most = self.givens.values().copied().max().unwrap_or(1);
         for (givens, &count) in &self.givens {
             let bar = "#".repeat((40 * count).div_ceil(most));
             write!(f, "\n{givens:>3} givens {count:>9}  {bar}")?;
         }
         Ok(())
+    }
+}
+
+/// What was kept of `count`, a line each, and how many more there are.
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    kept: impl Iterator<Item = impl fmt::Display>,
+    count: usize,
+) -> fmt::Result {
+    for one in kept {
+        write!(f, "\n  {one}")?;
+    }
+    match count.saturating_sub(FAULTS_KEPT) {
+        0 => Ok(()),
+        more => write!(f, "\n  ... and {more} more"),
     }
 }
 
@@ -153,7 +214,7 @@ mod tests {
         ];
         std::fs::write(&path, rows.join("\n")).unwrap();
         let report = check_path(&path).unwrap();
-        assert_eq!((report.rows(), report.faulty, report.duplicates), (4, 2, 1));
+        assert_eq!((report.rows(), report.faulty, report.duplicates), (6, 2, 1));
         assert_eq!(
             (report.unique, report.ambiguous, report.unsolvable),
             (2, 1, 1)
@@ -161,9 +222,15 @@ mod tests {
         assert_eq!((report.answered, report.valid_answers), (2, 2));
         assert_eq!(report.givens, BTreeMap::from([(0, 1), (4, 1), (8, 2)]));
         assert!(!report.is_clean());
+        let doubts = [
+            "line 3: a question that stood in an earlier row",
+            "line 4: more than one solution",
+            "line 5: no solution",
+        ];
+        assert_eq!(report.doubts_in_words().collect::<Vec<_>>(), doubts);
         let text = report.to_string();
         assert!(
-            text.starts_with("rows        4 (4 of 4x4)\nsolutions   2 unique, 1 amb"),
+            text.starts_with("rows        6 (4 of 4x4, 2 faulty)\nsolutions   2 unique, 1 amb"),
             "{text}"
         );
         assert!(text.contains("line 6, column question: 15 cells"), "{text}");
@@ -185,7 +252,7 @@ mod tests {
             ("1...............", "1324423134122143", false),
         ] {
             let mut report = Report::default();
-            report.add(&puzzle(question, answer));
+            report.add(&puzzle(question, answer), 2);
             assert_eq!(report.is_clean(), clean, "{question} {answer}");
         }
     }

@@ -86,13 +86,24 @@ pub fn read_str(text: &str, name: &str) -> Result<Vec<Puzzle>, ReadError> {
 /// Reads the puzzles of a file one after another.
 ///
 /// A faulty row is one `Err` item and the rows after it still come, so that a check can list all faults.
-/// When reading itself fails, that is the last item.
+/// When reading itself fails, that is the last item; where there is no row, that is the only one.
 pub struct Reader<R, P: Row = Puzzle> {
     name: String,
     rows: Rows<R>,
     first: Option<((usize, usize), u64)>, // size and line of the first good row
+    began: bool,                          // whether there was a row, good or faulty
     ended: bool,
     format: P::Format,
+}
+
+/// A fault that is in no line.
+fn error_of_file(file: &str, fault: Fault) -> ReadError {
+    ReadError {
+        file: file.into(),
+        line: None,
+        column: None,
+        fault,
+    }
 }
 
 impl<P: Row> Reader<BufReader<File>, P> {
@@ -121,12 +132,7 @@ impl<P: Row> Reader<BufReader<File>, P> {
         };
         match source {
             Ok(source) => Reader::new_as(source, &file, format),
-            Err(fault) => Err(ReadError {
-                file,
-                line: None,
-                column: None,
-                fault,
-            }),
+            Err(fault) => Err(error_of_file(&file, fault)),
         }
     }
 }
@@ -178,6 +184,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
             name: name.into(),
             rows,
             first: None,
+            began: false,
             ended: false,
             format,
         })
@@ -193,10 +200,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
             return Ok(None);
         };
         let puzzle = P::from_fields(fields, &self.format)?;
-        let line = match &self.rows {
-            Rows::Plain(rows) => rows.lines.number(),
-            Rows::Csv(rows) => rows.reader.get_ref().number(),
-        };
+        let line = self.line();
         let found = puzzle.size();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
@@ -210,16 +214,20 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         Ok(Some(puzzle))
     }
 
+    /// The line of the row that came last, counted from 1.
+    pub fn line(&self) -> u64 {
+        match &self.rows {
+            Rows::Plain(rows) => rows.lines.number(),
+            Rows::Csv(rows) => rows.reader.get_ref().number(),
+        }
+    }
+
     /// Adds the place to a row's fault.
     fn located(&self, RowFault { column, fault }: RowFault) -> ReadError {
-        let (line, column) = match &self.rows {
-            Rows::Plain(rows) => (rows.lines.number(), None),
-            Rows::Csv(rows) => (rows.reader.get_ref().number(), column),
-        };
         ReadError {
             file: self.name.clone(),
-            line: Some(line),
-            column,
+            line: Some(self.line()),
+            column: column.filter(|_| matches!(self.rows, Rows::Csv(_))),
             fault,
         }
     }
@@ -232,7 +240,14 @@ impl<R: BufRead, P: Row> Iterator for Reader<R, P> {
         if self.ended {
             return None;
         }
-        let next = self.next_puzzle();
+        let next = match self.next_puzzle() {
+            Ok(None) if !self.began => {
+                self.ended = true;
+                return Some(Err(error_of_file(&self.name, Fault::Empty)));
+            }
+            next => next,
+        };
+        self.began = true;
         self.ended = matches!(
             next,
             Ok(None)
@@ -311,9 +326,12 @@ impl<R: BufRead> CsvRows<R> {
         let mut columns = [0; COLUMNS.len()];
         for (place, missing) in columns.iter_mut().zip(COLUMNS) {
             let found = header.iter().position(|name| name == missing.as_bytes());
-            *place = found.ok_or_else(|| {
-                let found = String::from_utf8_lossy(reader.get_ref().line()).into_owned();
-                Fault::MissingColumn { missing, found }
+            *place = found.ok_or_else(|| match text(reader.get_ref().line()) {
+                Ok(found) => Fault::MissingColumn {
+                    missing,
+                    found: found.to_owned(),
+                },
+                Err(fault) => fault,
             })?;
         }
         let (record, source) = (csv::ByteRecord::new(), "".into());

@@ -23,6 +23,31 @@ fn row_error(row: &str) -> String {
 }
 
 #[test]
+fn a_header_that_is_no_utf_8_is_told_so() {
+    let utf_16: Vec<u8> = "\u{feff}source,question,answer,rating\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let error = Reader::<_, Puzzle>::new(&utf_16[..], "excel.txt")
+        .map(|_| ())
+        .unwrap_err();
+    let expected = "excel.txt, line 1: byte 1 is not UTF-8 text; save the file as UTF-8";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_header_without_a_row_is_a_fault() {
+    let mut rows =
+        Reader::<_, Puzzle>::new(&b"source,question,answer,rating\n\n"[..], "f").unwrap();
+    let error = rows.next().expect("a fault").unwrap_err();
+    assert!(
+        error.to_string().starts_with("f: no puzzles here"),
+        "{error}"
+    );
+    assert!(rows.next().is_none());
+}
+
+#[test]
 fn csv_rows_are_read_field_by_field() {
     let text = format!("{HEADER}{ROW}\"b, c\",................,,\r\n\n# d,0000000000000000,,12");
     let puzzles = read_str(&text, "f").unwrap();
@@ -67,11 +92,6 @@ fn plain_lines_skip_comments_and_blank_lines() {
         (&*puzzles[0].source, puzzles[0].answer, puzzles[0].rating),
         ("", None, None)
     );
-}
-
-#[test]
-fn a_header_alone_is_no_fault() {
-    assert_eq!(read_str(HEADER, "f").unwrap(), []);
 }
 
 #[test]

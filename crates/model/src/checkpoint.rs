@@ -171,6 +171,14 @@ pub fn load(
     })
 }
 
+/// Whether a file is a checkpoint without its batch.
+pub fn is_export(path: &Path) -> bool {
+    SafeTensorsFile::open(path).is_ok_and(|file| {
+        let is_checkpoint = file.metadata().get("format").is_some_and(|f| f == FORMAT);
+        is_checkpoint && !file.names().iter().any(|name| name.starts_with(CARRY))
+    })
+}
+
 /// The configs of a checkpoint, without the rest of it: what it would take to load it.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! and `puzzle_emb.weights` where there are puzzle embeddings. Metadata: `format`, `model` (the config as
 //! JSON), and whatever the caller adds.
 
+use crate::checkpoint;
 use crate::config::{ConfigError, ModelConfig};
 use crate::network::{Network, Parameters};
 use std::collections::BTreeMap;
@@ -22,9 +23,7 @@ pub enum ModelFileError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A safetensors file, but not one of ours.
-    #[error(
-        "{path}: not a {expected} file: its metadata has {found}. Files of this kind are written by `trm train`"
-    )]
+    #[error("{path}: not a {expected} file: its metadata has {found}. {}", hint(.found))]
     Foreign {
         /// The file.
         path: String,
@@ -32,6 +31,14 @@ pub enum ModelFileError {
         expected: &'static str,
         /// What the metadata says instead.
         found: String,
+    },
+    /// Neither of the two checkpoints of a folder can be read.
+    #[error("{newest}; nor can the one before it be read: {previous}")]
+    NoGoodCheckpoint {
+        /// Why not the newest.
+        newest: Box<ModelFileError>,
+        /// Why not the one before it.
+        previous: Box<ModelFileError>,
     },
     /// Metadata that does not parse.
     #[error("{path}: metadata `{key}` cannot be read: {error}")]
@@ -243,6 +250,18 @@ pub(crate) fn metadata<T: serde::de::DeserializeOwned>(
         key,
         error: e.to_string(),
     })
+}
+
+/// What to do about a file of another format.
+fn hint(found: &str) -> &'static str {
+    if found.ends_with(checkpoint::FORMAT) {
+        "It is a checkpoint, from which `trm train` goes on with --resume or --import; weights are called \
+         weights.safetensors and best.safetensors"
+    } else if found.ends_with(FORMAT) {
+        "It is weights, from which `trm train` begins with --init-from; a checkpoint is called checkpoint.safetensors"
+    } else {
+        "Files of this kind are written by `trm train`"
+    }
 }
 
 /// The network of a config that came from `path`.

@@ -166,7 +166,7 @@ fn configs() -> Vec<Case> {
         ("[data]\nside = 4", &["no puzzles", "--data"]),
         (
             "[data]\nside = 4\ngenerate_easy = 5\nvalidation_puzzles = 500",
-            &["no puzzles left"],
+            &["of 5 puzzles data.validation_puzzles = 500"],
         ),
         (
             "[data]\nside = 4\ngenerate_easy = 5\nvalidation_puzzles = 0",

@@ -64,10 +64,13 @@ pub fn newest(
     let [newest, previous] = NAMES.map(|name| folder.join(name));
     let (path, resumed, damaged) = match load(&newest, kernels, threads) {
         Ok(resumed) => (newest, resumed, None),
-        Err(error) if previous.exists() => {
-            let resumed = load(&previous, kernels, threads)?;
-            (previous, resumed, Some(error))
-        }
+        Err(error) if previous.exists() => match load(&previous, kernels, threads) {
+            Ok(resumed) => (previous, resumed, Some(error)),
+            Err(of_previous) => {
+                let [newest, previous] = [error, of_previous].map(Box::new);
+                return Err(ModelFileError::NoGoodCheckpoint { newest, previous });
+            }
+        },
         Err(error) => return Err(error),
     };
     Ok(Kept {

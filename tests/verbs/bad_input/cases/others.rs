@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
 characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
     let floats = npy("<f4", "(1, 2)", &[0; 8]);
     let beyond = npy("|u1", "(1, 2)", &[0, 2]);
+    let answered = format!("{HEADER}x,1.2..231..12.1..,1324423134122143,0\n");
     let other_sizes = format!("{HEADER},1...............................1...,,\n");
     let not_weights = b"these are not the weights that you are looking for";
     let apart = [
@@ -105,6 +106,77 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             &[],
             ["eval", "--weights", "@w", "--data", "@p.csv"],
             ["p.csv", "cannot open"],
+        ),
+        case(
+            "no row",
+            &[("p.csv", &HEADER)],
+            ["eval", "--weights", "@w", "--data", "@p.csv"],
+            ["p.csv: no puzzles here"],
+        ),
+        case(
+            "no row to solve",
+            &[("p.csv", &HEADER)],
+            ["solve", "@p.csv"],
+            ["p.csv: no puzzles here"],
+        ),
+        case(
+            "no row to check",
+            &[("p.csv", &HEADER)],
+            ["data", "sudoku", "check", "@p.csv"],
+            ["p.csv: no puzzles here"],
+        ),
+        case(
+            "no maze to check",
+            &[("p.csv", &HEADER)],
+            ["data", "maze", "check", "@p.csv"],
+            ["p.csv: no puzzles here"],
+        ),
+        case(
+            "no puzzle for weights of another size than the example's",
+            &[],
+            ["solve", "--weights", "@w"],
+            ["the built-in example is a 9x9 Sudoku"],
+        ),
+        case(
+            "a folder that is not there for half of a split",
+            &[("p.csv", &"1.2..231..12.1..\n.12..231..12.1..\n")],
+            [
+                "data",
+                "sudoku",
+                "split",
+                "@p.csv",
+                "--test",
+                "1",
+                "--out-train",
+                "@train.csv",
+                "--out-test",
+                "@nowhere/test.csv",
+            ],
+            ["test.csv: its folder does not exist"],
+        ),
+        case(
+            "puzzles of another size to learn from",
+            &[("p.csv", &other_sizes)],
+            ["train", "sudoku4", "--data", "@p.csv", "--out", "@run"],
+            ["p.csv: puzzle 1 is 6x6, but sudoku4 is 4x4"],
+        ),
+        case(
+            "fewer puzzles than are to be held out",
+            &[("p.csv", &answered)],
+            ["train", "sudoku4", "--data", "@p.csv", "--out", "@run"],
+            ["of 1 puzzles data.validation_puzzles = "],
+        ),
+        case(
+            "a dry run of puzzles that are not there",
+            &[],
+            ["train", "sudoku4", "--data", "@p.csv", "--dry-run"],
+            ["cannot read", "p.csv"],
+        ),
+        case(
+            "an export that would not be made",
+            &[],
+            ["train", "sudoku4", "--export", "@x", "--dry-run"],
+            ["cannot be used with"],
         ),
         case(
             "no weights",
@@ -240,7 +312,7 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             "nothing to go on with",
             &[],
             ["train", "sudoku4", "--resume", "--out", "@run"],
-            ["cannot read", "checkpoint"],
+            ["there is no checkpoint in", "run"],
         ),
         case(
             "no tasks",
