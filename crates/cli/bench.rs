@@ -113,6 +113,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .num_threads(threads)
         .build()?;
     let report = pool.install(|| measure_all(args, threads))?;
+    if let (Some(before), Some(path)) = (&before, &args.compare) {
+        let new = report.json(None);
+        for key in ["cpu", "isa", "precision", "threads", "batch"] {
+            if before[key] != new[key] {
+                say!(
+                    "note: {key} is {} here, in {} {}",
+                    new[key],
+                    path.display(),
+                    before[key]
+                );
+            }
+        }
+    }
     let text = match (args.json, args.md) {
         (true, _) => format!("{}\n", report.json(before.as_ref())),
         (_, true) => report.markdown(before.as_ref()),

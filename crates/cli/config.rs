@@ -272,6 +272,9 @@ fn flatten(name: &str, value: &toml::Value, values: &mut BTreeMap<String, String
     }
 }
 
+/// Most puzzles of a kind that a run may generate for itself, some gigabytes of them.
+const MOST_GENERATED: usize = 10_000_000;
+
 /// Checks every value that can be checked without data.
 ///
 /// # Errors
@@ -318,6 +321,16 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
             *value == 0,
             "data.{key} = {value}: not an option of {}",
             config.task()?.name()
+        );
+    }
+    for (key, count) in [
+        ("generate_easy", data.generate_easy),
+        ("generate_minimal", data.generate_minimal),
+        ("generate_mazes", data.generate_mazes),
+    ] {
+        ensure!(
+            count <= MOST_GENERATED,
+            "data.{key} = {count}: expected at most {MOST_GENERATED}"
         );
     }
     let (reveal, side) = (data.reveal, data.side);
@@ -417,6 +430,10 @@ mod tests {
             (
                 "[data]\nside = 4\n[model]\nexpansion = 0.0001",
                 "model.expansion = 0.0001",
+            ),
+            (
+                "[data]\nside = 4\ngenerate_easy = 99999999999",
+                "data.generate_easy = 99999999999: expected at most 10000000",
             ),
             ("[model]\nwidth = 8", "data"),
         ] {

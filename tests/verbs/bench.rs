@@ -45,6 +45,7 @@ fn every_figure_is_there_and_is_compared_by_name() {
         said.out
     );
     assert!(!said.out.contains("training"), "{}", said.out);
+    assert!(said.err.contains("note: batch is 32 here"), "{}", said.err);
     let report = run(0, &[&small[..], &["--scaling", "--json"]].concat()).json();
     assert!(report["train_speedup"].is_null(), "no steps, no speed-up");
     let said = run(0, &[&small[..], &["--md"]].concat());
