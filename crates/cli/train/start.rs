@@ -133,8 +133,12 @@ fn fitting(path: &Path, net: &Network) -> anyhow::Result<Loaded> {
     let (expected, found) = (sizes(net), sizes(&loaded.net));
     let differing = expected.iter().zip(&found).find(|(a, b)| a != b);
     if let Some(((name, here), (other, there))) = differing {
+        let here = match name == other {
+            true => here.clone(),
+            false => format!("{name} {here}"),
+        };
         bail!(
-            "{}: its network has other sizes than the config's: {other} is {there} there, {name} {here} in the config",
+            "{}: its network has other sizes than the config's: {other} is {there} there, {here} in the config",
             path.display()
         );
     }
