@@ -1,9 +1,10 @@
 //! Guessing: the network takes its own word for a cell (test-time compute).
 //!
 //! A recursive network that is stuck often lacks one cell. [`fill_one`] gives it one: a cell that is still
-//! blank is filled with a digit drawn from the softmax of the network's logits, whichever loss trained them, and the
-//! attempt goes on as if the cell had been given. Most guesses are wrong; whoever checks the board at the end throws those attempts
-//! away and lets the network guess again. Only the network proposes: no rule of the task is asked.
+//! blank is filled with a digit drawn from the softmax of the network's logits, whichever loss trained them, and
+//! the attempt goes on as if the cell had been given. Most guesses are wrong; whoever checks the board at the end
+//! throws those attempts away and lets the network guess again. Only the network proposes: no rule of the task is
+//! asked.
 
 use rand::{Rng, RngExt};
 
