@@ -98,6 +98,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         );
     } else {
+        ensure!(
+            args.sources.has_tests(),
+            "--test is missing: a run on ARC is validated and judged by the tasks of such a file"
+        );
         let seed = args.seed.unwrap_or(config.train.seed);
         let made = args.sources.build(side, seed, &data)?;
         say!("{}: {made}", data.display());

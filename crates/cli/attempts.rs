@@ -121,8 +121,8 @@ impl Attempts {
     }
 
     /// Solves questions, tokens (puzzles, cells) with their identifiers (puzzles), on the current rayon pool, at most
-    /// `micro_batch` at a time on each thread; `done(n)` hears of every n that are finished. The outcomes do not
-    /// depend on either.
+    /// `micro_batch` at a time on each thread; `done(n)` hears of every n that are finished, of several attempts when
+    /// all are made. The outcomes do not depend on either.
     pub fn solve(
         &self,
         (net, params): (&Network, &Parameters),
@@ -145,7 +145,12 @@ impl Attempts {
             // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
             let many = all == 1 || open.len() >= 2 * threads * micro_batch;
             let wave = if many { 1 } else { threads.min(all - number) };
-            let once = |n| self.once((net, params), boards, micro_batch, (n, many), options);
+            let told = |n| {
+                if all == 1 {
+                    done(n)
+                }
+            };
+            let once = |n| self.once((net, params), boards, micro_batch, (n, many), options, told);
             let answers: Vec<Vec<(Answer, Vec<u8>)>> = if many {
                 vec![once(number)]
             } else {
@@ -160,9 +165,13 @@ impl Attempts {
                 }
             }
             open.retain(|&i| !tallies[i].solved);
-            done(before - open.len());
+            if all > 1 {
+                done(before - open.len());
+            }
         }
-        done(open.len());
+        if all > 1 {
+            done(open.len());
+        }
         tallies.into_iter().map(|t| t.decide(self.choose)).collect()
     }
 
@@ -174,6 +183,7 @@ impl Attempts {
         micro_batch: usize,
         (number, shared): (usize, bool),
         options: SolveOptions,
+        done: impl Fn(usize) + Sync,
     ) -> Vec<(Answer, Vec<u8>)> {
         let view = Self::view(task, number);
         let mut inputs = vec![0; boards.len() * task.cells()];
@@ -183,7 +193,7 @@ impl Attempts {
         let ids: Vec<u32> = boards.iter().map(|&(_, id)| id).collect();
         let options = self.attempt(task, number, options);
         let answers = if shared {
-            solve_each(net, params, (&inputs, &ids), micro_batch, options, |_| ())
+            solve_each(net, params, (&inputs, &ids), micro_batch, options, done)
         } else {
             let mut rollout = Rollout::new(net, params, micro_batch.min(boards.len()));
             rollout.solve(&inputs, &ids, options, |_, _| ())

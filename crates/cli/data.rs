@@ -306,10 +306,16 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether two paths name one file, as far as can be told: one that does not exist yet has its name only.
+/// Whether two paths name one file; one that does not exist yet would have its name in its folder.
 fn same_file(a: &Path, b: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    real(a) == real(b)
+    let real = |path: &Path| {
+        path.canonicalize().or_else(|_| {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+            std::io::Result::Ok(folder.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    matches!((real(a), real(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Arguments of `trm data sudoku check`.

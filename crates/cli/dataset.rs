@@ -14,7 +14,7 @@ use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::geometry::BLANK_TOKEN;
-use trm_data::grid::{Format, GridPuzzle};
+use trm_data::grid::{self, Format, GridPuzzle};
 use trm_data::maze::MazePuzzle;
 use trm_data::maze::generate::MazeOptions;
 use trm_data::read::{Reader, Row};
@@ -131,7 +131,7 @@ fn check_all<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<()
         );
         ensure!(
             puzzle.tokens().1.is_some(),
-            "{from}: puzzle {} has no answer; training and evaluation need the four-column CSV",
+            "{from}: puzzle {} has no answer; to learn from it or be judged by it takes a CSV with the column answer",
             i + 1
         );
     }
@@ -170,7 +170,10 @@ pub fn read_labelled(files: Files<'_>, task: Task, limit: usize) -> anyhow::Resu
             let puzzles = read_grids(files, task, &Arc::new(format.clone()))?;
             labelled(puzzles, files, task, limit)
         }
-        Task::Arc(_) => Ok(arc::tested(files.puzzles, task)?.first(limit)),
+        Task::Arc(_) => {
+            let names = arc::names(files.puzzles)?;
+            Ok(arc::tested(files.puzzles, task, names.len())?.first(limit))
+        }
     }
 }
 
@@ -232,13 +235,9 @@ impl Split {
     }
 }
 
-/// FNV-1a of all parts: short, stable, and against accidents only.
+/// A fingerprint of all parts, one after the other ([`grid::fnv`]).
 fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in parts.into_iter().flatten() {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    format!("{hash:016x}")
+    format!("{:016x}", grid::fnv(parts.into_iter().flatten()))
 }
 
 /// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
@@ -335,9 +334,11 @@ fn divided<P: Row>(
     };
     ensure!(
         data.train_puzzles == 0 || parts.test.len() == held_out,
-        "{from}: {all_count} puzzles, and data.train_puzzles = {} and data.validation_puzzles = {held_out} ask \
-         for more; lower one of them, or give --validate FILE",
-        data.train_puzzles
+        "{from}: of {all_count} puzzles the first {} are learned from (data.train_puzzles), and {} others are like none \
+         of them, fewer than data.validation_puzzles = {held_out}; lower one of them, give more puzzles, or --validate \
+         FILE",
+        parts.train.len(),
+        parts.test.len()
     );
     ensure!(
         !parts.train.is_empty() && !parts.test.is_empty(),

@@ -8,7 +8,7 @@ use trm_data::arc::{self, Grid};
 use trm_data::dihedral::Dihedral;
 use trm_data::grid::{Format, Symmetries};
 use trm_data::maze::{self, Maze};
-use trm_data::{BLANK_TOKEN, Board, Geometry, Symmetry};
+use trm_data::{BLANK_TOKEN, Board, Geometry, Puzzle, Symmetry};
 use trm_model::solve::Accept;
 use trm_model::weights::Loaded;
 
@@ -257,8 +257,19 @@ impl Task {
             Task::Grid(_) | Task::Arc(_) => "an answer".to_owned(),
             _ if self.accepts(question, answer) == Some(true) => "a valid solution".to_owned(),
             Task::Sudoku(geometry) => {
-                let conflicts = Board::from_tokens(geometry, answer).conflicts().count();
-                format!("not valid: {conflicts} conflicts")
+                let [question, answer] =
+                    [question, answer].map(|tokens| Board::from_tokens(geometry, tokens));
+                match answer.conflicts().count() {
+                    0 => {
+                        let puzzle = Puzzle {
+                            answer: Some(answer),
+                            ..Puzzle::of(question)
+                        };
+                        let why = puzzle.check().err().map(|why| why.to_string());
+                        format!("not valid: {}", why.unwrap_or_default())
+                    }
+                    conflicts => format!("not valid: {conflicts} conflicts"),
+                }
             }
             Task::Maze(_) => {
                 let answer = Maze::from_tokens(answer).check_answer(&Maze::from_tokens(question));
@@ -275,7 +286,7 @@ impl Task {
         match self {
             Task::Sudoku(geometry) => View::Sudoku(Symmetry::identity(geometry)),
             Task::Maze(_) | Task::Grid(_) | Task::Arc(_) => {
-                View::Turned(Dihedral::ALL[0], self.size())
+                View::Turned(Dihedral::IDENTITY, self.size())
             }
         }
     }
@@ -351,7 +362,9 @@ mod tests {
             assert_eq!(task.accepts(&question, &answer), Some(true));
             assert_eq!(task.accepts(&question, &question), Some(false));
             assert_eq!(task.verdict(&question, &answer), "a valid solution");
-            assert!(task.verdict(&question, &question).starts_with("not valid"));
+            let unfinished = task.verdict(&question, &question);
+            assert!(unfinished.starts_with("not valid: "), "{unfinished}");
+            assert!(unfinished.len() > "not valid: ".len() && !unfinished.contains("0 conflicts"));
             let mut other = answer.clone();
             other[task.cells() - 1] ^= 1;
             assert_eq!(task.accepts(&question, &other), Some(false));

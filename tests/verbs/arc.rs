@@ -211,6 +211,38 @@ fn from_json_files_to_a_submission() {
     assert_eq!(judged["pass_at"], said["pass_at"]);
     assert_eq!(read("again.json"), read("run/submission.json"));
 
+    // Of some examples, the tasks that they are of.
+    let limited = run(
+        0,
+        &[
+            &sources[..],
+            &["--limit", "3", "--supervision-steps", "2", "--json"],
+        ]
+        .concat(),
+    )
+    .json();
+    let counts = ["tasks", "examples"].map(|key| limited[key].as_u64());
+    assert_eq!(counts, [Some(1), Some(3)], "{limited}");
+    assert_eq!(limited["pass_at"]["1"], 1.0);
+
+    // A folder that contradicts itself, or the weights.
+    let metadata = place.path("run/data/test/dataset.json");
+    let whole = std::fs::read_to_string(&metadata).expect("metadata");
+    for (from, to, expected) in [
+        ("\"vocab_size\":12", "\"vocab_size\":255", "255 tokens, but"),
+        (
+            "\"num_puzzle_identifiers\":7",
+            "\"num_puzzle_identifiers\":50",
+            "50 identifiers, but identifiers.json has 7 names",
+        ),
+    ] {
+        assert!(whole.contains(from), "{whole}");
+        std::fs::write(&metadata, whole.replace(from, to)).expect("a file");
+        let said = run(2, &sources).err;
+        assert!(said.contains(expected), "{said}");
+    }
+    std::fs::write(&metadata, whole).expect("a file");
+
     // Where nothing can be written is known before anything is judged.
     for nowhere in ["nowhere/a.json", "run"] {
         let nowhere = place.path(nowhere);
@@ -228,7 +260,32 @@ fn from_json_files_to_a_submission() {
 
     // What is there is gone on with, and never overwritten.
     let err = place.arc(2, "tiny.toml", &test, "run", &[]).err;
-    assert!(err.contains("run/data is there already"), "{err}");
+    assert!(
+        err.contains("run/data is there already: go on with --resume"),
+        "{err}"
+    );
+    let err = place.arc(2, "tiny.toml", &test, "other", &["--resume"]).err;
+    assert!(
+        err.contains("to go on with: begin without --resume"),
+        "{err}"
+    );
+    std::fs::create_dir_all(place.path("other/data")).expect("a folder");
+    for more in [&[][..], &["--resume"]] {
+        let err = place.arc(2, "tiny.toml", &test, "other", more).err;
+        assert!(err.contains("no checkpoint was written yet"), "{err}");
+    }
+    let (config, learn_only) = (place.path("tiny.toml"), place.path("learn-only"));
+    let args = [
+        "arc",
+        text(&config),
+        "--learn",
+        text(&test),
+        "--out",
+        text(&learn_only),
+    ];
+    let err = run(2, &args).err;
+    assert!(err.contains("--test is missing"), "{err}");
+    assert!(!learn_only.exists());
     let resumed = place
         .arc(0, "tiny.toml", &test, "run", &["--resume"])
         .json();
@@ -343,6 +400,8 @@ fn data_sets_that_do_not_fit_are_refused() {
     let mut folder = Folder::read(&data.join("train")).expect("a data set");
     folder.sets[0].identifiers[1] = 3;
     folder.write(&beyond.join("train")).expect("a folder");
+    let tested = Folder::read(&data.join("test")).expect("a data set");
+    tested.write(&beyond.join("test")).expect("a folder");
     std::fs::copy(
         data.join("identifiers.json"),
         beyond.join("identifiers.json"),

@@ -190,7 +190,9 @@ fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
         ["all.csv", "train.csv", "test.csv"].map(|name| folder.path().join(name));
     generate(&all, "--side 4 --count 10");
     let before = std::fs::read(&all).expect("the file");
+    let respelled = folder.path().join(".").join("train.csv");
     for (count, out_train, out_test, expected) in [
+        ("2", &train, &respelled, "this would replace"),
         ("10", &train, &test, "holds 10 puzzles"),
         ("2", &train, &train, "--out-test"),
         ("2", &all, &test, "--out-train"),
@@ -302,7 +304,7 @@ fn a_file_becomes_a_folder_of_the_reference_and_comes_back() {
         std::fs::write(&labels, bytes).expect("to be written");
         let never = path(&format!("{task}-never.csv"));
         let said = convert(2, &folder, &never);
-        assert!(said.err.contains("example 29: "), "{}", said.err);
+        assert!(said.err.contains("example 30: "), "{}", said.err);
         assert!(!never.exists());
     }
     let said = run(

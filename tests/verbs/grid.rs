@@ -242,6 +242,18 @@ fn questions_and_answers_may_lie_apart() {
     assert!(whole == train("questions.txt", Some("answers.txt")));
     assert!(whole == train("questions.npy", Some("answers.npy")));
 
+    std::fs::write(path("none.txt"), "").expect("to be written");
+    let (config, none) = (path("capitals.toml"), path("none.txt"));
+    let empty = [
+        "train",
+        text(&config),
+        "--data",
+        text(&none),
+        "--answers",
+        text(&none),
+    ];
+    let said = run(2, &empty).err;
+    assert!(said.contains("none.txt: no grids here"), "{said}");
     let (sums, answers) = (path("words.csv"), path("answers.txt"));
     let said = run(
         2,

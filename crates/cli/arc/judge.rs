@@ -8,6 +8,7 @@ use crate::train::threads;
 use crate::weights::Player;
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -23,7 +24,7 @@ const RANKS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
 
 /// What came of the tests of a data set.
 pub struct Judgement {
-    /// The tasks with their pairs.
+    /// The tasks that were asked, with their pairs.
     tasks: Vec<Task>,
     votes: Votes,
     /// Examples asked: every variant of every input.
@@ -51,9 +52,14 @@ pub fn judge(
 ) -> anyhow::Result<Judgement> {
     let names = dataset::arc::names(folder)?;
     check(player, &names, folder)?;
-    let data = dataset::arc::tested(folder, player.task)?.first(limit.unwrap_or(0));
+    let data = dataset::arc::tested(folder, player.task, names.len())?.first(limit.unwrap_or(0));
+    let mut tasks = dataset::arc::tasks(folder)?;
+    let task_of = |&id: &u32| Variant::of_name(&names[id as usize]).map(|(task, _)| task);
+    let asked: HashSet<&str> = data.identifiers().iter().filter_map(task_of).collect();
+    // Where there is a limit, what is not asked is neither right nor wrong.
+    tasks.retain(|task| limit.is_none() || asked.contains(&*task.name));
     let mut judgement = Judgement {
-        tasks: dataset::arc::tasks(folder)?,
+        tasks,
         votes: Votes::default(),
         examples: data.len(),
         exact: 0,

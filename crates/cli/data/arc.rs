@@ -1,7 +1,7 @@
 //! `trm data arc`.
 
 use crate::output::print;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Subcommand;
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -14,6 +14,7 @@ use trm_data::arc::build::{Built, Task, build};
 use trm_data::arc::read::{Role, read};
 use trm_data::arc::variant::Variant;
 use trm_data::arc::{CANVAS, Pair};
+use trm_data::reference::folder::make_folder;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Arc {
@@ -35,7 +36,8 @@ A task that is tested is never learned with its answers: if a file to learn from
 with one of its answered pairs, it is left out there. Of tasks with the same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
 arrays), identifiers.json (names by number) and test_puzzles.json (the tasks that are tested, with their outputs).
-A variant takes 2 SIDE SIDE bytes an example, in memory and on disk: 1,800 on the reference's canvas of 30 x 30.")]
+A variant takes 2 SIDE SIDE bytes an example on disk, 1,800 on the reference's canvas of 30 x 30, and about as much
+again in memory while it is made, beside the grids.")]
 pub(super) struct BuildArgs {
     #[command(flatten)]
     sources: Sources,
@@ -141,6 +143,11 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
 }
 
 impl Sources {
+    /// Whether there is a file of tasks to be tested by.
+    pub fn has_tests(&self) -> bool {
+        !self.test.is_empty()
+    }
+
     /// Builds the data set on canvases of `side` x `side` cells in the folder `out`, whole or not at all.
     ///
     /// # Errors
@@ -221,35 +228,26 @@ fn leave_out_what_is_tested(tasks: &mut Vec<Task>) {
     });
 }
 
-/// Writes a data set to the folder `out`, which is filled under another name first.
+/// Writes a data set to the folder `out`, whole or not at all.
 fn write(built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
-    let parent = match out.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let make = || format!("cannot make {}", out.display());
-    std::fs::create_dir_all(parent).with_context(make)?;
-    let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
-    let new = new.with_context(make)?;
-    for (name, folder) in [("train", &built.train), ("test", &built.test)] {
-        if !folder.sets[0].inputs.is_empty() {
-            folder.write(&new.path().join(name))?;
+    let cannot = |error| anyhow!("cannot make {}: {error}", out.display());
+    make_folder(out, cannot, |new| {
+        for (name, folder) in [("train", &built.train), ("test", &built.test)] {
+            if !folder.sets[0].inputs.is_empty() {
+                folder.write(&new.join(name))?;
+            }
         }
-    }
-    let write = |name: &str, text: String| {
-        let path = new.path().join(name);
-        trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}", path.display()))
-    };
-    write(
-        "identifiers.json",
-        serde_json::to_string(&built.identifiers)?,
-    )?;
-    write("test_puzzles.json", tested(tasks))?;
-    std::fs::rename(new.path(), out).with_context(make)?;
-    // What it was called is gone; there is nothing left to remove.
-    let _ = new.keep();
-    Ok(())
+        let write = |name: &str, text: String| {
+            let path = new.join(name);
+            trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
+                .with_context(|| format!("cannot write {}", path.display()))
+        };
+        write(
+            "identifiers.json",
+            serde_json::to_string(&built.identifiers)?,
+        )?;
+        write("test_puzzles.json", tested(tasks))
+    })
 }
 
 /// The file of solutions beside a file of challenges, if there is one.

@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// What the puzzles are
     #[arg(long, value_enum)]
     task: TaskArg,
-    /// A file of rows (CSV or plain lines with answers), or a folder with a dataset.json
+    /// A file of rows (CSV with answers), or a folder with a dataset.json
     from: PathBuf,
     /// The folder, or the CSV, to write
     to: PathBuf,
@@ -167,9 +167,10 @@ fn save<P: Row>(
         let whole = said == *question && labels.as_ref() == Some(answer);
         ensure!(
             whole,
-            "{from}: example {i}: a token that stands for no character"
+            "{from}: example {}: a token that stands for no character",
+            i + 1
         );
-        check(puzzle).with_context(|| format!("{from}: example {i}"))?;
+        check(puzzle).with_context(|| format!("{from}: example {}", i + 1))?;
     }
     write_path(&args.to, puzzles)?;
     Ok(puzzles.len())

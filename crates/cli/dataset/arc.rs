@@ -57,30 +57,40 @@ pub(super) fn split(
         "--answers and --validate are not for ARC: the folder of --data has both"
     );
     let folder = files.puzzles;
-    let (names, set) = (names(folder)?, read(&folder.join("train"), task)?);
-    let validation = tested(folder, task)?.originals(&names).first(limit);
+    let names = names(folder)?;
+    let there = |name: &str| folder.join(name).exists();
     ensure!(
-        validation.len() > 0,
-        "{}: nothing to validate with; build it with --test, and let data.validation_puzzles be at least 1",
+        there("train") && there("test"),
+        "{}: nothing to learn from, or to validate with: build it with --test, whose tasks have pairs of both kinds",
+        folder.display()
+    );
+    let train = read(&folder.join("train"), task, names.len())?;
+    let validation = tested(folder, task, names.len())?
+        .originals(&names)
+        .first(limit);
+    ensure!(
+        train.levels.examples() > 0 && validation.len() > 0,
+        "{}: no example to learn from, or none of a task itself to validate with",
         folder.display()
     );
     Ok(Split {
-        train: Dataset::of_set(set, task),
+        train: Dataset::of_set(train, task),
         validation,
         identifiers: Some(digest(&names)),
     })
 }
 
-/// What the tasks of a folder are tested by: every variant of every input, in order.
+/// What the tasks of a folder with so many `names` are tested by: every variant of every input, in order.
 ///
 /// # Errors
-/// When there is no such data set, or its canvases are of another size.
-pub fn tested(folder: &Path, task: Task) -> anyhow::Result<Dataset> {
-    Ok(Dataset::of_set(read(&folder.join("test"), task)?, task))
+/// When there is no such data set, or its canvases, tokens or identifiers are of another size.
+pub fn tested(folder: &Path, task: Task, names: usize) -> anyhow::Result<Dataset> {
+    let set = read(&folder.join("test"), task, names)?;
+    Ok(Dataset::of_set(set, task))
 }
 
-/// The only set of a folder of examples.
-fn read(folder: &Path, task: Task) -> anyhow::Result<Set> {
+/// The only set of a folder of examples, whose identifiers stand for so many `names`.
+fn read(folder: &Path, task: Task, names: usize) -> anyhow::Result<Set> {
     let folder_of = Folder::read(folder)?;
     let (found, expected) = (folder_of.metadata.seq_len, task.cells());
     ensure!(
@@ -88,6 +98,19 @@ fn read(folder: &Path, task: Task) -> anyhow::Result<Set> {
         "{}: canvases of {found} cells, but {} has {expected}; data.side must be the side that it was built with",
         folder.display(),
         task.name()
+    );
+    let (found, expected) = (folder_of.metadata.vocab_size, task.vocab());
+    ensure!(
+        found == expected,
+        "{}: {found} tokens, but {} has {expected}",
+        folder.display(),
+        task.name()
+    );
+    let found = folder_of.metadata.num_puzzle_identifiers;
+    ensure!(
+        found == names,
+        "{}: {found} identifiers, but identifiers.json has {names} names",
+        folder.display()
     );
     let mut sets = folder_of.sets;
     ensure!(

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Lengths are drawn evenly, and each operand evenly from the numbers of its length, so that long sums are as
-//! frequent as short ones. The `source` of a puzzle says the operation, the digits of the longer operand and, for
+//! frequent as short ones; a divisor is any number below 100 of no more digits than are allowed. The `source` of a puzzle
+//! says the operation, the digits of the longer operand (of a remainder those of the first) and, for
 //! sums, the longest chain of carries: `trm eval` then counts each by itself.
 
 use crate::grid::{Format, GridError, GridPuzzle, Symmetries};

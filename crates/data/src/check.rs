@@ -71,7 +71,8 @@ pub struct Report {
 /// Reads a file to its end and reports on every row, the faulty ones too.
 ///
 /// Most of the time goes into the search for second solutions: 9 x 9 rows take from some 10 microseconds,
-/// where singles do, to about a millisecond, where thousands of guesses are needed.
+/// where singles do, to about a millisecond, where thousands of guesses are needed; a few boards without a solution
+/// take seconds.
 ///
 /// # Errors
 /// If the file cannot be opened, has no row, or has a CSV header without a needed column.

@@ -36,7 +36,7 @@ impl Dihedral {
 
     /// Any of the eight, all alike likely.
     pub fn random(rng: &mut (impl Rng + ?Sized)) -> Dihedral {
-        Dihedral(rng.random_range(0..8))
+        Self::ALL[rng.random_range(0..8)]
     }
 
     /// Its number, 0 to 7.

@@ -47,12 +47,16 @@ impl<R: BufRead> Lines<R> {
         Ok(found)
     }
 
-    /// Goes to the next line that is neither blank nor, where there may be `comments`, one; false at the end.
+    /// Goes to the next line of content; false at the end. Where there may be `comments`, they are none, nor is a
+    /// blank line; elsewhere spaces may be content, and only an empty line is none.
     pub(crate) fn advance_to_content(&mut self, comments: bool) -> io::Result<bool> {
         while self.advance()? {
             let line = self.line();
-            let comment = comments && line.starts_with(b"#");
-            if !comment && !line.iter().all(u8::is_ascii_whitespace) {
+            let skipped = match comments {
+                true => line.starts_with(b"#") || line.iter().all(u8::is_ascii_whitespace),
+                false => line.is_empty(),
+            };
+            if !skipped {
                 return Ok(true);
             }
         }
@@ -87,6 +91,8 @@ mod tests {
         }
         assert_eq!(seen, [(4, b"one".to_vec()), (6, b"two".to_vec())]);
         let mut lines = Lines::new(&b" \n# wall\n"[..]);
+        assert!(lines.advance_to_content(false).unwrap());
+        assert_eq!(lines.line(), b" ", "a way, where # is a wall");
         assert!(lines.advance_to_content(false).unwrap());
         assert_eq!(lines.line(), b"# wall");
     }

@@ -50,6 +50,12 @@ pub enum PairError {
         /// Columns of a grid.
         cols: usize,
     },
+    /// No grid at all.
+    #[error("{}: no grids here; expected one a line, or an array of them", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not an answer for every question.
     #[error(
         "{questions} questions in {} and {answers} answers in {}; expected as many, in the same order",
@@ -86,6 +92,10 @@ pub fn read(
             to: answers.into(),
         });
     }
+    if from.is_empty() {
+        let path = questions.into();
+        return Err(PairError::Empty { path });
+    }
     let source: Arc<str> = "".into();
     let puzzle = |(question, answer)| GridPuzzle {
         source: Arc::clone(&source),
@@ -116,6 +126,8 @@ fn grids(path: &Path, format: &Format) -> Result<Vec<Vec<u8>>, PairError> {
             error,
         })
     };
+    // Some editors begin every text with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     text.lines().enumerate().map(tokens).collect()
 }
 

@@ -5,8 +5,8 @@
 //! * with a comma: **CSV** with the header `source,question,answer,rating`, as Sudoku-Extreme has it. The
 //!   columns may stand in any order and among others; `answer` and `rating` may be empty. Fields are taken
 //!   as they are, never trimmed.
-//! * without: **plain lines**, one question each; blank lines and, but for mazes, lines that start with `#`
-//!   are skipped.
+//! * without: **plain lines**, one question each; empty lines are skipped, and for Sudoku also blank ones and
+//!   those that start with `#`, which may be content of mazes and grids.
 //!
 //! All questions of a file have one size. What a row becomes is a [`Row`]: a Sudoku ([`Puzzle`]; 16, 36 or
 //! 81 characters, `.` or `0` for a blank), a maze ([`MazePuzzle`](crate::maze::MazePuzzle)), or a grid of a
@@ -26,7 +26,7 @@ pub const COLUMNS: [&str; 4] = ["source", "question", "answer", "rating"];
 
 /// What the rows of a file are.
 pub trait Row: Sized {
-    /// Whether a plain line may be a comment; where `#` is a wall, none is.
+    /// Whether a plain line may be a comment or blank; where `#` is a wall and a space a way, none is.
     const COMMENTS: bool;
 
     /// What must be known beforehand to read a row.

@@ -2,8 +2,8 @@
 
 use super::Grid;
 use crate::dihedral::Dihedral;
+use rand::Rng;
 use rand::seq::SliceRandom;
-use rand::{Rng, RngExt};
 use std::fmt;
 
 /// Between the parts of a variant's name.
@@ -21,13 +21,13 @@ pub struct Variant {
 impl Variant {
     /// The task as it is.
     pub const ORIGINAL: Variant = Variant {
-        dihedral: Dihedral::ALL[0],
+        dihedral: Dihedral::IDENTITY,
         colours: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     };
 
     /// Any variant: the rotation is drawn first, then the colours.
     pub fn random(rng: &mut impl Rng) -> Variant {
-        let dihedral = Dihedral::ALL[rng.random_range(0..8)];
+        let dihedral = Dihedral::random(rng);
         let mut colours = Variant::ORIGINAL.colours;
         colours[1..].shuffle(rng);
         Variant { dihedral, colours }

@@ -12,7 +12,7 @@
 //! `all` is the name of a set; there may be several.
 
 use super::batches::{Levels, LevelsError};
-use super::npy::{Array, NpyError, NpyFault, Values};
+use super::npy::{self, Array, NpyError, NpyFault, Values};
 use crate::write::{WriteError, replace};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -142,27 +142,44 @@ impl Folder {
         if folder.exists() {
             return Err(FolderError::Taken(folder.to_owned()));
         }
-        let make = |error| FolderError::Make {
+        let cannot = |error| FolderError::Make {
             path: folder.to_owned(),
             error,
         };
-        let parent = match folder.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(parent).map_err(make)?;
-        let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
-        let new = new.map_err(make)?;
-        for set in &self.sets {
-            write_set(new.path(), set, self.metadata.seq_len)?;
-        }
-        let json = serde_json::to_vec(&self.metadata).expect("numbers and names become JSON");
-        replace(&new.path().join("dataset.json"), |out| out.write_all(&json))?;
-        std::fs::rename(new.path(), folder).map_err(make)?;
-        // What it was called is gone; there is nothing left to remove.
-        let _ = new.keep();
-        Ok(())
+        make_folder(folder, cannot, |new| {
+            for set in &self.sets {
+                write_set(new, set, self.metadata.seq_len)?;
+            }
+            let json = serde_json::to_vec(&self.metadata).expect("numbers and names become JSON");
+            Ok(replace(&new.join("dataset.json"), |out| {
+                out.write_all(&json)
+            })?)
+        })
     }
+}
+
+/// Makes a folder, whole or not at all: `fill` fills it under another name. `cannot` is the error where the system
+/// refuses.
+///
+/// # Errors
+/// That of `fill`, or of the system.
+pub fn make_folder<E>(
+    folder: &Path,
+    cannot: impl Fn(std::io::Error) -> E,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(&cannot)?;
+    let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
+    let new = new.map_err(&cannot)?;
+    fill(new.path())?;
+    std::fs::rename(new.path(), folder).map_err(cannot)?;
+    // What it was called is gone; there is nothing left to remove.
+    let _ = new.keep();
+    Ok(())
 }
 
 impl Metadata {
@@ -281,11 +298,7 @@ fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, FolderError>
 fn write_set(folder: &Path, set: &Set, seq_len: usize) -> Result<(), WriteError> {
     let examples = set.levels.examples();
     for (array, tokens) in [("inputs", &set.inputs), ("labels", &set.labels)] {
-        let array_of = Array {
-            shape: vec![examples, seq_len],
-            values: Values::U8(tokens.clone()),
-        };
-        array_of.write(&file(folder, &set.name, array))?;
+        npy::write_bytes(&file(folder, &set.name, array), [examples, seq_len], tokens)?;
     }
     let identifiers: Vec<usize> = set.identifiers.iter().map(|&id| id as usize).collect();
     let (puzzles, groups) = set.levels.indices();

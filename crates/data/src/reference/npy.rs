@@ -121,6 +121,21 @@ impl Values {
     }
 }
 
+/// Writes an array of bytes, whole or not at all, as [`Array::write`] does without owning them.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_bytes<const N: usize>(
+    path: &Path,
+    shape: [usize; N],
+    values: &[u8],
+) -> Result<(), WriteError> {
+    replace(path, |out| {
+        out.write_all(&header(&shape, Values::U8(Vec::new()).descr()))?;
+        out.write_all(values)
+    })
+}
+
 impl Array {
     /// Reads a file.
     ///
