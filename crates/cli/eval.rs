@@ -47,7 +47,7 @@ impl From<HaltArg> for Halt {
 #[command(after_help = "\
 Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
-  trm eval --weights weights/sudoku9-hard.safetensors --data test.csv --attempts 100 --guess-every 8 --verify
+  trm eval --weights weights/sudoku9-hard-20k.safetensors --data test.csv --attempts 100 --guess-every 8 --verify
 
 The weights are the moving average of training; every puzzle gets exactly the given number of
 supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as

@@ -44,7 +44,7 @@ Examples:
   trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, '.' or '0' for a blank
   trm solve mazes.txt --weights W           mazes: # wall, space free, S start, G goal, one a line
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
-  trm solve hard.csv --weights weights/sudoku9-hard.safetensors --attempts 100 --guess-every 8 --verify
+  trm solve hard.csv --weights weights/sudoku9-hard-20k.safetensors --attempts 100 --guess-every 8 --verify
                                             hard 9x9 ones want other weights, and another try until the rules are kept
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
