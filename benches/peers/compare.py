@@ -111,7 +111,7 @@ def table(args, preset, reports):
         "| figure | trm | peer | trm / peer | in single rounds |",
         "| --- | --- | --- | --- | --- |",
         row("training, samples/s", TRAINING, best(TRAINING), reports),
-        row("evaluation, samples/s", EVALUATION, best(EVALUATION), reports),
+        row("evaluation, steps of a puzzle/s", EVALUATION, best(EVALUATION), reports),
         row("peak memory, MiB", MEMORY, best(TRAINING), reports),
     ]
     if args.threads_scaling:

@@ -59,7 +59,7 @@ enum Verb {
     Bench(bench::Args),
     /// Draw the experiments of training runs as one picture
     Report(report::Args),
-    /// Describe this CPU, or a weights file
+    /// Describe this CPU, weights or a checkpoint
     Info(info::Args),
     /// Compare every gradient with finite differences, on every instruction set of this CPU
     Gradcheck(gradcheck::Args),

@@ -2,13 +2,13 @@
 //! on its own answer.
 //!
 //! A puzzle becomes a matrix x, one row a cell. Two more matrices of that shape are the network's state:
-//! z_H, its current answer (the paper's y), and z_L, its scratch paper (the paper's z). One *supervision
+//! z_H, its current answer (the paper's y), and z_L, its scratch pad (the paper's z). One *supervision
 //! step* improves z_L a few times from everything known and then the answer from z_L; see [`recursion`].
 //! After each step the answer is read out and judged, and a small head says whether it is worth going
 //! on. Training does one such step for every puzzle in a persistent batch, the [`carry`], and then one
 //! optimiser step.
 //!
-//! Read in this order: [`config`], [`network`], [`block`], [`recursion`], [`heads`], [`train_step`],
+//! The README's tour begins with [`recursion`]. In the order of dependence: [`config`], [`network`], [`block`], [`recursion`], [`heads`], [`train_step`],
 //! [`halting`], [`trainer`], [`solve`].
 
 #![forbid(unsafe_code)]
