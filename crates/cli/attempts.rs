@@ -138,6 +138,17 @@ impl Attempts {
         let mut tallies = vec![Tally::default(); questions.len()];
         let mut open: Vec<usize> = (0..questions.len()).collect();
         let (all, threads) = (self.attempts as usize, rayon::current_num_threads());
+        // Of a single attempt every answer is told at once; of several a puzzle, when no other will follow.
+        let answered = |n| {
+            if all == 1 {
+                done(n)
+            }
+        };
+        let decided = |n| {
+            if all > 1 {
+                done(n)
+            }
+        };
         let mut number = 0;
         while number < all && !open.is_empty() {
             let boards: Vec<(&[u8], u32)> = open.iter().map(|&i| questions[i]).collect();
@@ -145,12 +156,16 @@ impl Attempts {
             // Many puzzles share the threads; of few, every thread makes an attempt at all of them.
             let many = all == 1 || open.len() >= 2 * threads * micro_batch;
             let wave = if many { 1 } else { threads.min(all - number) };
-            let told = |n| {
-                if all == 1 {
-                    done(n)
-                }
+            let once = |n| {
+                self.once(
+                    (net, params),
+                    boards,
+                    micro_batch,
+                    (n, many),
+                    options,
+                    answered,
+                )
             };
-            let once = |n| self.once((net, params), boards, micro_batch, (n, many), options, told);
             let answers: Vec<Vec<(Answer, Vec<u8>)>> = if many {
                 vec![once(number)]
             } else {
@@ -165,13 +180,9 @@ impl Attempts {
                 }
             }
             open.retain(|&i| !tallies[i].solved);
-            if all > 1 {
-                done(before - open.len());
-            }
+            decided(before - open.len());
         }
-        if all > 1 {
-            done(open.len());
-        }
+        decided(open.len());
         tallies.into_iter().map(|t| t.decide(self.choose)).collect()
     }
 

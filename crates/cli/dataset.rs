@@ -88,8 +88,8 @@ impl Dataset {
     }
 
     /// Writes draw number `draw` of the run: any puzzle, under any symmetry, with as many more givens as the
-    /// config allows; where there are variants, all tasks are alike likely. The same number and seed always give the same draw, so neither threads nor restarts
-    /// matter.
+    /// config allows; where there are variants, all tasks are alike likely. The same number and seed always give the
+    /// same draw, so neither threads nor restarts matter.
     pub fn draw(&self, draw: u64, seed: u64, config: &DataConfig, slot: Slot<'_>) {
         let rng = &mut stream(seed, Purpose::Shuffle, draw);
         let index = match &self.levels {

@@ -167,8 +167,7 @@ fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<
 
 /// All rows of a file, which is not empty.
 fn rows<P: Row>(bytes: &[u8], name: &str, format: P::Format) -> anyhow::Result<Vec<P>> {
-    let rows: Vec<P> = Reader::new_as(bytes, name, format)?.collect::<Result<_, _>>()?;
-    Ok(rows)
+    Ok(Reader::new_as(bytes, name, format)?.collect::<Result<_, _>>()?)
 }
 
 fn tokens<P: Row>(rows: &[P]) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! Every kernel once more, in f64, by its definition: what the kernels are tested against.
 //!
 //! Nothing here is blocked, fused, saved or vectorised; a function is its formula with loops around it.
-//! Matrices are row-major slices with their sizes beside them; a function panics where a slice has another. The gradients have no such functions: they
-//! are tested against finite differences of these forward passes, by [`numeric_gradient`].
+//! Matrices are row-major slices with their sizes beside them; a function panics where a slice is not of that size.
+//! The gradients have no such functions: they are tested against finite differences of these forward passes, by
+//! [`numeric_gradient`].
 
 /// Aᵀ of the matrix A.   a: (rows, cols)   result: (cols, rows)
 pub fn transpose(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {

@@ -298,37 +298,18 @@ fn other_weights_can_be_the_start() {
     );
     let one_state = still.replace("[model]", "[model]\nsystem = \"single_z\"");
     let other = place.config("single_z.toml", &one_state);
-    let said = run(
-        2,
-        &[
-            "train",
-            &other,
-            "--out",
-            &place.text("x"),
-            "--init-from",
-            &first,
-        ],
-    );
+    let refused = |config: &str| {
+        let out = place.text("x");
+        run(2, &["train", config, "--out", &out, "--init-from", &first]).err
+    };
+    let said = refused(&other);
     let expected = "its model.system is \"trm\", the config's is \"single_z\"";
-    assert!(said.err.contains(expected), "{}", said.err);
+    assert!(said.contains(expected), "{said}");
     let wider = CONFIG.replace("width = 16", "width = 24");
-    let wider = place.config("wider.toml", &wider);
-    let said = run(
-        2,
-        &[
-            "train",
-            &wider,
-            "--out",
-            &place.text("x"),
-            "--init-from",
-            &first,
-        ],
-    );
-    assert!(
-        said.err.contains("best.safetensors") && said.err.contains("other sizes"),
-        "{}",
-        said.err
-    );
+    let said = refused(&place.config("wider.toml", &wider));
+    for expected in ["best.safetensors", "other sizes"] {
+        assert!(said.contains(expected), "{said}");
+    }
     assert!(!place.path("x").exists());
 }
 

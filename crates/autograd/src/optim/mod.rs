@@ -1,7 +1,8 @@
 //! Optimisers: from gradients to new values.
 //!
 //! AdamW and AdamATan2 (Muon is in [`muon`], sign-SGD in [`sign_sgd`]) keep a moving mean m of the gradient and v of
-//! its square, and shrink the weights on their own (decoupled decay, Loshchilov and Hutter 2019). For step k = 1, 2, …, gradient g, rate lr:
+//! its square, and shrink the weights on their own (decoupled decay, Loshchilov and Hutter 2019). For step
+//! k = 1, 2, …, gradient g, rate lr:
 //!
 //! ```text
 //! p ← p (1 - lr wd)
