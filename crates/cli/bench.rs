@@ -232,18 +232,10 @@ fn check_memory(
     train: &TrainConfig,
     threads: usize,
 ) -> anyhow::Result<()> {
-    if let Some(free) = memory::available(Path::new("/")) {
-        for &Product { m, n, k, .. } in products {
-            // A, B and C, and A or B once more, packed.
-            let bytes = 4 * (m * k + k * n + m * n + m.max(n) * k);
-            ensure!(
-                bytes as u64 <= free.bytes,
-                "--shape {m},{n},{k} needs {} of memory, but {} has {} left: expected smaller sizes",
-                memory::size(bytes),
-                free.of,
-                memory::size(free.bytes as usize)
-            );
-        }
+    for &Product { m, n, k, .. } in products {
+        // A, B and C, and A or B once more, packed.
+        let bytes = 4 * (m * k + k * n + m * n + m.max(n) * k);
+        memory::check_bytes(&format!("--shape {m},{n},{k}"), bytes, "the sizes")?;
     }
     if args.steps != Some(0) {
         memory::check(&args.preset.model(), train, threads)

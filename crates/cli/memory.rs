@@ -81,6 +81,23 @@ pub fn check(model: &ModelConfig, train: &TrainConfig, threads: usize) -> anyhow
     }
 }
 
+/// Fails unless this machine has `bytes` for `what`; `lower` is what would make it less.
+///
+/// # Errors
+/// Names what is needed, what there is, and what could be lowered.
+pub fn check_bytes(what: &str, bytes: usize, lower: &str) -> anyhow::Result<()> {
+    if let Some(free) = available(Path::new("/")) {
+        ensure!(
+            bytes as u64 <= free.bytes,
+            "{what} needs {} of memory, but {} has {} left: lower {lower}",
+            size(bytes),
+            free.of,
+            size(free.bytes as usize)
+        );
+    }
+    Ok(())
+}
+
 impl Need {
     fn fits(&self, free: Free) -> anyhow::Result<()> {
         let mut parts = [

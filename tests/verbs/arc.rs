@@ -423,6 +423,21 @@ fn data_sets_that_do_not_fit_are_refused() {
     assert!(err.contains("1 do not fit on a canvas of side 1"), "{err}");
     assert!(!small.exists());
 
+    // Fifty thousand pairs of one cell are a small file, but a terabyte of canvases with 10,000 variants.
+    let pairs = [r#"{"input": [[1]], "output": [[2]]}"#; 50_000].join(",");
+    let many = place.write(
+        "many.json",
+        &format!(r#"{{"a": {{"train": [{pairs}], "test": [{{"input": [[1]]}}]}}}}"#),
+    );
+    let sources = ["data", "arc", "build", "--test", text(&many)];
+    let rest = ["--variants", "10000", "--out", text(&small)];
+    let err = run(2, &[&sources[..], &rest[..]].concat()).err;
+    assert!(
+        err.contains("the data set needs") && err.contains("left: lower --variants"),
+        "{err}"
+    );
+    assert!(!small.exists());
+
     let err = place
         .arc(2, "tiny.toml", &test, "run", &["--init-from", "nowhere"])
         .err;

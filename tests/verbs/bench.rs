@@ -64,7 +64,7 @@ fn what_cannot_be_measured_is_refused() {
         (["--shape", "8,16"], "three numbers"),
         (
             ["--shape", "65536,65536,65536"],
-            "GiB left: expected smaller sizes",
+            "GiB left: lower the sizes",
         ),
         (["--batch", "1048576"], "--batch 1048576: the run needs"),
         (["--threads", "0"], "expected 1 to"),

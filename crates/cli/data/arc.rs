@@ -1,5 +1,6 @@
 //! `trm data arc`.
 
+use crate::memory;
 use crate::output::print;
 use anyhow::{Context, anyhow, ensure};
 use clap::Subcommand;
@@ -165,9 +166,11 @@ impl Sources {
         let mut names = HashSet::new();
         tasks.retain(|task| names.insert(task.name.clone()));
         let repeated = before - left_out - tasks.len();
+        let variants = self.variants as usize;
+        let bytes = tasks.iter().map(|task| task.bytes(side, variants)).sum();
+        memory::check_bytes("the data set", bytes, "--variants or --tasks")?;
         let rng = &mut stream(seed, Purpose::Augment, 0);
         let places = &mut stream(seed, Purpose::Generate, 0);
-        let variants = self.variants as usize;
         let built = build(
             &tasks,
             side,

@@ -31,6 +31,18 @@ impl Task {
         let sides = grids.map(|grid| grid.size().0.max(grid.size().1));
         sides.max().unwrap_or(0)
     }
+
+    /// Bytes that [`build`] holds for this task and its `variants` on canvases of `side` x `side` cells, if no
+    /// variant repeats another: of every pair two grids, and two canvases.
+    pub fn bytes(&self, side: usize, variants: usize) -> usize {
+        let pairs = self.learn.iter().chain(&self.test);
+        let grids = pairs.flat_map(|pair| [&pair.input, &pair.output]);
+        let bytes = grids.map(|grid| {
+            let (rows, cols) = grid.size();
+            size_of_val(grid) + rows * cols + side * side
+        });
+        (1 + variants) * bytes.sum::<usize>()
+    }
 }
 
 /// A data set.
