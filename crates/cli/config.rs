@@ -1,5 +1,7 @@
 //! A run's config: a preset's name or a TOML file, and the command line's word over both.
 
+mod idle;
+
 use crate::task::{GridConfig, Kind, Task};
 use anyhow::{Context, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use trm_model::config::Mixer;
 use trm_model::{ModelConfig, TrainConfig};
+
+pub use idle::without_effect;
 
 /// Everything that decides what a run computes; stored whole in checkpoints and weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,12 +240,7 @@ const LIKE: f64 = 0.7;
 /// # Errors
 /// When one of them does not fit TOML.
 pub fn differences(before: &RunConfig, now: &RunConfig) -> anyhow::Result<String> {
-    let [before, now] = [before, now].map(|config| {
-        let mut values = BTreeMap::new();
-        flatten("", &toml::Value::try_from(config)?, &mut values);
-        anyhow::Ok(values)
-    });
-    let (before, now) = (before?, now?);
+    let (before, now) = (values(before)?, values(now)?);
     let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let value = |values: &BTreeMap<String, String>, key| match values.get(key) {
         Some(value) => value.clone(),
@@ -255,7 +254,13 @@ pub fn differences(before: &RunConfig, now: &RunConfig) -> anyhow::Result<String
     Ok(list.collect::<Vec<_>>().join(", "))
 }
 
-/// Every value of a table by its full name.
+/// Every value of a config by its full name, such as `train.steps`.
+fn values(config: &RunConfig) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    flatten("", &toml::Value::try_from(config)?, &mut values);
+    Ok(values)
+}
+
 fn flatten(name: &str, value: &toml::Value, values: &mut BTreeMap<String, String>) {
     match value {
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| {

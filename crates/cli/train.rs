@@ -172,6 +172,11 @@ impl Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     let threads = threads(args.threads);
+    if !args.resume {
+        for line in config::without_effect(&config)? {
+            say!("{line}");
+        }
+    }
     if args.dry_run {
         args.check_files()?;
         return pool(threads)?.install(|| dry_run(&config, threads));

@@ -277,6 +277,14 @@ fn a_dry_run_shows_the_price_and_leaves_nothing() {
     ] {
         assert!(said.out.contains(expected), "{expected}: {}", said.out);
     }
+    assert!(!said.err.contains("has no effect"), "{}", said.err);
+    let idle = CONFIG.replace("lr = 1e-3", "lr = 1e-3\nmuon_lr = 0.5");
+    let idle = place.config("idle.toml", &idle);
+    let said = run(0, &["train", &idle, "--dry-run"]).err;
+    assert!(
+        said.contains("train.muon_lr = 0.5 has no effect: train.optimizer is not \"muon\""),
+        "{said}"
+    );
     assert!(!place.path("run").exists());
 }
 

@@ -1,0 +1,118 @@
+//! Values of a config that nothing reads.
+
+use super::{RunConfig, values};
+use trm_model::config::{Mixer, OptimizerName, PositionEncoding};
+use trm_model::{ModelConfig, TrainConfig};
+
+/// What a config says otherwise than the defaults though nothing reads it, each with the reason, in words:
+/// `train.muon_lr = 0.01 has no effect: train.optimizer is not "muon"`.
+///
+/// # Errors
+/// When a value does not fit TOML.
+pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
+    let (model, train) = (&config.model, &config.train);
+    let inner_widths_are_given =
+        model.inner > 0 && (model.inner_positions > 0 || model.mixer != Mixer::Mlp);
+    let reasons: [(bool, &[&str], &str); 7] = [
+        (
+            train.optimizer != OptimizerName::Muon,
+            &[
+                "train.muon_lr",
+                "train.muon_weight_decay",
+                "train.muon_momentum",
+            ],
+            "train.optimizer is not \"muon\"",
+        ),
+        (
+            model.puzzle_emb_ndim == 0,
+            &["train.puzzle_emb_lr", "train.puzzle_emb_weight_decay"],
+            "there are no puzzle embeddings (model.puzzle_emb_ndim = 0)",
+        ),
+        (
+            model.mixer != Mixer::Attention,
+            &["model.heads"],
+            "model.mixer is not \"attention\"",
+        ),
+        (
+            model.mixer != Mixer::Mlp,
+            &["model.inner_positions"],
+            "model.mixer is not \"mlp\"",
+        ),
+        (
+            model.mixer != Mixer::Neighbours,
+            &["model.columns"],
+            "model.mixer is not \"neighbours\"",
+        ),
+        (
+            model.position_encoding != PositionEncoding::Rope,
+            &["model.rope_theta"],
+            "model.position_encoding is not \"rope\"",
+        ),
+        (
+            inner_widths_are_given,
+            &["model.expansion"],
+            "the inner widths that would follow from it are given",
+        ),
+    ];
+    let defaults = RunConfig {
+        model: ModelConfig::default(),
+        train: TrainConfig::default(),
+        ..config.clone()
+    };
+    let (values, defaults) = (values(config)?, values(&defaults)?);
+    let idle = reasons.iter().filter(|(idle, ..)| *idle);
+    let keys = idle.flat_map(|(_, keys, why)| keys.iter().map(move |&key| (key, why)));
+    let given = keys.filter(|&(key, _)| values.get(key) != defaults.get(key));
+    Ok(given
+        .map(|(key, why)| format!("{key} = {} has no effect: {why}", values[key]))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PRESETS, parse};
+    use super::without_effect;
+
+    #[test]
+    fn no_preset_says_what_has_no_effect() {
+        for (name, text) in PRESETS {
+            let config = parse(text, name).expect(name);
+            assert_eq!(
+                without_effect(&config).expect(name),
+                [""; 0],
+                "preset {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_value_that_nothing_reads_is_named() {
+        let groups = "[data]\nside = 4\n[model]\nmixer = \"groups\"\nsymbols = 4\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
+        let idle = "inner = 8\ninner_positions = 9\nheads = 4\ncolumns = 4\nrope_theta = 5.0\nexpansion = 2.0\n\
+            [train]\nmuon_lr = 0.5\nmuon_momentum = 0.5\nmuon_weight_decay = 0.5\npuzzle_emb_lr = 0.5\n\
+            puzzle_emb_weight_decay = 0.5\n";
+        let config = parse(&format!("{groups}{idle}"), "test").expect("a config");
+        let said = without_effect(&config).expect("values that fit TOML");
+        assert_eq!(said.len(), 10, "{said:#?}");
+        assert!(said.contains(
+            &"train.muon_lr = 0.5 has no effect: train.optimizer is not \"muon\"".to_owned()
+        ));
+        // The same values where each is read.
+        let read = idle.replace("[train]", "[train]\noptimizer = \"muon\"");
+        let mlp = "[data]\nside = 4\n[model]\nwidth = 16\nprefix_len = 1\npuzzle_emb_ndim = 16\n";
+        let config = parse(&format!("{mlp}{read}"), "test").expect("a config");
+        let said = without_effect(&config).expect("values that fit TOML");
+        let keys = said
+            .iter()
+            .map(|line| line.split_once(' ').expect("a key").0);
+        assert_eq!(
+            keys.collect::<Vec<_>>(),
+            [
+                "model.heads",
+                "model.columns",
+                "model.rope_theta",
+                "model.expansion"
+            ]
+        );
+    }
+}
