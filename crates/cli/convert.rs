@@ -2,13 +2,15 @@
 
 use crate::config;
 use crate::output::print;
+use crate::paths::{check_out, same_file};
 use anyhow::{Context, ensure};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_kernels::Kernels;
 use trm_model::{reference, weights};
+use trm_tensor::safetensors::SafeTensorsFile;
 
 /// Arguments of `trm convert`.
 #[derive(Debug, clap::Args)]
@@ -20,8 +22,8 @@ Examples:
 
 With --config, FROM is what the reference's pretrain.py saved (or a safetensors file of the same tensors,
 with or without `_orig_mod.`), and the config says what network it is: a checkpoint does not. Without,
-FROM is a weights file of trm. Values are not changed: the same bits come back, and half precision
-becomes f32.")]
+FROM is a weights file of trm. Values are not changed: the same bits come back. Of FROM, half precision becomes f32
+exactly, and double precision is rounded to it. A TO that is there already must be of the kind that is written.")]
 pub struct Args {
     /// The file to read
     #[arg(value_name = "FROM")]
@@ -40,13 +42,38 @@ pub struct Args {
     pub json: bool,
 }
 
+/// An earlier conversion may be replaced; no other file.
+fn refuse_to_replace_another_kind(args: &Args) -> anyhow::Result<()> {
+    let to = &args.to;
+    check_out(to)?;
+    let is_regular = std::fs::metadata(to).is_ok_and(|there| there.is_file());
+    let (is_one, kind) = match args.config {
+        Some(_) => (is_weights(to), "weights of trm"),
+        None => (reference::begins_like_torch(to), "a PyTorch checkpoint"),
+    };
+    ensure!(
+        !is_regular || is_one,
+        "{}: there is a file already, and it is not {kind}; choose another name",
+        to.display()
+    );
+    Ok(())
+}
+
+fn is_weights(path: &Path) -> bool {
+    let file = SafeTensorsFile::open(path).ok();
+    file.is_some_and(|file| {
+        file.metadata().get("format").map(String::as_str) == Some(weights::FORMAT)
+    })
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ensure!(
-        args.from != args.to,
+        !same_file(&args.from, &args.to),
         "FROM and TO are both {}: the file would be overwritten",
         args.from.display()
     );
+    refuse_to_replace_another_kind(args)?;
     let kernels = Kernels::best()?;
     let (net, format) = match &args.config {
         Some(name) => {

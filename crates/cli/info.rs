@@ -294,14 +294,19 @@ fn weights_json(path: &Path, loaded: &Loaded, checksums: bool) -> Value {
     })
 }
 
-fn weights_text(path: &Path, loaded: &Loaded, checksums: bool) -> anyhow::Result<String> {
-    let agree = match checksums {
+/// What a file that was read, all of it, says of its checksums.
+fn checksums_row(there: bool) -> [String; 2] {
+    let agree = match there {
         true => "of every tensor; all agree",
         false => "none",
     };
+    ["checksums".to_owned(), agree.to_owned()]
+}
+
+fn weights_text(path: &Path, loaded: &Loaded, checksums: bool) -> anyhow::Result<String> {
     let mut head = vec![
         ["file".to_owned(), path.display().to_string()],
-        ["checksums".to_owned(), agree.to_owned()],
+        checksums_row(checksums),
         [
             "parameters".to_owned(),
             loaded.net.layout().len().to_string(),

@@ -1,7 +1,8 @@
 //! The `trm` command: train, evaluate and watch Tiny Recursive Models on the cores of this machine.
 //!
 //! Standard output carries the answer alone; progress and logs go to standard error. Exit codes: 0 done,
-//! 1 done but not all is well (an unsolved puzzle, a failed check), 2 bad input or usage.
+//! 1 done but not all is well (an unsolved puzzle, a failed check), 2 an error (bad input or usage, a full disk),
+//! 130 interrupted.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod experiment;
 mod gradcheck;
 mod info;
 mod memory;
+mod paths;
 mod progress;
 mod record;
 mod report;

@@ -166,7 +166,7 @@ fn weights_that_go_and_come_back_are_the_same_bits() {
 /// The same tensors in a safetensors file, under the reference's names.
 #[test]
 fn safetensors_of_a_checkpoint_are_read_too() {
-    use trm_tensor::safetensors::{Data, write};
+    use trm_tensor::safetensors::{Data, SafeTensorsFile, write};
     let folder = tempfile::tempdir().expect("a folder");
     let (config, to) = (
         config(folder.path()),
@@ -216,6 +216,83 @@ fn safetensors_of_a_checkpoint_are_read_too() {
         ],
     );
     assert!(bits(&loaded) == bits(&load(&back)));
+
+    // The reference keeps the first states in bf16, and so does who saves its tensors as they are.
+    let file = SafeTensorsFile::open(&plain).expect("the file");
+    let (mut header, mut numbers) = (serde_json::Map::new(), Vec::new());
+    for name in file.names() {
+        let start = numbers.len();
+        let values = file.f32s(&name).expect("values").into_iter();
+        let dtype = match name.ends_with("_init") {
+            true => {
+                numbers.extend(values.flat_map(|x| x.to_le_bytes()[2..].to_owned()));
+                "BF16"
+            }
+            false => {
+                numbers.extend(values.flat_map(f32::to_le_bytes));
+                "F32"
+            }
+        };
+        let shape = file.shape(&name).expect("a shape");
+        let entry = serde_json::json!({ "dtype": dtype, "shape": shape.dims(), "data_offsets": [start, numbers.len()] });
+        header.insert(name, entry);
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    let mixed = folder.path().join("mixed.safetensors");
+    let bytes = [&length, header.as_bytes(), &numbers].concat();
+    std::fs::write(&mixed, bytes).expect("a file");
+    let args = [
+        "convert",
+        text(&mixed),
+        text(&back),
+        "--config",
+        text(&config),
+    ];
+    run(0, &args);
+    assert!(bits(&loaded) == bits(&load(&back)));
+
+    // What is there is replaced by its like alone, and no file by itself.
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("in")).expect("a folder");
+    for (from, to, more, expected) in [
+        (
+            "back.safetensors",
+            "in/../back.safetensors",
+            None,
+            "would be overwritten",
+        ),
+        (
+            "back.safetensors",
+            "tiny.toml",
+            None,
+            "it is not a PyTorch checkpoint",
+        ),
+        (
+            "plain.safetensors",
+            "mixed.safetensors",
+            Some(text(&config)),
+            "it is not weights of trm",
+        ),
+        (
+            "back.safetensors",
+            "nowhere/x",
+            None,
+            "in a folder that exists",
+        ),
+    ] {
+        let before = std::fs::read(folder.join(to)).ok();
+        let (from, path) = (folder.join(from), folder.join(to));
+        let mut args = vec!["convert", text(&from), text(&path)];
+        args.extend(
+            more.map(|config| ["--config", config])
+                .into_iter()
+                .flatten(),
+        );
+        let err = run(2, &args).err;
+        assert!(err.contains(expected), "{err}");
+        assert!(std::fs::read(&path).ok() == before, "{to}");
+    }
 }
 
 #[test]

@@ -55,10 +55,21 @@ fn a_checkpoint_shows_how_far_its_run_is_and_the_config_to_go_on_with() {
         assert_eq!(report["checkpoint"]["has_batch"], has_batch);
         assert_eq!(report["run"]["model"]["width"], 16);
         let said = run(0, &["info", path]).out;
-        for part in ["step        1 of 9", option, "[model]\n", "batch = 10"] {
+        for part in [
+            "step        1 of 9",
+            "all agree",
+            option,
+            "[model]\n",
+            "batch = 10",
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
+    let mut bytes = std::fs::read(&export).expect("an export");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    std::fs::write(&export, bytes).expect("a file");
+    let said = run(2, &["info", &export]).err;
+    assert!(said.contains("is damaged: its checksum is"), "{said}");
     // It is no weights, and says what it is.
     let said = run(2, &["solve", "1.2..231..12.1..", "--weights", &newest]).err;
     assert!(said.contains("It is a checkpoint"), "{said}");

@@ -8,7 +8,7 @@
 //!
 //! [`read`] takes what `torch.save` wrote, or a safetensors file of the same tensors, with either prefix or none. The
 //! file does not say what the network is: a config does, and every tensor must be there, none must be left, and every
-//! shape must fit. Numbers of half precision become f32.
+//! shape must fit. Numbers of half precision become f32, those of double precision are rounded to it.
 //!
 //! [`write()`] makes what `torch.load` reads. Numbers stay f32, the first states too (the reference keeps those in its
 //! forward type, bf16): the same bits come back.
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use trm_kernels::Kernels;
-use trm_tensor::safetensors::SafeTensorsFile;
+use trm_tensor::safetensors::{Floats, SafeTensorsFile};
 
 /// What a compiled model puts in front of its names.
 pub const COMPILED: &str = "_orig_mod.";
@@ -128,7 +128,8 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
         for (name, tensor) in reader.into_tensors() {
             let bytes = tensor.read().map_err(|e| torch(format!("`{name}`: {e}")))?;
             let dtype = tensor.dtype();
-            let values = floats(dtype, &bytes)
+            let values = floats_of(dtype).map(|precision| floats(precision, &bytes));
+            let values = values
                 .ok_or_else(|| torch(format!("`{name}` holds {dtype:?}, expected floats")))?;
             insert(&name, (tensor.shape().to_vec(), values))?;
         }
@@ -136,7 +137,8 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
         let file = SafeTensorsFile::open(path)?;
         for name in file.names() {
             let shape = file.shape(&name)?.dims().to_vec();
-            insert(&name, (shape, file.f32s(&name)?))?;
+            let (precision, bytes) = file.floats(&name)?;
+            insert(&name, (shape, floats(precision, &bytes)))?;
         }
     }
     Ok(tensors)
@@ -161,7 +163,7 @@ fn only_tensors(path: &Path) -> Result<(), String> {
 }
 
 /// Whether the file begins as an archive or a pickle does, and not as safetensors: with the length of a JSON object.
-fn begins_like_torch(path: &Path) -> bool {
+pub fn begins_like_torch(path: &Path) -> bool {
     let mut start = Vec::new();
     let file = std::fs::File::open(path);
     let read = file.and_then(|file| file.take(9).read_to_end(&mut start));
@@ -169,17 +171,27 @@ fn begins_like_torch(path: &Path) -> bool {
     read.is_ok() && !is_json && (start.starts_with(b"PK") || start.starts_with(&[0x80]))
 }
 
-/// Little-endian floats of any precision as f32; none for other types.
-fn floats(dtype: DType, bytes: &[u8]) -> Option<Vec<f32>> {
+/// The precision of a type of PyTorch's; none for what are no floats.
+fn floats_of(dtype: DType) -> Option<Floats> {
     Some(match dtype {
-        DType::F32 => numbers(bytes, f32::from_le_bytes),
-        DType::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
-        DType::BF16 => numbers(bytes, |x| {
-            f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16)
-        }),
-        DType::F16 => numbers(bytes, |x| half(u16::from_le_bytes(x))),
+        DType::F16 => Floats::F16,
+        DType::BF16 => Floats::BF16,
+        DType::F32 => Floats::F32,
+        DType::F64 => Floats::F64,
         _ => return None,
     })
+}
+
+/// Little-endian floats of any precision as f32.
+fn floats(precision: Floats, bytes: &[u8]) -> Vec<f32> {
+    match precision {
+        Floats::F16 => numbers(bytes, |x| half(u16::from_le_bytes(x))),
+        Floats::BF16 => numbers(bytes, |x| {
+            f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16)
+        }),
+        Floats::F32 => numbers(bytes, f32::from_le_bytes),
+        Floats::F64 => numbers(bytes, |x| f64::from_le_bytes(x) as f32),
+    }
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
@@ -315,9 +327,9 @@ mod tests {
         }
         assert_eq!(half(0xfc00), f32::NEG_INFINITY);
         assert!(half(0x7e00).is_nan());
-        let bf16 = floats(DType::BF16, &[0x80, 0x3f, 0x49, 0xc0]);
-        assert_eq!(bf16, Some(vec![1.0, -3.140625]));
-        assert_eq!(floats(DType::F64, &2.5_f64.to_le_bytes()), Some(vec![2.5]));
-        assert_eq!(floats(DType::I64, &[0; 8]), None);
+        let bf16 = floats(Floats::BF16, &[0x80, 0x3f, 0x49, 0xc0]);
+        assert_eq!(bf16, [1.0, -3.140625]);
+        assert_eq!(floats(Floats::F64, &2.5_f64.to_le_bytes()), [2.5]);
+        assert_eq!(floats_of(DType::I64), None);
     }
 }

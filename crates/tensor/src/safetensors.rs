@@ -253,6 +253,36 @@ impl SafeTensorsFile {
         Ok(bytes)
     }
 
+    /// The bytes of tensor `name`, floats of any precision, little-endian: how others may have written them.
+    ///
+    /// # Errors
+    /// When there is no such tensor, or it holds no floats or not those that were written.
+    pub fn floats(&self, name: &str) -> Result<(Floats, Vec<u8>), FileError> {
+        let dtype = self.info(name)?.dtype;
+        let (precision, want) = match dtype {
+            Dtype::F16 => (Floats::F16, dtype),
+            Dtype::BF16 => (Floats::BF16, dtype),
+            Dtype::F64 => (Floats::F64, dtype),
+            _ => (Floats::F32, Dtype::F32),
+        };
+        let mut bytes = vec![0; self.place(name, want)?.len()];
+        self.read(name, want, &mut bytes)?;
+        Ok((precision, bytes))
+    }
+
+    /// Reads every tensor, one after another, and compares it with its checksum where there is one.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is not what was written.
+    pub fn check_tensors(&self) -> Result<(), FileError> {
+        for name in self.names() {
+            let info = self.info(&name)?;
+            let (start, end) = info.data_offsets;
+            self.read(&name, info.dtype, &mut vec![0; end - start])?;
+        }
+        Ok(())
+    }
+
     /// Reads a tensor, and then compares what was read with the checksum.
     fn read(&self, name: &str, want: Dtype, out: &mut [u8]) -> Result<(), FileError> {
         let place = self.place(name, want)?;
@@ -300,6 +330,19 @@ impl SafeTensorsFile {
         let (start, end) = info.data_offsets;
         Ok(start..end)
     }
+}
+
+/// Precisions of floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floats {
+    /// IEEE half precision.
+    F16,
+    /// The upper half of an f32.
+    BF16,
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
 }
 
 /// The longest header that the format allows.

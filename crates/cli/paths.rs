@@ -1,0 +1,36 @@
+//! The files that a command is told to write: what is to be known before the work, not after it.
+
+use anyhow::ensure;
+use std::path::Path;
+
+/// The folder in which `path` lies.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Fails unless `path` can be the name of a file that is to be written.
+///
+/// # Errors
+/// When its folder does not exist, or it is a folder itself.
+pub fn check_out(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        folder_of(path).is_dir() && !path.is_dir(),
+        "cannot write {}: expected the name of a file in a folder that exists",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Whether two names are those of one file, be it spelled otherwise or not there yet.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| {
+        path.canonicalize().or_else(|_| {
+            let folder = folder_of(path).canonicalize()?;
+            std::io::Result::Ok(folder.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    matches!((real(a), real(b)), (Ok(a), Ok(b)) if a == b)
+}
