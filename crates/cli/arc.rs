@@ -24,7 +24,7 @@ Examples:
   trm arc arc --test arc-agi_evaluation_challenges.json --tasks 40 --variants 16 --minutes 30 --out runs/arc
   trm arc arc --test new_challenges.json --variants 16 --init-from runs/arc/weights.safetensors \\
     --minutes 10 --out runs/new                          adapt what was learned to tasks never seen
-  trm arc arc --test arc-agi_evaluation_challenges.json --out runs/arc --resume
+  trm arc arc --out runs/arc --resume
 
 One command does what three would: trm data arc build makes OUT/data, trm train learns from it in OUT, and trm eval
 asks every variant of every test input and counts the answers as votes. OUT receives what these leave,
@@ -97,6 +97,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 false => "no checkpoint was written yet, so remove it and begin without --resume",
             }
         );
+        args.sources.check_those_of(&data)?;
     } else {
         ensure!(
             args.sources.has_tests(),

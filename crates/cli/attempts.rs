@@ -92,6 +92,10 @@ impl Attempts {
             "--verify needs rules to check answers by, and none are known for {}",
             task.name()
         );
+        ensure!(
+            self.choose == Choose::Halt || self.attempts > 1,
+            "--choose vote decides among several attempts: give --attempts, too"
+        );
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod convert;
 mod maze;
 
 use crate::output::print;
+use crate::paths::{check_out, same_file};
 use crate::progress::Progress;
 use crate::train::threads;
 use anyhow::{bail, ensure};
@@ -149,6 +150,8 @@ impl Making {
         make: impl Fn(u64) -> Result<P, E> + Sync + Send,
         question: impl Fn(&P) -> Q + Send,
     ) -> anyhow::Result<Vec<P>> {
+        // Known now, not after hours of generating.
+        self.out.as_deref().map_or(Ok(()), check_out)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads(self.threads))
             .build()?;
@@ -257,14 +260,8 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
             other.display()
         );
     }
-    for path in [&args.out_train, &args.out_test] {
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        ensure!(
-            folder.is_none_or(Path::is_dir),
-            "cannot write {}: its folder does not exist",
-            path.display()
-        );
-    }
+    check_out(&args.out_train)?;
+    check_out(&args.out_test)?;
     let puzzles = read_path(&args.file)?;
     let count = puzzles.len();
     ensure!(
@@ -306,18 +303,6 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether two paths name one file; one that does not exist yet would have its name in its folder.
-fn same_file(a: &Path, b: &Path) -> bool {
-    let real = |path: &Path| {
-        path.canonicalize().or_else(|_| {
-            let folder = path.parent().filter(|folder| *folder != Path::new(""));
-            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
-            std::io::Result::Ok(folder.join(path.file_name().unwrap_or_default()))
-        })
-    };
-    matches!((real(a), real(b)), (Ok(a), Ok(b)) if a == b)
-}
-
 /// Arguments of `trm data sudoku check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -336,7 +321,10 @@ struct CheckArgs {
 }
 
 fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let report = check_path(&args.file)?;
+    let progress = Progress::without_end("checking puzzles");
+    let report = check_path(&args.file, || progress.add(1));
+    progress.finish();
+    let report = report?;
     print(|out| match args.json {
         true => writeln!(out, "{}", check_json(&args.file, &report)),
         false => writeln!(out, "{report}"),

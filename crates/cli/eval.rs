@@ -4,6 +4,7 @@ use crate::arc::judge;
 use crate::attempts::Attempts;
 use crate::dataset::{self, Files};
 use crate::output::{print, table};
+use crate::paths::{check_out, folder_of, same_file};
 use crate::progress::Progress;
 use crate::score::{Score, score};
 use crate::task::Task;
@@ -12,7 +13,7 @@ use crate::weights::Player;
 use anyhow::ensure;
 use clap::ValueEnum;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
@@ -112,11 +113,18 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
     );
     // Known now, not after hours of judging.
     for path in args.submission.iter().chain(&args.pictures) {
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        check_out(path)?;
         ensure!(
-            folder.is_none_or(Path::is_dir) && !path.is_dir(),
-            "cannot write {}: expected the name of a file in a folder that exists",
+            !same_file(folder_of(path), &args.data),
+            "{}: that is among the files of the data set; choose another folder",
             path.display()
+        );
+    }
+    if let (Some(submission), Some(pictures)) = (&args.submission, &args.pictures) {
+        ensure!(
+            !same_file(submission, pictures),
+            "--submission and --pictures are both {}: one would replace the other",
+            submission.display()
         );
     }
     let (limit, micro_batch) = (args.limit.map(|n| n as usize), args.micro_batch.into());

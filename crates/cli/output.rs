@@ -11,7 +11,13 @@ macro_rules! say {
 /// [`say!`], once its words are put together.
 pub fn say(words: fmt::Arguments<'_>) {
     // There is nowhere left to say that this failed.
-    let _ = writeln!(std::io::stderr().lock(), "{words}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&words.to_string()));
+}
+
+/// What would steer a terminal, as a file's words may, made visible.
+fn harmless(text: &str) -> String {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.replace(steers, "\u{fffd}")
 }
 
 /// Writes the answer to standard output. A reader that has seen enough (`| head`) is no error.
@@ -27,16 +33,16 @@ pub fn print(answer: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> anyh
     }
 }
 
-/// Lines of columns: every column as wide as its widest cell, flush left. What would steer a terminal, as a file's
-/// words may, is made visible.
+/// One line of what both a terminal and XML can show.
+pub fn printable(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let strange = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    words.join(" ").replace(strange, "\u{fffd}")
+}
+
+/// Lines of columns: every column as wide as its widest cell, flush left. What would steer a terminal
+/// is made visible.
 pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
-    let harmless = |c: char| {
-        if c.is_control() && c != '\n' {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    };
     let mut widths = Vec::new();
     for row in rows.iter().map(AsRef::as_ref) {
         widths.resize(widths.len().max(row.len()), 0);
@@ -48,7 +54,7 @@ pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
     for row in rows.iter().map(AsRef::as_ref) {
         let cells = row.iter().zip(&widths);
         let line: Vec<_> = cells.map(|(cell, &w)| format!("{cell:<w$}")).collect();
-        text.extend(line.join("  ").trim_end().chars().map(harmless));
+        text.push_str(&harmless(line.join("  ").trim_end()));
         text.push('\n');
     }
     text

@@ -12,7 +12,8 @@ const QUIET: u64 = 10;
 /// Counts work done out of a known amount.
 pub struct Progress {
     what: &'static str,
-    total: u64,
+    /// None where nobody knows.
+    total: Option<u64>,
     bar: Option<ProgressBar>,
     done: AtomicU64,
     start: Instant,
@@ -24,6 +25,15 @@ pub struct Progress {
 impl Progress {
     /// Nothing of `total` done yet.
     pub fn new(total: u64, what: &'static str) -> Self {
+        Progress::of(Some(total), what)
+    }
+
+    /// Nothing done yet of an amount that will be known at the end.
+    pub fn without_end(what: &'static str) -> Self {
+        Progress::of(None, what)
+    }
+
+    fn of(total: Option<u64>, what: &'static str) -> Self {
         Progress {
             what,
             total,
@@ -51,7 +61,10 @@ impl Progress {
             let period = self.start.elapsed().as_secs() / QUIET;
             if self.reported.fetch_max(period, Ordering::Relaxed) < period {
                 let note = self.note.lock().expect("nobody panics with a note");
-                say!("{}: {done} of {}{note}", self.what, self.total);
+                let of = self
+                    .total
+                    .map_or(String::new(), |total| format!(" of {total}"));
+                say!("{}: {done}{of}{note}", self.what);
             }
             return;
         };
@@ -82,10 +95,12 @@ impl Progress {
     }
 }
 
-fn bar(total: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
-    let style =
-        ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}");
+fn bar(total: Option<u64>, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(5));
+    let style = ProgressStyle::with_template(match total {
+        Some(_) => "{msg} [{bar:30}] {pos}/{len} {elapsed} (eta {eta}) {prefix}",
+        None => "{msg} {pos} {elapsed} {prefix}",
+    });
     bar.set_style(style.expect("a template that parses").progress_chars("=> "));
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(500));

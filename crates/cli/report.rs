@@ -3,7 +3,7 @@
 mod picture;
 
 use crate::experiment::{self, Experiment};
-use crate::output::{print, table};
+use crate::output::{print, printable, table};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -96,13 +96,6 @@ fn label(experiments: Vec<Experiment>, files: &[PathBuf]) -> Vec<Run> {
         experiment,
     })
     .collect()
-}
-
-/// One line of what both a terminal and XML can show.
-fn printable(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    let strange = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    words.join(" ").replace(strange, "\u{fffd}")
 }
 
 /// The runs for programs.

@@ -35,6 +35,16 @@ struct Questions {
     tokens: Vec<u8>,
 }
 
+impl Questions {
+    /// Whether no answer breaks a rule, as far as there are rules.
+    fn are_answered_by(&self, outcomes: &[Outcome]) -> bool {
+        let Questions { task, tokens } = self;
+        let questions = tokens.chunks_exact(task.cells()).zip(outcomes);
+        let valid = |(question, outcome): (&[u8], &Outcome)| task.accepts(question, &outcome.board);
+        questions.map(valid).all(|valid| valid != Some(false))
+    }
+}
+
 /// Arguments of `trm solve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -108,10 +118,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         })?;
     } else {
         let outcomes = solve(&loaded, &questions, options, &args.attempts);
-        print(|out| {
-            all_valid = show_all(out, &questions, &outcomes, args.json)?;
-            Ok(())
-        })?;
+        all_valid = questions.are_answered_by(&outcomes);
+        print(|out| show_all(out, &questions, &outcomes, args.json))?;
     }
     Ok(ExitCode::from(u8::from(!all_valid)))
 }
@@ -217,19 +225,17 @@ fn solve(
     outcomes
 }
 
-/// Shows every answer; true when all are valid.
+/// Shows every answer.
 fn show_all(
     out: &mut dyn Write,
     questions: &Questions,
     outcomes: &[Outcome],
     json: bool,
-) -> std::io::Result<bool> {
+) -> std::io::Result<()> {
     let Questions { task, tokens } = questions;
-    let mut all_valid = true;
     for (question, outcome) in tokens.chunks_exact(task.cells()).zip(outcomes) {
         let (board, answer) = (&outcome.board, &outcome.answer);
         let valid = task.accepts(question, board);
-        all_valid &= valid != Some(false);
         if json {
             let line = json!({
                 "question": task.line(question),
@@ -249,7 +255,7 @@ fn show_all(
             writeln!(out, "{}{remark}", task.line(board))?;
         }
     }
-    Ok(all_valid)
+    Ok(())
 }
 
 /// One line on what the network thinks and what the rules say.

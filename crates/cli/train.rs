@@ -50,7 +50,7 @@ pub struct Args {
     /// The answers, where --data has the questions of a task of your own: text or .npy both
     #[arg(long, value_name = "FILE", requires = "data")]
     pub answers: Option<PathBuf>,
-    /// Puzzles to validate with; split off the training puzzles when absent
+    /// Puzzles to validate with, the first data.validation_puzzles; split off the training puzzles when absent
     #[arg(long, value_name = "FILE")]
     pub validate: Option<PathBuf>,
     /// Folder of the run [default: runs/NAME]
@@ -172,13 +172,9 @@ impl Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     let threads = threads(args.threads);
-    if !args.resume {
-        for line in config::without_effect(&config)? {
-            say!("{line}");
-        }
-    }
     if args.dry_run {
         args.check_files()?;
+        say_what_has_no_effect(&config)?;
         return pool(threads)?.install(|| dry_run(&config, threads));
     }
     let out = args.out(&config);
@@ -189,8 +185,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let end = run_to_end(args)?;
     if end == End::Finished {
-        let best = out.join("best.safetensors");
-        print(|out| writeln!(out, "{}", best.display()))?;
+        // No validation may have been the best yet, or the disk had no room for it.
+        let best = ["best.safetensors", "weights.safetensors"].map(|name| out.join(name));
+        if let Some(best) = best.iter().find(|path| path.exists()) {
+            print(|out| writeln!(out, "{}", best.display()))?;
+        }
     }
     Ok(end.code())
 }
@@ -271,7 +270,10 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
     let mut run = match (args.resume, &args.import) {
         (true, _) => start::resume(args, config, out, threads)?,
         (false, Some(file)) => start::import(args, file, config, out, threads)?,
-        (false, None) => start::begin(args, config, out, threads)?,
+        (false, None) => {
+            say_what_has_no_effect(&config)?;
+            start::begin(args, config, out, threads)?
+        }
     };
     let stop = stop::flag()?;
     run.describe(threads);
@@ -280,6 +282,13 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
         say!("stopped at step {}; go on with --resume", run.trainer.step);
     }
     Ok(end)
+}
+
+fn say_what_has_no_effect(config: &RunConfig) -> anyhow::Result<()> {
+    for line in config::without_effect(config)? {
+        say!("{line}");
+    }
+    Ok(())
 }
 
 /// What was measured since the last line of metrics.
@@ -375,7 +384,7 @@ impl Run {
         progress.note(&format!("loss {loss:.3}"));
         let mut line = json!({
             "step": step,
-            "samples": step as f64 * batch,
+            "samples": step * self.config.train.batch as u64,
             "seconds": round(self.seconds(), 1),
             "lr": self.trainer.lr(self.config.train.lr),
             "lm_loss": round(loss, 5),

@@ -257,6 +257,23 @@ fn from_json_files_to_a_submission() {
         );
         assert_eq!(said.out, "");
     }
+    // Nor does one answer replace another, or the questions.
+    let (names, one) = (place.path("run/data/identifiers.json"), place.path("one"));
+    let before = std::fs::read(&names).expect("names");
+    for (more, expected) in [
+        (
+            &["--submission", text(&names)][..],
+            "among the files of the data set",
+        ),
+        (
+            &["--submission", text(&one), "--pictures", text(&one)],
+            "one would replace the other",
+        ),
+    ] {
+        let err = run(2, &[&sources[..], more].concat()).err;
+        assert!(err.contains(expected), "{err}");
+    }
+    assert!(std::fs::read(&names).expect("names") == before);
 
     // What is there is gone on with, and never overwritten.
     let err = place.arc(2, "tiny.toml", &test, "run", &[]).err;
@@ -290,6 +307,13 @@ fn from_json_files_to_a_submission() {
         .arc(0, "tiny.toml", &test, "run", &["--resume"])
         .json();
     assert_eq!(resumed["pass_at"], said["pass_at"]);
+    // It was made of these tasks, and is not taken for others'.
+    let others = place.write("others.json", &tasks(&[("z", 1)]));
+    let err = place.arc(2, "tiny.toml", &others, "run", &["--resume"]).err;
+    assert!(
+        err.contains("was made of other tasks") && err.contains(text(&test)),
+        "{err}"
+    );
 }
 
 #[test]

@@ -45,6 +45,9 @@ fn two_trainings_cannot_share_a_folder() {
     for name in ["weights.safetensors", "best.safetensors"] {
         std::fs::remove_file(place.path("run").join(name)).expect("weights");
     }
+    let said = place.train(2, "run", &[]).err;
+    assert!(said.contains("holds experiment.toml"), "{said}");
+    std::fs::remove_file(place.path("run/experiment.toml")).expect("a record");
     place.train(0, "run", &[]);
 }
 
@@ -111,6 +114,24 @@ fn a_config_of_ones_own_is_not_overwritten() {
     assert!(said.contains("config.toml that no run wrote"), "{said}");
     let after = std::fs::read_to_string(place.path("run/config.toml")).expect("a config");
     assert_eq!(after, own);
+}
+
+/// Its checkpoints may have been removed for their size; its curves and what somebody wrote of it are still there.
+#[test]
+fn the_record_of_a_run_is_not_overwritten() {
+    let place = Place::new();
+    place.train(0, "run", &[]);
+    for entry in std::fs::read_dir(place.path("run")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            std::fs::remove_file(path).expect("a file less");
+        }
+    }
+    let metrics = || std::fs::read(place.path("run/metrics.jsonl")).expect("metrics");
+    let before = metrics();
+    let said = place.train(2, "run", &[]).err;
+    assert!(said.contains("holds experiment.toml"), "{said}");
+    assert!(metrics() == before);
 }
 
 #[test]

@@ -193,6 +193,15 @@ fn a_wrong_answer_is_shown_and_exits_with_one() {
         shown.contains("not valid") && shown.contains("conflicts"),
         "{shown}"
     );
+    // A reader that goes away changes nothing.
+    let mut child = trm()
+        .args(["solve", PUZZLE, "--weights", weights])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("its end").code(), Some(1));
 }
 
 #[test]

@@ -251,6 +251,15 @@ fn a_run_can_be_carried_to_another_folder() {
     let steps = metrics(&place.path("there/metrics.jsonl"));
     assert_eq!(steps.last().expect("a line")["step"], 9);
     assert!(Path::new(said.out.trim()).exists(), "{}", said.out);
+    // When it is over, there is nothing to go on with.
+    let over = place.text("over.ckpt");
+    place.train(0, "there", &["--export", &over]);
+    let said = place.train(2, "elsewhere", &["--import", &over]);
+    assert!(
+        said.err.contains("its run is over, all 9 steps"),
+        "{}",
+        said.err
+    );
     // Into a folder that holds a run, with other puzzles, or from what is no checkpoint: no.
     let said = place.train(2, "here", &["--import", &file]);
     assert!(said.err.contains("holds a run already"), "{}", said.err);

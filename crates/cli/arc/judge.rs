@@ -114,7 +114,7 @@ impl Judgement {
         let cells = data.task().cells();
         let boards = data.questions().chunks_exact(cells);
         let boards = boards.zip(data.answers().chunks_exact(cells));
-        let (mut right, mut asked) = (0, 0);
+        let (mut right, mut asked, mut steps) = (0, 0, 0);
         for (((question, expected), &id), answer) in boards.zip(data.identifiers()).zip(answers) {
             let name = &names[id as usize];
             let (task, variant) = Variant::of_name(name)
@@ -127,9 +127,10 @@ impl Judgement {
             let agreeing = labelled.clone().filter(|(a, b)| a == b).count();
             let count = labelled.count();
             self.exact += usize::from(agreeing == count);
-            self.steps += answer.steps as f64 / answers.len() as f64;
+            steps += answer.steps;
             (right, asked) = (right + agreeing, asked + count);
         }
+        self.steps = steps as f64 / answers.len() as f64;
         self.cells = right as f64 / asked as f64;
         Ok(())
     }

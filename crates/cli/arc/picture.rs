@@ -1,5 +1,6 @@
 //! Predictions beside the truth, as an SVG: for every test pair its input, its output and the two attempts.
 
+use crate::output::printable;
 use std::fmt::Write;
 use trm_data::arc::Grid;
 use trm_data::arc::build::Task;
@@ -66,7 +67,8 @@ pub(super) fn draw(tasks: &[Task], votes: &Votes) -> String {
 
 /// Words; a task's name comes from a file, so what would be markup is written out.
 fn text(svg: &mut String, (x, y): (usize, usize), words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;");
+    let words = printable(words).replace('&', "&amp;");
+    let words = words.replace('<', "&lt;").replace('>', "&gt;");
     writeln!(svg, "<text x=\"{x}\" y=\"{y}\">{words}</text>").expect("text can be written");
 }
 
@@ -98,7 +100,7 @@ mod tests {
             output: grid(output),
         };
         let task = Task {
-            name: "a<b".into(),
+            name: "a<b]]>\u{1}".into(),
             learn: Vec::new(),
             test: vec![pair(1, 2), pair(3, 4), pair(5, 6)],
         };
@@ -108,9 +110,9 @@ mod tests {
         }
         let svg = draw(&[task], &votes);
         for words in [
-            "a&lt;b, test 1: right at the first attempt",
-            "a&lt;b, test 2: right at the second attempt",
-            "a&lt;b, test 3: not right",
+            "a&lt;b]]&gt;\u{fffd}, test 1: right at the first attempt",
+            "a&lt;b]]&gt;\u{fffd}, test 2: right at the second attempt",
+            "a&lt;b]]&gt;\u{fffd}, test 3: not right",
         ] {
             assert!(svg.contains(words), "{words}\n{svg}");
         }

@@ -13,7 +13,7 @@ pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
     let (model, train) = (&config.model, &config.train);
     let inner_widths_are_given =
         model.inner > 0 && (model.inner_positions > 0 || model.mixer != Mixer::Mlp);
-    let reasons: [(bool, &[&str], &str); 7] = [
+    let reasons: [(bool, &[&str], &str); 10] = [
         (
             train.optimizer != OptimizerName::Muon,
             &[
@@ -53,6 +53,28 @@ pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
             &["model.expansion"],
             "the inner widths that would follow from it are given",
         ),
+        (
+            train.freeze_weights,
+            &[
+                "train.optimizer",
+                "train.lr",
+                "train.weight_decay",
+                "train.beta1",
+                "train.beta2",
+                "train.ema_rate",
+            ],
+            "the puzzle embeddings alone are trained (train.freeze_weights = true)",
+        ),
+        (
+            model.h_cycles == 1,
+            &["train.cycle_loss"],
+            "there is no cycle before the last (model.H_cycles = 1)",
+        ),
+        (
+            model.halt_max_steps == 1,
+            &["train.halt_exploration"],
+            "every puzzle halts after one step (model.halt_max_steps = 1)",
+        ),
     ];
     let defaults = RunConfig {
         model: ModelConfig::default(),
@@ -88,17 +110,19 @@ mod tests {
     #[test]
     fn each_value_that_nothing_reads_is_named() {
         let groups = "[data]\nside = 4\n[model]\nmixer = \"groups\"\nsymbols = 4\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
-        let idle = "inner = 8\ninner_positions = 9\nheads = 4\ncolumns = 4\nrope_theta = 5.0\nexpansion = 2.0\n\
+        let idle = "H_cycles = 1\nhalt_max_steps = 1\ninner = 8\ninner_positions = 9\nheads = 4\ncolumns = 4\nrope_theta = 5.0\nexpansion = 2.0\n\
             [train]\nmuon_lr = 0.5\nmuon_momentum = 0.5\nmuon_weight_decay = 0.5\npuzzle_emb_lr = 0.5\n\
-            puzzle_emb_weight_decay = 0.5\n";
+            puzzle_emb_weight_decay = 0.5\ncycle_loss = 0.5\nhalt_exploration = 0.5\n";
         let config = parse(&format!("{groups}{idle}"), "test").expect("a config");
         let said = without_effect(&config).expect("values that fit TOML");
-        assert_eq!(said.len(), 10, "{said:#?}");
+        assert_eq!(said.len(), 12, "{said:#?}");
         assert!(said.contains(
             &"train.muon_lr = 0.5 has no effect: train.optimizer is not \"muon\"".to_owned()
         ));
         // The same values where each is read.
-        let read = idle.replace("[train]", "[train]\noptimizer = \"muon\"");
+        let read = idle
+            .replace("[train]", "[train]\noptimizer = \"muon\"")
+            .replace("H_cycles = 1\nhalt_max_steps = 1\n", "");
         let mlp = "[data]\nside = 4\n[model]\nwidth = 16\nprefix_len = 1\npuzzle_emb_ndim = 16\n";
         let config = parse(&format!("{mlp}{read}"), "test").expect("a config");
         let said = without_effect(&config).expect("values that fit TOML");
@@ -113,6 +137,20 @@ mod tests {
                 "model.rope_theta",
                 "model.expansion"
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_frozen_has_no_optimiser() {
+        let text = "[data]\nside = 4\n[train]\nfreeze_weights = true\nlr = 0.5\nbeta1 = 0.5\n";
+        let config = parse(text, "test").expect("a config");
+        let said = without_effect(&config).expect("values that fit TOML");
+        let keys = ["train.lr = 0.5", "train.beta1 = 0.5"];
+        assert_eq!(said.len(), 2, "{said:#?}");
+        assert!(
+            said.iter()
+                .zip(keys)
+                .all(|(line, key)| line.starts_with(key))
         );
     }
 }

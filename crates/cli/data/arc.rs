@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Subcommand;
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ one. Of a file to learn from all pairs are learned; of one to test, the pairs th
 A task that is tested is never learned with its answers: if a file to learn from has it as well, under its name or
 with one of its answered pairs, it is left out there. Of tasks with the same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
-arrays), identifiers.json (names by number) and test_puzzles.json (the tasks that are tested, with their outputs).
+arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and
+sources.json (what it was made of).
 A variant takes 2 SIDE SIDE bytes an example on disk, 1,800 on the reference's canvas of 30 x 30, and about as much
 again in memory while it is made, beside the grids.")]
 pub(super) struct BuildArgs {
@@ -57,7 +59,7 @@ pub(super) struct BuildArgs {
 }
 
 /// Which tasks, and how many variants of each.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Sources {
     /// Challenges to learn from
     #[arg(long, value_name = "FILE")]
@@ -178,7 +180,7 @@ impl Sources {
             || Variant::random(rng),
             |n| places.random_range(0..n),
         );
-        write(&built, &tasks, out)?;
+        self.write(&built, &tasks, out)?;
         let [train_examples, test_examples] =
             [&built.train, &built.test].map(|folder| folder.sets[0].levels.examples());
         Ok(Made {
@@ -190,6 +192,28 @@ impl Sources {
             train_examples,
             test_examples,
         })
+    }
+
+    /// Fails where files are named and the data set in `folder` was made of others, or otherwise.
+    ///
+    /// # Errors
+    /// Says what it was made of.
+    pub fn check_those_of(&self, folder: &Path) -> anyhow::Result<()> {
+        let path = folder.join(SOURCES);
+        if self.learn.is_empty() && self.test.is_empty() || !path.exists() {
+            return Ok(());
+        }
+        let text = std::fs::read_to_string(&path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let before: Sources = serde_json::from_str(&text)
+            .with_context(|| format!("{} does not parse", path.display()))?;
+        ensure!(
+            *self == before,
+            "{} was made of other tasks: {}; go on without naming any, or choose another folder",
+            folder.display(),
+            text.trim_end()
+        );
+        Ok(())
     }
 
     /// The tasks of all files, each file's in random order, and how many are too large for the canvas.
@@ -231,27 +255,33 @@ fn leave_out_what_is_tested(tasks: &mut Vec<Task>) {
     });
 }
 
-/// Writes a data set to the folder `out`, whole or not at all.
-fn write(built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
-    let cannot = |error| anyhow!("cannot make {}: {error}", out.display());
-    make_folder(out, cannot, |new| {
-        for (name, folder) in [("train", &built.train), ("test", &built.test)] {
-            if !folder.sets[0].inputs.is_empty() {
-                folder.write(&new.join(name))?;
+impl Sources {
+    /// Writes a data set to the folder `out`, whole or not at all.
+    fn write(&self, built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
+        let cannot = |error| anyhow!("cannot make {}: {error}", out.display());
+        make_folder(out, cannot, |new| {
+            for (name, folder) in [("train", &built.train), ("test", &built.test)] {
+                if !folder.sets[0].inputs.is_empty() {
+                    folder.write(&new.join(name))?;
+                }
             }
-        }
-        let write = |name: &str, text: String| {
-            let path = new.join(name);
-            trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
-                .with_context(|| format!("cannot write {}", path.display()))
-        };
-        write(
-            "identifiers.json",
-            serde_json::to_string(&built.identifiers)?,
-        )?;
-        write("test_puzzles.json", tested(tasks))
-    })
+            let write = |name: &str, text: String| {
+                let path = new.join(name);
+                trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
+                    .with_context(|| format!("cannot write {}", path.display()))
+            };
+            write(
+                "identifiers.json",
+                serde_json::to_string(&built.identifiers)?,
+            )?;
+            write("test_puzzles.json", tested(tasks))?;
+            write(SOURCES, serde_json::to_string(self)?)
+        })
+    }
 }
+
+/// The file of a data set that says what it was made of.
+const SOURCES: &str = "sources.json";
 
 /// The file of solutions beside a file of challenges, if there is one.
 fn solutions_of(challenges: &Path) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 use super::lock::{self, Claim};
 use super::{Args, Run};
 use crate::config::{self, RunConfig};
+use crate::paths::same_file;
 use crate::{dataset, memory};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -76,6 +77,12 @@ fn refuse_what_is_there(out: &Path) -> anyhow::Result<()> {
         "{} holds weights, but no checkpoint to go on from: choose another folder with --out, or move {} away",
         out.display(),
         WEIGHTS.join(" and ")
+    );
+    ensure!(
+        !holds(&["experiment.toml"]),
+        "{} holds experiment.toml, the record of a run, but no checkpoint to go on from: choose another folder with \
+         --out, or move it away",
+        out.display()
     );
     // A run begins with both.
     ensure!(
@@ -235,14 +242,8 @@ fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> 
         lock::NAME,
     ];
     let mut names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
-    let folder = file.parent().filter(|folder| *folder != Path::new(""));
-    let is_there = same(folder.unwrap_or(Path::new(".")), out);
-    let is_one = |name: &str| {
-        let own = out.join(name);
-        same(file, &own) || is_there && file.file_name() == own.file_name()
-    };
     ensure!(
-        !names.any(is_one),
+        !names.any(|name| same_file(file, &out.join(name))),
         "--export {}: that is a file of the run itself; choose another name",
         file.display()
     );
@@ -258,11 +259,6 @@ fn refuse_to_export_over_what_is_no_export(file: &Path) -> anyhow::Result<()> {
         file.display()
     );
     Ok(())
-}
-
-/// Whether two paths are there and lead to the same place.
-fn same(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The run in `out`, as its newest checkpoint that can be read left it.
@@ -320,14 +316,16 @@ pub(super) fn import(
     check_memory(file, threads)?;
     let imported = checkpoint::load(file, Kernels::best()?, threads)?;
     let mut run = go_on(args, file, imported, config, (out, threads))?;
+    let step = run.trainer.step;
+    ensure!(
+        step < run.config.train.steps,
+        "{}: its run is over, all {step} steps; to use what it learned, give the weights in the folder that it comes from",
+        file.display()
+    );
     // The best weights stay where they are; this folder has none yet.
     run.best = -1.0;
     run.claim = Some(prepare(&run.out, &run.config)?);
-    say!(
-        "going on from {} at step {}",
-        file.display(),
-        run.trainer.step
-    );
+    say!("going on from {} at step {step}", file.display());
     Ok(run)
 }
 

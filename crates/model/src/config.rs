@@ -187,6 +187,9 @@ pub(crate) fn check(
 /// Largest accepted size of any axis: products of two stay far below an address.
 const MAX_SIZE: usize = 1 << 20;
 
+/// Most puzzles with an embedding of their own: ARC's tasks with a thousand variants each are 1.3 million.
+const MOST_IDENTIFIERS: usize = 1 << 24;
+
 /// Largest accepted number of values of one state, rows x width: 256 MiB. ARC's has 468,992.
 const MAX_STATE: usize = 1 << 26;
 
@@ -281,7 +284,12 @@ impl ModelConfig {
         size("model.cells", self.cells)?;
         size("model.width", self.width)?;
         size("model.heads", self.heads)?;
-        size("model.puzzle_identifiers", self.puzzle_identifiers)?;
+        check(
+            (1..=MOST_IDENTIFIERS).contains(&self.puzzle_identifiers),
+            "model.puzzle_identifiers",
+            self.puzzle_identifiers,
+            "expected 1 to 16777216",
+        )?;
         for (key, value) in [
             ("model.layers", self.layers),
             ("model.H_cycles", self.h_cycles),
