@@ -18,7 +18,7 @@ use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use trm_kernels::Precision;
 use trm_model::Trainer;
@@ -410,11 +410,17 @@ impl Run {
         let held_out = &self.data.validation;
         let options = SolveOptions::new(self.config.model.halt_max_steps);
         let (micro_batch, once) = (self.config.train.micro_batch, &Attempts::ONE);
+        let (step, puzzles, asked) = (self.trainer.step, held_out.len(), AtomicUsize::new(0));
+        let done = |n| {
+            let asked = asked.fetch_add(n, Ordering::Relaxed) + n;
+            progress.note(&format!("validating, {asked} of {puzzles}"));
+            progress.set(step);
+        };
         let score = self.trainer.with_average(|net, params| {
-            score((net, params), held_out, micro_batch, options, once, |_| ())
+            score((net, params), held_out, micro_batch, options, once, done)
         });
-        let (step, seconds) = (self.trainer.step, self.seconds());
-        let puzzles = held_out.len();
+        progress.note(&format!("exact {:.4}", score.exact));
+        let seconds = self.seconds();
         let line = json!({
             "step": step,
             "seconds": round(seconds, 1),

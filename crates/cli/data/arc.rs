@@ -2,6 +2,7 @@
 
 use crate::memory;
 use crate::output::print;
+use crate::progress::Progress;
 use anyhow::{Context, anyhow, ensure};
 use clap::Subcommand;
 use rand::RngExt;
@@ -173,13 +174,15 @@ impl Sources {
         memory::check_bytes("the data set", bytes, "--variants or --tasks")?;
         let rng = &mut stream(seed, Purpose::Augment, 0);
         let places = &mut stream(seed, Purpose::Generate, 0);
-        let built = build(
-            &tasks,
-            side,
-            variants,
-            || Variant::random(rng),
-            |n| places.random_range(0..n),
-        );
+        let progress = Progress::without_end("drawing variants");
+        let variant = || {
+            progress.add(1);
+            Variant::random(rng)
+        };
+        let built = build(&tasks, side, variants, variant, |n| {
+            places.random_range(0..n)
+        });
+        progress.finish();
         self.write(&built, &tasks, out)?;
         let [train_examples, test_examples] =
             [&built.train, &built.test].map(|folder| folder.sets[0].levels.examples());

@@ -30,7 +30,9 @@ pub(super) fn bytes(tensors: &[Entry<'_>]) -> zip::result::ZipResult<Vec<u8>> {
     // PyTorch maps entries into memory, so they are not compressed, and it aligns numbers to 64 bytes.
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut entry = |name: &str, content: &[u8]| -> zip::result::ZipResult<()> {
-        zip.start_file(format!("archive/{name}"), stored.with_alignment(64))?;
+        let large = content.len() > u32::MAX as usize;
+        let options = stored.with_alignment(64).large_file(large);
+        zip.start_file(format!("archive/{name}"), options)?;
         Ok(zip.write_all(content)?)
     };
     entry("data.pkl", &pickle(tensors)?)?;
