@@ -5,7 +5,7 @@ mod presets;
 mod report;
 
 use crate::info::cpu;
-use crate::memory;
+use crate::memory::{self, Need};
 use crate::output::print;
 use crate::progress::Progress;
 use crate::train::threads;
@@ -238,8 +238,13 @@ fn check_memory(
         memory::check_bytes(&format!("--shape {m},{n},{k}"), bytes, "the sizes")?;
     }
     if args.steps != Some(0) {
-        memory::check(&args.preset.model(), train, threads)
-            .with_context(|| format!("--batch {}", args.batch))?;
+        let of = |threads| Need::of(&args.preset.model(), train, threads);
+        let (mut need, mut what) = (of(threads)?, format!("--batch {}", args.batch));
+        if args.scaling {
+            need = need.beside(of(1)?); // held together, since they take turns
+            what += " --scaling, a run on one thread beside that on all";
+        }
+        need.check().context(what)?;
     }
     Ok(())
 }

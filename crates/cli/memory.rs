@@ -75,10 +75,7 @@ impl Need {
 /// # Errors
 /// Names what is needed, what there is, and what could be lowered.
 pub fn check(model: &ModelConfig, train: &TrainConfig, threads: usize) -> anyhow::Result<()> {
-    match available(Path::new("/")) {
-        Some(free) => Need::of(model, train, threads)?.fits(free),
-        None => Ok(()),
-    }
+    Need::of(model, train, threads)?.check()
 }
 
 /// Fails unless this machine has `bytes` for `what`; `lower` is what would make it less.
@@ -99,6 +96,28 @@ pub fn check_bytes(what: &str, bytes: usize, lower: &str) -> anyhow::Result<()> 
 }
 
 impl Need {
+    /// Fails unless this machine has that much.
+    ///
+    /// # Errors
+    /// Names what is needed, what there is, and what could be lowered.
+    pub fn check(&self) -> anyhow::Result<()> {
+        available(Path::new("/")).map_or(Ok(()), |free| self.fits(free))
+    }
+
+    /// What two runs of one network need that are held at the same time.
+    pub fn beside(self, other: Need) -> Need {
+        Need {
+            values: self.values + other.values,
+            copies: self.copies + other.copies,
+            packed: self.packed + other.packed,
+            embeddings: self.embeddings + other.embeddings,
+            on_disk: self.on_disk,
+            carry: self.carry + other.carry,
+            row: self.row,
+            workers: self.workers + other.workers,
+        }
+    }
+
     fn fits(&self, free: Free) -> anyhow::Result<()> {
         let mut parts = [
             ("train.batch", "the batch", self.carry),

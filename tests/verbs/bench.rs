@@ -59,23 +59,28 @@ fn what_cannot_be_measured_is_refused() {
     std::fs::write(&foreign, "{}").expect("a file");
     let large = folder.path().join("large.json");
     std::fs::write(&large, "{\"preset\":\"paper-mlp\"}").expect("a file");
-    for (args, expected) in [
-        (["--preset", "large"], "paper-mlp"),
-        (["--shape", "8,16"], "three numbers"),
+    let cases: [(&[&str], &str); 9] = [
+        (&["--preset", "large"], "paper-mlp"),
+        (&["--shape", "8,16"], "three numbers"),
         (
-            ["--shape", "65536,65536,65536"],
+            &["--shape", "65536,65536,65536"],
             "GiB left: lower the sizes",
         ),
-        (["--batch", "1048576"], "--batch 1048576: the run needs"),
-        (["--threads", "0"], "expected 1 to"),
-        (["--compare", text(&foreign)], "preset"),
+        (&["--batch", "1048576"], "--batch 1048576: the run needs"),
         (
-            ["--compare", text(&large)],
+            &["--batch", "1048576", "--scaling"],
+            "a run on one thread beside that on all: the run needs",
+        ),
+        (&["--threads", "0"], "expected 1 to"),
+        (&["--compare", text(&foreign)], "preset"),
+        (
+            &["--compare", text(&large)],
             "that is of preset \"paper-mlp\", this of \"small-mlp\"",
         ),
-        (["--compare", "/nowhere/old.json"], "cannot read"),
-    ] {
-        let said = run(2, &[&["bench"][..], &args].concat());
+        (&["--compare", "/nowhere/old.json"], "cannot read"),
+    ];
+    for (args, expected) in cases {
+        let said = run(2, &[&["bench"][..], args].concat());
         assert!(
             said.err.contains(expected) && said.out.is_empty(),
             "{args:?}: {}",
