@@ -70,6 +70,24 @@ pub struct Args {
     pub md: bool,
 }
 
+impl Args {
+    /// Fails where an option asks for more of steps that another one leaves out.
+    fn refuse_what_has_no_effect(&self) -> anyhow::Result<()> {
+        for (given, option) in [(self.scaling, "--scaling"), (self.recompute, "--recompute")] {
+            ensure!(
+                !given || self.measures_steps(),
+                "--steps 0 leaves out the steps that {option} is about: give more steps, or leave {option} out"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether training and evaluation are measured, and not only products.
+    fn measures_steps(&self) -> bool {
+        self.steps != Some(0)
+    }
+}
+
 fn preset(name: &str) -> Result<&'static Preset, String> {
     Preset::named(name).ok_or_else(|| {
         let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
@@ -97,10 +115,10 @@ impl FromStr for Shape {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.refuse_what_has_no_effect()?;
     let before = args.compare.as_deref().map(read_report).transpose()?;
     // Products are compared by their shapes, whichever network they are of.
-    let measures_steps = args.steps != Some(0);
-    if let (true, Some(before), Some(path)) = (measures_steps, &before, &args.compare) {
+    if let (true, Some(before), Some(path)) = (args.measures_steps(), &before, &args.compare) {
         let (old, new) = (&before["preset"], args.preset.name);
         ensure!(
             *old == new,
@@ -190,7 +208,7 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
     let matmul = rates.collect();
 
     let (mut training, mut solving, mut speedups) = (None, None, None);
-    if args.steps != Some(0) {
+    if args.measures_steps() {
         let seconds = measure::training(&model, train.clone(), k, budget(20.0, 3))?;
         training = Some(train.batch as f64 / seconds);
         progress.add(1);
@@ -198,7 +216,7 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         progress.add(1);
     }
     let peak_rss_mb = measure::peak_rss_mb(); // what follows holds two networks
-    if args.scaling && args.steps != Some(0) {
+    if args.scaling {
         speedups = Some(measure::speedups(&model, &train, k, budget(40.0, 5))?);
     }
     progress.finish();
@@ -237,7 +255,7 @@ fn check_memory(
         let bytes = 4 * (m * k + k * n + m * n + m.max(n) * k);
         memory::check_bytes(&format!("--shape {m},{n},{k}"), bytes, "the sizes")?;
     }
-    if args.steps != Some(0) {
+    if args.measures_steps() {
         let of = |threads| Need::of(&args.preset.model(), train, threads);
         let (mut need, mut what) = (of(threads)?, format!("--batch {}", args.batch));
         if args.scaling {

@@ -46,8 +46,6 @@ fn every_figure_is_there_and_is_compared_by_name() {
     );
     assert!(!said.out.contains("training"), "{}", said.out);
     assert!(said.err.contains("note: batch is 32 here"), "{}", said.err);
-    let report = run(0, &[&small[..], &["--scaling", "--json"]].concat()).json();
-    assert!(report["train_speedup"].is_null(), "no steps, no speed-up");
     let said = run(0, &[&small[..], &["--md"]].concat());
     assert!(said.out.contains("| --- |"), "{}", said.out);
 }
@@ -59,7 +57,7 @@ fn what_cannot_be_measured_is_refused() {
     std::fs::write(&foreign, "{}").expect("a file");
     let large = folder.path().join("large.json");
     std::fs::write(&large, "{\"preset\":\"paper-mlp\"}").expect("a file");
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--preset", "large"], "paper-mlp"),
         (&["--shape", "8,16"], "three numbers"),
         (
@@ -72,6 +70,14 @@ fn what_cannot_be_measured_is_refused() {
             "a run on one thread beside that on all: the run needs",
         ),
         (&["--threads", "0"], "expected 1 to"),
+        (
+            &["--steps", "0", "--scaling"],
+            "--steps 0 leaves out the steps that --scaling is about",
+        ),
+        (
+            &["--steps", "0", "--recompute"],
+            "--steps 0 leaves out the steps that --recompute is about",
+        ),
         (&["--compare", text(&foreign)], "preset"),
         (
             &["--compare", text(&large)],
