@@ -12,7 +12,7 @@ use crate::train::threads;
 use anyhow::{Context, ensure};
 use measure::{Budget, Product, Role};
 use presets::{PRESETS, Preset};
-use report::{MatmulRate, Report};
+use report::{CONDITIONS, MatmulRate, Report};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -133,14 +133,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let report = pool.install(|| measure_all(args, threads))?;
     if let (Some(before), Some(path)) = (&before, &args.compare) {
         let new = report.json(None);
-        for key in ["cpu", "isa", "precision", "threads", "batch"] {
-            if before[key] != new[key] {
-                say!(
-                    "note: {key} is {} here, in {} {}",
-                    new[key],
-                    path.display(),
-                    before[key]
-                );
+        for key in CONDITIONS {
+            let (here, there, path) = (&new[key], &before[key], path.display());
+            if there.is_null() {
+                // A report from before the key was written is compared all the same.
+                say!("note: {key} is {here} here, and {path} does not say");
+            } else if here != there {
+                say!("note: {key} is {here} here, in {path} {there}");
             }
         }
     }
@@ -224,6 +223,7 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         preset: args.preset.name,
         batch: train.batch,
         micro_batch: train.micro_batch,
+        recompute: train.recompute,
         parameters: net.layout().len(),
         threads,
         precision: args.precision,

@@ -30,12 +30,19 @@ fn every_figure_is_there_and_is_compared_by_name() {
     for key in ["isa", "cpu", "rustc"] {
         assert!(report[key].is_string(), "{key}: {}", report[key]);
     }
+    assert_eq!(report["recompute"], false);
     let products = report["matmul"].as_array().expect("a list");
     assert_eq!(products.len(), 1);
     assert_eq!(products[0]["shape"], serde_json::json!([8, 16, 24]));
 
+    // Measured in another way, and written before the program said whether it recomputes.
     let old = folder.path().join("old.json");
-    std::fs::write(&old, report.to_string()).expect("a file");
+    let mut other = report.clone();
+    other["rustc"] = "rustc 1.0.0".into();
+    other["micro_batch"] = 1.into();
+    let keys = other.as_object_mut().expect("an object");
+    keys.remove("recompute").expect("a key");
+    std::fs::write(&old, other.to_string()).expect("a file");
     let name = text(&old);
     let small = ["bench", "--steps", "0", "--shape", "8,16,24"];
     let said = run(0, &[&small[..], &["--compare", name]].concat());
@@ -45,7 +52,19 @@ fn every_figure_is_there_and_is_compared_by_name() {
         said.out
     );
     assert!(!said.out.contains("training"), "{}", said.out);
-    assert!(said.err.contains("note: batch is 32 here"), "{}", said.err);
+    for note in [
+        "note: batch is 32 here",
+        "note: micro_batch is 2 here",
+        "note: rustc is \"",
+        "note: recompute is false here, and ",
+    ] {
+        assert!(said.err.contains(note), "{note}: {}", said.err);
+    }
+    other["recompute"] = true.into();
+    std::fs::write(&old, other.to_string()).expect("a file");
+    let said = run(0, &[&small[..], &["--compare", name]].concat());
+    let note = format!("note: recompute is false here, in {name} true");
+    assert!(said.err.contains(&note), "{}", said.err);
     let said = run(0, &[&small[..], &["--md"]].concat());
     assert!(said.out.contains("| --- |"), "{}", said.out);
 }

@@ -36,6 +36,8 @@ pub struct Report {
     pub batch: usize,
     /// Puzzles that a worker takes at a time.
     pub micro_batch: usize,
+    /// Whether the levels are run again for their gradient.
+    pub recompute: bool,
     /// Trained parameters, without puzzle embeddings.
     pub parameters: usize,
     /// Worker threads.
@@ -69,6 +71,18 @@ pub struct Report {
     /// Most memory at a time, MiB.
     pub peak_rss_mb: Option<f64>,
 }
+
+/// What figures depend on beside the network, by its names in JSON: where it differs, they say little.
+pub const CONDITIONS: [&str; 8] = [
+    "cpu",
+    "isa",
+    "precision",
+    "threads",
+    "batch",
+    "micro_batch",
+    "recompute",
+    "rustc",
+];
 
 /// The compiler that made this program.
 const RUSTC: &str = env!("TRM_RUSTC");
@@ -108,6 +122,7 @@ impl Report {
             "preset": self.preset,
             "batch": self.batch,
             "micro_batch": self.micro_batch,
+            "recompute": self.recompute,
             "parameters": self.parameters,
             "threads": self.threads,
             "precision": self.precision.to_string(),
@@ -140,11 +155,16 @@ impl Report {
     /// What was measured, where.
     fn subject(&self) -> String {
         format!(
-            "{}: {} parameters, batch {} in micro-batches of {}, {} threads, {} on {}\n{}, {RUSTC}\n",
+            "{}: {} parameters, batch {} in micro-batches of {}{}, {} threads, {} on {}\n{}, {RUSTC}\n",
             self.preset,
             self.parameters,
             self.batch,
             self.micro_batch,
+            if self.recompute {
+                " with recompute"
+            } else {
+                ""
+            },
             self.threads,
             self.precision,
             self.isa,
@@ -271,6 +291,7 @@ mod tests {
             preset: "small-mlp",
             batch: 32,
             micro_batch: 2,
+            recompute: false,
             parameters: 7,
             threads: 2,
             precision: Precision::F32,
