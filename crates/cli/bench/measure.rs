@@ -31,16 +31,23 @@ impl Budget {
         }
     }
 
-    /// Seconds of each repetition of `run`, after one that does not count.
-    fn seconds(&self, mut run: impl FnMut()) -> Vec<f64> {
+    /// What each repetition of `run` gives, after one that does not count.
+    fn repeat<T>(&self, mut run: impl FnMut() -> T) -> Vec<T> {
         run();
         let (start, mut all) = (Instant::now(), Vec::new());
         while !self.is_spent(all.len(), start) {
-            let one = Instant::now();
-            run();
-            all.push(one.elapsed().as_secs_f64());
+            all.push(run());
         }
         all
+    }
+
+    /// Seconds of each repetition of `run`, after one that does not count.
+    fn seconds(&self, mut run: impl FnMut()) -> Vec<f64> {
+        self.repeat(|| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
     }
 
     /// How many times as long as `many` does `one` take, in turns: a ratio for each pair, after one that does not count.
@@ -213,9 +220,8 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
     // Some milliseconds at a time, far above the clock's grain; tiny products are mostly calls.
     let repeats = (2e8 / flops).ceil().min(1e4) as usize;
     let rounds = (flops * repeats as f64 / peak::flops(k, 1) as f64).ceil() as usize;
-    let (mut of_product, mut of_peak) = (Vec::new(), Vec::new());
     let mut sink = vec![0.0; k.lanes()];
-    budget.seconds(|| {
+    let rates = budget.repeat(|| {
         let start = Instant::now();
         for _ in 0..repeats {
             k.matmul(
@@ -226,11 +232,13 @@ pub fn product(k: &Kernels, p: Product, budget: Budget) -> Rate {
                 &mut scratch,
             );
         }
-        of_product.push(flops * repeats as f64 / start.elapsed().as_secs_f64());
+        let of_product = flops * repeats as f64 / start.elapsed().as_secs_f64();
         let start = Instant::now();
         k.multiply_add_chains(black_box(&mut sink), black_box(rounds));
-        of_peak.push(peak::flops(k, rounds) as f64 / start.elapsed().as_secs_f64());
+        let of_peak = peak::flops(k, rounds) as f64 / start.elapsed().as_secs_f64();
+        (of_product, of_peak)
     });
+    let (of_product, of_peak) = rates.into_iter().unzip();
     let (gflops, peak) = (median(of_product) / 1e9, median(of_peak) / 1e9);
     Rate {
         product: p,
