@@ -188,7 +188,9 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
         least,
         exactly: args.steps.map(|steps| steps as usize),
     };
-    let progress = Progress::new(products.len() as u64 + 4, "measuring");
+    // The two peaks; training and solving; the speed-ups of both.
+    let steps = 2 * u64::from(args.measures_steps()) + 2 * u64::from(args.scaling);
+    let progress = Progress::new(products.len() as u64 + 2 + steps, "measuring");
 
     let of_kernels = Budget {
         exactly: None,
@@ -216,7 +218,12 @@ fn measure_all(args: &Args, threads: usize) -> anyhow::Result<Report> {
     }
     let peak_rss_mb = measure::peak_rss_mb(); // what follows holds two networks
     if args.scaling {
-        speedups = Some(measure::speedups(&model, &train, k, budget(40.0, 5))?);
+        let budget = budget(40.0, 5);
+        let training = measure::training_speedup(&model, &train, k, budget)?;
+        progress.add(1);
+        let solving = measure::solving_speedup(&model, &train, k, budget)?;
+        progress.add(1);
+        speedups = Some((training, solving));
     }
     progress.finish();
     Ok(Report {

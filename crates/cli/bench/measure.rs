@@ -361,25 +361,42 @@ pub fn solving(
     Ok((median(many) / (batch.puzzles() * STEPS) as f64, median(one)))
 }
 
-/// How many times as fast as on one thread a training step and a supervision step without training are on the current
-/// pool: medians over pairs that take turns, so that what slows the machine down slows both.
+/// How many times as fast as on one thread a training step is on the current pool: the median over pairs that take
+/// turns, so that what slows the machine down slows both.
 ///
 /// # Errors
 /// When the config cannot work, or the system gives no thread.
-pub fn speedups(
+pub fn training_speedup(
     model: &ModelConfig,
     train: &TrainConfig,
     k: &'static Kernels,
     budget: Budget,
-) -> anyhow::Result<(f64, f64)> {
-    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+) -> anyhow::Result<f64> {
+    let alone = one_thread()?;
     let mut one = training_step(model, train.clone(), k, 1)?;
     let many = training_step(model, train.clone(), k, rayon::current_num_threads())?;
-    let training = median(budget.ratios(|| alone.install(&mut one), many));
+    Ok(median(budget.ratios(|| alone.install(&mut one), many)))
+}
+
+/// The same of a supervision step without training.
+///
+/// # Errors
+/// As [`training_speedup`].
+pub fn solving_speedup(
+    model: &ModelConfig,
+    train: &TrainConfig,
+    k: &'static Kernels,
+    budget: Budget,
+) -> anyhow::Result<f64> {
+    let alone = one_thread()?;
     let batch = Batch::new(model, train, k)?;
     let step = || batch.solve(batch.puzzles(), 1);
-    let solving = median(budget.ratios(|| alone.install(step), step));
-    Ok((training, solving))
+    Ok(median(budget.ratios(|| alone.install(step), step)))
+}
+
+/// A pool of one thread.
+fn one_thread() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build()
 }
 
 /// Most memory that this process has had at a time, in MiB, where the system tells.
