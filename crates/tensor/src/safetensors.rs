@@ -10,112 +10,23 @@
 //! Every tensor that is written here has a checksum among the text, `crc32:NAME`, over its shape and its numbers,
 //! and so has the text itself, `crc32`. Whatever is read is compared with them; files of others have none.
 
-use crate::{Shape, file};
+mod error;
+mod write;
+
+pub use error::FileError;
+pub use write::{Data, write};
+
+use crate::Shape;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 #[cfg(target_endian = "big")]
 compile_error!("safetensors files are little-endian, and numbers are read from them as they are");
-
-/// Why a file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The file cannot be opened or read.
-    #[error("cannot read {path}: {error}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The file cannot be written; one that was there before is as it was, unless only the last step failed, which
-    /// makes the new name last ([`file::replace`]).
-    #[error(
-        "cannot write {path}: {error}; check that its folder exists, is writable and has space left",
-        path = path.display()
-    )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The bytes are not a safetensors file, or not all of one.
-    #[error("{path}: not a whole safetensors file: {error}", path = path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: SafeTensorError,
-    },
-    /// The bytes are not those that were written.
-    #[error(
-        "{path}: {what} is damaged: its checksum is {found}, and {stated} was written; the file was changed, or its \
-         disk is failing",
-        path = path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// A tensor, or the text of the header.
-        what: String,
-        /// The checksum of what is there.
-        found: String,
-        /// The checksum that the file says.
-        stated: String,
-    },
-    /// There is no tensor of this name.
-    #[error("{path}: no tensor `{name}`; it holds {}", listed(present), path = path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The tensor that was asked for.
-        name: String,
-        /// The tensors that are there.
-        present: Vec<String>,
-    },
-    /// The tensor's numbers are of another type than was asked for.
-    #[error("{path}: tensor `{name}` holds numbers of type {got}, expected {want}", path = path.display())]
-    WrongType {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        got: Dtype,
-        /// The type asked for.
-        want: Dtype,
-    },
-    /// The tensor has more axes than any of ours.
-    #[error(
-        "{path}: tensor `{name}` has {rank} axes, expected at most {max}",
-        path = path.display(), max = crate::shape::MAX_RANK
-    )]
-    TooManyAxes {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The number of its axes.
-        rank: usize,
-    },
-}
-
-/// The first few names, for a message.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    match names.len() {
-        0 => "none".into(),
-        n if n > SHOWN => format!("{shown}, and {} more", n - SHOWN),
-        _ => shown,
-    }
-}
 
 /// An open safetensors file: its header in memory, its numbers on the disk.
 #[derive(Debug)]
@@ -370,97 +281,6 @@ fn read_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
         true => Ok((LENGTH + length, header)),
         false => Err(SafeTensorError::MetadataIncompleteBuffer),
     }
-}
-
-/// The numbers of a tensor to be written.
-#[derive(Clone, Copy, Debug)]
-pub enum Data<'a> {
-    /// Values.
-    F32(&'a [f32]),
-    /// Tokens, flags, or the bytes of something else.
-    U8(&'a [u8]),
-}
-
-impl Data<'_> {
-    fn dtype(&self) -> Dtype {
-        match self {
-            Data::F32(_) => Dtype::F32,
-            Data::U8(_) => Dtype::U8,
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Data::F32(values) => values.len(),
-            Data::U8(bytes) => bytes.len(),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Data::F32(values) => bytemuck::cast_slice(values),
-            Data::U8(bytes) => bytes,
-        }
-    }
-}
-
-/// Writes tensors and text to `path`, whole or not at all, with a checksum for each tensor and for the text.
-///
-/// See [`file::replace`]. Nothing but the header is held in memory.
-///
-/// Panics when a tensor's numbers are not as many as its shape says.
-///
-/// # Errors
-/// When the file cannot be written; the unfinished file is then removed.
-pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (N, Shape, Data<'a>)>,
-    metadata: BTreeMap<String, String>,
-) -> Result<(), FileError> {
-    let mut tensors: Vec<(N, Shape, Data<'a>)> = tensors.into_iter().collect();
-    // Floats first, where they begin on multiples of their size.
-    tensors.sort_by(|(a, _, x), (b, _, y)| (y.dtype(), a).cmp(&(x.dtype(), b)));
-    let written = header(&tensors, metadata).and_then(|header| {
-        file::replace(path, |out| {
-            out.write_all(&(header.len() as u64).to_le_bytes())?;
-            out.write_all(&header)?;
-            tensors
-                .iter()
-                .try_for_each(|(_, _, data)| out.write_all(data.bytes()))
-        })
-    });
-    written.map_err(|error| FileError::Write {
-        path: path.into(),
-        error,
-    })
-}
-
-/// The header of a file that holds `tensors` in this order: JSON, filled up with blanks to a multiple of eight bytes.
-fn header<N: AsRef<str> + std::fmt::Display>(
-    tensors: &[(N, Shape, Data<'_>)],
-    mut text: BTreeMap<String, String>,
-) -> io::Result<Vec<u8>> {
-    let (mut infos, mut start) = (Vec::with_capacity(tensors.len()), 0);
-    for (name, shape, data) in tensors {
-        assert_eq!(data.len(), shape.len(), "tensor {name} of shape {shape}");
-        let end = start + data.bytes().len();
-        let info = TensorInfo {
-            dtype: data.dtype(),
-            shape: shape.dims().to_vec(),
-            data_offsets: (start, end),
-        };
-        infos.push((name.to_string(), info));
-        start = end;
-        let sum = checksum(shape.dims(), data.bytes());
-        text.insert(format!("{CHECKSUM_OF}{name}"), sum);
-    }
-    let sum = checksum_of_text(text.iter());
-    text.insert(CHECKSUM.into(), sum);
-    let text: HashMap<_, _> = text.into_iter().collect();
-    let header = Metadata::new(Some(text), infos).map_err(io::Error::other)?;
-    let mut header = serde_json::to_vec(&header)?;
-    header.resize(header.len().next_multiple_of(size_of::<u64>()), b' ');
-    Ok(header)
 }
 
 /// Takes the checksums of the tensors out of a file's text.
