@@ -8,7 +8,8 @@
 //! Two types of numbers exist here: `F32` for values and `U8` for tokens and flags.
 //!
 //! Every tensor that is written here has a checksum among the text, `crc32:NAME`, over its shape and its numbers,
-//! and so has the text itself, `crc32`. Whatever is read is compared with them; files of others have none.
+//! and so has the text itself, `crc32`: eight hexadecimal digits each. Whatever is read is compared with them. Files of
+//! others have none; what they keep under such a key is text like any other, unless it is a checksum of a tensor.
 
 mod error;
 mod write;
@@ -89,11 +90,10 @@ impl SafeTensorsFile {
         })?;
         let text = header.metadata().clone().unwrap_or_default();
         let mut text: BTreeMap<String, String> = text.into_iter().collect();
-        let stated = text.remove(CHECKSUM);
-        let checked = stated.is_some() || text.keys().any(|key| key.starts_with(CHECKSUM_OF));
+        let checked = has_checksums(&header, &text);
         if checked {
+            let stated = text.remove(CHECKSUM).unwrap_or_else(|| "none".into());
             let found = checksum_of_text(text.iter());
-            let stated = stated.unwrap_or_else(|| "none".into());
             check(path, "the text of its header", found, stated)?;
         }
         let checksums = checked.then(|| checksums(&mut text));
@@ -280,6 +280,19 @@ fn read_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
     match header.data_len() as u64 == numbers {
         true => Ok((LENGTH + length, header)),
         false => Err(SafeTensorError::MetadataIncompleteBuffer),
+    }
+}
+
+/// Whether there is a checksum of a tensor among a file's text, or, where there are no tensors, of the text itself.
+fn has_checksums(header: &Metadata, text: &BTreeMap<String, String>) -> bool {
+    let is_sum = |sum: &String| sum.len() == 8 && sum.bytes().all(|x| x.is_ascii_hexdigit());
+    let has = |key: &str| text.get(key).is_some_and(is_sum);
+    let names = header.offset_keys();
+    match names.is_empty() {
+        true => has(CHECKSUM),
+        false => names
+            .iter()
+            .any(|name| has(&format!("{CHECKSUM_OF}{name}"))),
     }
 }
 

@@ -18,8 +18,8 @@ pub enum FileError {
     /// The file cannot be written; one that was there before is as it was, unless only the last step failed, which
     /// makes the new name last ([`crate::file::replace`]).
     #[error(
-        "cannot write {path}: {error}; check that its folder exists, is writable and has space left",
-        path = path.display()
+        "cannot write {path}: {error}{advice}",
+        path = path.display(), advice = advice(error)
     )]
     Write {
         /// The file.
@@ -86,6 +86,14 @@ pub enum FileError {
         /// The number of its axes.
         rank: usize,
     },
+}
+
+/// What to do when a file cannot be written; what the caller gave wrong says it itself.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => "",
+        _ => "; check that its folder exists, is writable and has space left",
+    }
 }
 
 /// The first few names, for a message.

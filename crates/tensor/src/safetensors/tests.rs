@@ -311,26 +311,80 @@ fn every_flipped_bit_is_noticed() {
 fn a_checksum_that_is_taken_away_is_missed() {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("file");
-    let text = BTreeMap::from([("crc32:a".to_owned(), "00000000".to_owned())]);
-    let tensors = [("b", Shape::from([1]), Data::U8(&[7]))];
-    write(&path, tensors, text).expect("a file");
-    // A claim about a tensor that is not there harms nobody.
-    assert!(content(&path).is_ok());
+    let tensors = ["a", "b"].map(|name| (name, Shape::from([1]), Data::U8(&[7])));
+    write(&path, tensors, BTreeMap::new()).expect("a file");
     let bytes = std::fs::read(&path).expect("the file");
-    let at = bytes
-        .windows(9)
-        .position(|part| part == b"crc32:b\":")
-        .expect("the key");
-    let renamed = [&bytes[..at], b"crc32:c\":", &bytes[at + 9..]].concat();
-    std::fs::write(&path, renamed).expect("a file");
-    let error = content(&path)
-        .err()
-        .expect("the text has changed")
-        .to_string();
-    assert!(
-        error.contains("the text of its header is damaged"),
-        "{error}"
-    );
+    // The key of a tensor's checksum, and that of the text's.
+    for (key, other) in [("\"crc32:b\"", "\"crc32:c\""), ("\"crc32\"", "\"crc33\"")] {
+        let mut found = bytes.windows(key.len());
+        let at = found
+            .position(|part| part == key.as_bytes())
+            .expect("the key");
+        let end = at + key.len();
+        let renamed = [&bytes[..at], other.as_bytes(), &bytes[end..]].concat();
+        std::fs::write(&path, renamed).expect("a file");
+        let error = content(&path).err().expect("the text has changed");
+        let expected = "the text of its header is damaged";
+        assert!(error.to_string().contains(expected), "{key}: {error}");
+    }
+}
+
+/// Keys that look like ours in files that are not.
+#[test]
+fn checksums_of_others_are_text() {
+    let tensor = r#""a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}"#;
+    for text in [
+        r#""crc32":"00000000""#,
+        r#""crc32":"of the whole file: 5""#,
+        r#""crc32":"00000000","crc32:b":"00000000""#,
+        r#""crc32:a":"see below""#,
+    ] {
+        let header = format!(r#"{{"__metadata__":{{{text}}},{tensor}}}"#);
+        let (_folder, path) = file_of(&raw(&header, 1));
+        let file = SafeTensorsFile::open(&path).expect(text);
+        assert!(!file.has_checksums(), "{text}");
+        assert_eq!(file.u8s("a").expect("a tensor"), [0]);
+        assert!(!file.metadata().is_empty(), "{text}");
+    }
+}
+
+/// Nothing is written that could not be read again.
+#[test]
+fn what_would_be_refused_is_not_written() {
+    let (folder, path) = file_of(b"old");
+    let refused = |names: &[&str], key: &str, text: String, expected: &[&str]| {
+        let tensors = names
+            .iter()
+            .zip([Data::F32(&[7.0]), Data::U8(&[7])])
+            .map(|(&name, data)| (name, Shape::from([1]), data));
+        let text = BTreeMap::from([(key.to_owned(), text)]);
+        let error = write(&path, tensors, text).expect_err(expected[0]);
+        let said = error.to_string();
+        for expected in [&["file.safetensors"], expected].concat() {
+            assert!(said.contains(expected), "{said}");
+        }
+        assert!(!said.contains("space left"), "{said}");
+        assert_eq!(std::fs::read(&path).expect("the old file"), b"old");
+        let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 1);
+    };
+    let short = || "text".to_owned();
+    refused(&["a"], "crc32", short(), &["key `crc32`", "reserved"]);
+    refused(&["a"], "crc32:b", short(), &["key `crc32:b`", "reserved"]);
+    refused(&["__metadata__"], "key", short(), &["`__metadata__`"]);
+    refused(&["a", "a"], "key", short(), &["two tensors", "`a`"]);
+    let long = "x".repeat(MOST_HEADER as usize);
+    refused(&["a"], "key", long, &["header", "100000000", "shorten"]);
+}
+
+#[test]
+fn text_alone_is_a_file() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    let text = BTreeMap::from([("key".to_owned(), "crc32".to_owned())]);
+    write::<&str>(&path, [], text.clone()).expect("a file");
+    let file = SafeTensorsFile::open(&path).expect("the file");
+    assert!(file.has_checksums() && *file.metadata() == text);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Writing: the same tensors and text always make the same bytes.
 
-use super::{CHECKSUM, CHECKSUM_OF, FileError, checksum, checksum_of_text};
+use super::{CHECKSUM, CHECKSUM_OF, FileError, MOST_HEADER, checksum, checksum_of_text};
 use crate::{Shape, file};
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -45,12 +45,15 @@ impl Data<'_> {
 
 /// Writes tensors and text to `path`, whole or not at all, with a checksum for each tensor and for the text.
 ///
-/// See [`file::replace`]. Nothing but the header is held in memory.
+/// See [`file::replace`]. Nothing but the header is held in memory. Names that are reserved: `__metadata__` for a
+/// tensor, and for a key of the text `crc32` and whatever begins with `crc32:`, which are the checksums'.
 ///
 /// Panics when a tensor's numbers are not as many as its shape says.
 ///
 /// # Errors
-/// When the file cannot be written; the unfinished file is then removed.
+/// When the file cannot be written; the unfinished file is then removed. Before anything is written, what
+/// [`SafeTensorsFile::open`](super::SafeTensorsFile::open) would refuse: a reserved name, two tensors of one name, and a
+/// header longer than the format allows.
 pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
     path: &Path,
     tensors: impl IntoIterator<Item = (N, Shape, Data<'a>)>,
@@ -59,7 +62,8 @@ pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
     let mut tensors: Vec<(N, Shape, Data<'a>)> = tensors.into_iter().collect();
     // Floats first, where they begin on multiples of their size.
     tensors.sort_by(|(a, _, x), (b, _, y)| (y.dtype(), a).cmp(&(x.dtype(), b)));
-    let written = header(&tensors, metadata).and_then(|header| {
+    let header = check_names(&tensors, &metadata).and_then(|()| header(&tensors, metadata));
+    let written = header.and_then(|header| {
         file::replace(path, |out| {
             out.write_all(&(header.len() as u64).to_le_bytes())?;
             out.write_all(&header)?;
@@ -72,6 +76,37 @@ pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
         path: path.into(),
         error,
     })
+}
+
+/// An error about what was to be written, which no disk is to blame for.
+fn refused(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// Refuses names that could not be read again.
+fn check_names<N: AsRef<str>>(
+    tensors: &[(N, Shape, Data<'_>)],
+    text: &BTreeMap<String, String>,
+) -> io::Result<()> {
+    let of_checksum = |key: &&String| *key == CHECKSUM || key.starts_with(CHECKSUM_OF);
+    if let Some(key) = text.keys().find(of_checksum) {
+        return Err(refused(format!(
+            "the key `{key}` of its text is reserved for checksums; give the text another key"
+        )));
+    }
+    let mut names = BTreeSet::new();
+    for (name, _, _) in tensors {
+        let name = name.as_ref();
+        if name == TEXT {
+            let why = "is what the format calls the text; give the tensor another name";
+            return Err(refused(format!("the tensor name `{name}` {why}")));
+        }
+        if !names.insert(name) {
+            let why = "give each tensor a name of its own";
+            return Err(refused(format!("two tensors are named `{name}`; {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// The header of a file that holds `tensors` in this order: JSON, filled up with blanks to a multiple of eight bytes.
@@ -104,5 +139,12 @@ fn header<N: AsRef<str> + std::fmt::Display>(
     header.append(&mut infos);
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(size_of::<u64>()), b' ');
+    if header.len() as u64 > MOST_HEADER {
+        return Err(refused(format!(
+            "its header of names, shapes and text would have {} bytes, and the format allows {MOST_HEADER}; shorten the \
+             text or the names",
+            header.len()
+        )));
+    }
     Ok(header)
 }
