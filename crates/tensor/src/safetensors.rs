@@ -21,7 +21,7 @@ use crate::Shape;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -76,9 +76,7 @@ impl SafeTensorsFile {
     /// # Errors
     /// When the file cannot be read, or is not a whole safetensors file.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let opened = File::open(path).map_err(SafeTensorError::IoError);
-        let opened = opened.and_then(|mut file| Ok((read_header(&mut file)?, file)));
-        let ((data_at, header), file) = opened.map_err(|error| match error {
+        let failed = |error| match error {
             SafeTensorError::IoError(error) => FileError::Read {
                 path: path.into(),
                 error,
@@ -87,7 +85,13 @@ impl SafeTensorsFile {
                 path: path.into(),
                 error,
             },
-        })?;
+        };
+        let mut file = File::open(path).map_err(|error| failed(error.into()))?;
+        if let Some(first) = foreign(&mut file).map_err(|error| failed(error.into()))? {
+            let path = path.into();
+            return Err(FileError::Foreign { path, first });
+        }
+        let (data_at, header) = read_header(&mut file).map_err(failed)?;
         let text = header.metadata().clone().unwrap_or_default();
         let mut text: BTreeMap<String, String> = text.into_iter().collect();
         let checked = has_checksums(&header, &text);
@@ -258,6 +262,21 @@ pub enum Floats {
 
 /// The longest header that the format allows.
 const MOST_HEADER: u64 = 100_000_000;
+
+/// The first bytes of a file that is something else: a zip archive, or one whose length of a header is none, and whose
+/// header does not begin as one does either.
+fn foreign(file: &mut File) -> io::Result<Option<Vec<u8>>> {
+    const LOOKED_AT: u64 = 32;
+    let mut first = Vec::new();
+    file.take(LOOKED_AT).read_to_end(&mut first)?;
+    file.rewind()?;
+    let is_length = |length: &[u8; 8]| u64::from_le_bytes(*length) <= MOST_HEADER;
+    let is_ours = match first.split_first_chunk() {
+        Some((length, header)) => is_length(length) || header.first() == Some(&b'{'),
+        None => true, // too short to tell
+    };
+    Ok((!is_ours || first.starts_with(error::ZIP)).then_some(first))
+}
 
 /// Reads the header of a file, and where its numbers start, which end where the file does.
 fn read_header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {

@@ -35,6 +35,17 @@ pub enum FileError {
         /// What is wrong with it.
         error: SafeTensorError,
     },
+    /// The file is something else: a page, a pointer to a file, an archive.
+    #[error(
+        "{path}: no safetensors file: it begins with {}; {}",
+        beginning(first), other_than_safetensors(first), path = path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes.
+        first: Vec<u8>,
+    },
     /// The bytes are not those that were written.
     #[error(
         "{path}: {what} is damaged: its checksum is {found}, and {stated} was written; the file was changed, or its \
@@ -93,6 +104,34 @@ fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::InvalidInput => "",
         _ => "; check that its folder exists, is writable and has space left",
+    }
+}
+
+/// What a zip archive begins with, as which PyTorch saves.
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
+
+/// The first printable characters of a file, or bytes where there are none.
+fn beginning(first: &[u8]) -> String {
+    // `version https://git-lfs`
+    const SHOWN: usize = 23;
+    let printable = |&&x: &&u8| x == b' ' || x.is_ascii_graphic();
+    let text: Vec<u8> = first.iter().take_while(printable).copied().collect();
+    match String::from_utf8_lossy(&text[..text.len().min(SHOWN)]) {
+        none if none.is_empty() => {
+            let bytes: Vec<_> = first.iter().take(4).map(|x| format!("{x:02x}")).collect();
+            format!("the bytes {}", bytes.join(" "))
+        }
+        text => format!("\"{text}\""),
+    }
+}
+
+/// What to do with a file that is something else.
+fn other_than_safetensors(first: &[u8]) -> &'static str {
+    match first.starts_with(ZIP) {
+        true => "it may be a PyTorch checkpoint, which `trm convert --config` reads",
+        false => {
+            "download it again, and see that what arrives is the file and not a page or a pointer to it"
+        }
     }
 }
 

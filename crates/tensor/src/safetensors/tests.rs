@@ -248,6 +248,40 @@ fn hostile_files_are_refused_with_their_name() {
     }
 }
 
+#[test]
+fn what_is_no_safetensors_file_is_called_so() {
+    let again = "download it again";
+    for (bytes, expected) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"[..],
+            ["it begins with \"version https://git-lfs\"", again],
+        ),
+        (b"<!doctype html>\n<html>", ["\"<!doctype html>\"", again]),
+        (b"not weights", ["\"not weights\"", again]),
+        (
+            b"PK\x03\x04\x00\x00\x08\x08\x00\x00",
+            ["\"PK\"", "`trm convert --config`"],
+        ),
+        // Whose first eight bytes are the length of a header that might be.
+        (b"PK\x03\x04\x00\x00\x00\x00", ["\"PK\"", "PyTorch"]),
+        (
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9",
+            ["the bytes 80 02 8a 0a", again],
+        ),
+    ] {
+        let (_folder, path) = file_of(bytes);
+        let error = SafeTensorsFile::open(&path).expect_err(expected[0]);
+        let said = error.to_string();
+        for expected in [
+            "file.safetensors: no safetensors file",
+            expected[0],
+            expected[1],
+        ] {
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}
+
 /// What another program does to an open file is an error, where a map of it would have ended the process.
 #[test]
 fn a_file_cut_short_while_it_is_open_is_an_error() {

@@ -216,7 +216,7 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             "other weights",
             &[("v", not_weights)],
             ["info", "@v"],
-            ["v: not a whole safetensors file"],
+            ["v: no safetensors file", "\"these are not the weigh\""],
         ),
         case("a folder for weights", &[], ["info", "@"], ["cannot read"]),
         case(
