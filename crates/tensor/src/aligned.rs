@@ -52,8 +52,9 @@ impl AlignedVec {
     /// time are looked at.
     ///
     /// The system keeps in memory what is in use and writes the rest to the disk. The zeros are written at once, since
-    /// on a disk that is full the first store to a page without room would end the process. The file is gone with
-    /// the buffer, or with the process.
+    /// on a disk that is full the first store to a page without room would end the process (SIGBUS). On a file system
+    /// that copies on write (Btrfs, ZFS) or compresses zeros away a later store may need new room all the same: keep
+    /// some free there. The file is gone with the buffer, or with the process.
     ///
     /// # Errors
     /// When the system cannot make, fill or map such a file.

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 /// pipe or a device is written to as it stands.
 ///
 /// # Errors
-/// When the file cannot be written; the unfinished file is then removed. Only where the last step fails, which
-/// makes the new name last, `path` may be the new file all the same.
+/// When the file cannot be written; the unfinished file is then removed. An old file that nobody may write to is left as
+/// it is, `PermissionDenied`, though its folder would allow a new one in its place. Only where the last step fails,
+/// which makes the new name last, `path` may be the new file all the same.
 pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -27,6 +28,10 @@ pub fn replace(
         let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
         write(&mut out)?;
         return out.flush();
+    }
+    if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
+        let why = "the file that is there is write-protected";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     let path = &end_of_links(path)?;
     let folder = folder_of(path);
@@ -76,19 +81,38 @@ fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that holds `path`, or would hold it; `.` for a name alone.
+///
+/// [`Path::parent`] gives an empty path for a name alone, which no system opens.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
 }
 
-/// A new name, too, is data. Windows cannot open a folder, and does not need to.
+/// Waits until a new name is on the disk: it, too, is data.
+///
+/// The file is whole by then, so what the system cannot do here is no failure: where a folder may be written to but not
+/// read it cannot be opened, and some network file systems have no way to wait. Windows cannot open a folder, and does
+/// not need to.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    ask(Step::SyncFolder)?;
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    let opened = match cfg!(unix).then(|| File::open(folder)) {
+        Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        opened => opened.transpose()?,
+    };
+    let synced = ask(Step::SyncFolder).and_then(|()| opened.map_or(Ok(()), |it| it.sync_all()));
+    match synced {
+        Err(error) if cannot_wait(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Whether a file system says that it does not wait for folders, and not that the disk is full or failing.
+fn cannot_wait(error: &io::Error) -> bool {
+    const EBADF: i32 = 9; // for which the library has no kind; the same on every Unix
+    let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(EBADF)
 }
 
 /// A file that is written part by part, each of which may fail half done.
@@ -130,15 +154,20 @@ thread_local! {
 }
 
 /// Runs `run` on a disk that fails as `fault` says, which is asked before every [`Step`] of this thread: a way to
-/// test what is left when the n-th step fails.
+/// test what is left when the n-th step fails. Also when `run` panics, the disk works again afterwards.
 pub fn with_faults<T>(
     fault: impl FnMut(Step) -> io::Result<()> + 'static,
     run: impl FnOnce() -> T,
 ) -> T {
+    struct Mended;
+    impl Drop for Mended {
+        fn drop(&mut self) {
+            FAULT.set(None);
+        }
+    }
     FAULT.set(Some(Box::new(fault)));
-    let result = run();
-    FAULT.set(None);
-    result
+    let _mended = Mended;
+    run()
 }
 
 fn ask(step: Step) -> io::Result<()> {
@@ -266,6 +295,77 @@ mod tests {
             out.write_all(b"new")
         })
         .expect("a disk that works");
+    }
+
+    #[test]
+    fn a_write_protected_file_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "old").expect("a file");
+        let protect = |yes: bool| {
+            let mut permissions = std::fs::metadata(&path).expect("a file").permissions();
+            permissions.set_readonly(yes);
+            std::fs::set_permissions(&path, permissions).expect("its owner");
+        };
+        protect(true);
+        let error = replace(&path, |out| out.write_all(b"new")).expect_err("it is protected");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("write-protected"), "{error}");
+        assert_eq!(std::fs::read(&path).expect("a file"), b"old");
+        let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 1);
+        protect(false);
+        replace(&path, |out| out.write_all(b"new")).expect("a disk that works");
+    }
+
+    /// What is written is not reported as failed because its folder cannot be waited for; a failing disk is.
+    #[cfg(unix)]
+    #[test]
+    fn some_folders_cannot_be_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        // EBADF, EINVAL, and what has no number; EIO, EACCES.
+        let errors: [(fn() -> io::Error, bool); 5] = [
+            (|| io::Error::from_raw_os_error(9), true),
+            (|| io::Error::from_raw_os_error(22), true),
+            (|| io::ErrorKind::Unsupported.into(), true),
+            (|| io::Error::from_raw_os_error(5), false),
+            (|| io::Error::from_raw_os_error(13), false),
+        ];
+        for (error, is_fine) in errors {
+            let fault = move |step| match step {
+                Step::SyncFolder => Err(error()),
+                _ => Ok(()),
+            };
+            let result = with_faults(fault, || replace(&path, |out| out.write_all(b"new")));
+            assert_eq!(result.is_ok(), is_fine, "{}", error());
+        }
+    }
+
+    /// A folder in which files may be made, but whose names nobody may list.
+    #[cfg(unix)]
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri changes no permissions")]
+    fn a_folder_need_not_be_readable() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let closed = folder.path().join("closed");
+        std::fs::create_dir(&closed).expect("a folder");
+        let mode = |mode| std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode));
+        mode(0o300).expect("its owner");
+        let path = closed.join("file");
+        let result = replace(&path, |out| out.write_all(b"new"));
+        mode(0o700).expect("its owner");
+        result.expect("a disk that works");
+        assert_eq!(std::fs::read(&path).expect("a file"), b"new");
+    }
+
+    #[test]
+    fn faults_end_with_a_panic() {
+        let full = |_| Err(io::ErrorKind::StorageFull.into());
+        let panics = || with_faults(full, || panic!("as a test that fails"));
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert!(ask(Step::Write).is_ok());
     }
 
     #[test]

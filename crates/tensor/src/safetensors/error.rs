@@ -103,6 +103,7 @@ pub enum FileError {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::InvalidInput => "",
+        io::ErrorKind::PermissionDenied => "; check that it and its folder are writable",
         _ => "; check that its folder exists, is writable and has space left",
     }
 }
