@@ -11,10 +11,14 @@ alone; the Python that --python names needs torch and numpy.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from compare import check_torch, fail, positive
 
 TORCH_STEP = Path(__file__).with_name("torch_step.py")
 BENCH = ["cargo", "bench", "--quiet", "--bench", "kernels", "--"]
@@ -26,13 +30,18 @@ POSITIONS, WIDTH = 916, 64
 def trm(isa, heads):
     """Milliseconds of forward, and of forward and backward."""
     shape = f"{POSITIONS}x{heads}x{WIDTH}"
-    done = subprocess.run([*BENCH, *MEASURE, f"attention/.*{shape}/{isa}$"], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"attention.py: exit code {done.returncode} from cargo bench\n{done.stderr}")
     times = []
-    for way in ["forward", "backward"]:
-        path = Path("target/criterion") / f"attention_{way}" / shape / isa / "new" / "estimates.json"
-        times.append(json.loads(path.read_text())["median"]["point_estimate"] / 1e6)
+    # A folder of its own: no figure of another run can lie there.
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run([*BENCH, *MEASURE, f"attention/.*{shape}/{isa}$"], capture_output=True, text=True,
+                              env={**os.environ, "CRITERION_HOME": home})
+        if done.returncode != 0:
+            fail(f"exit code {done.returncode} from cargo bench\n{done.stderr}")
+        for way in ["forward", "backward"]:
+            path = Path(home) / f"attention_{way}" / shape / isa / "new" / "estimates.json"
+            if not path.exists():
+                fail(f"cargo bench timed no attention of {shape} on {isa!r}; `trm info` names the instruction sets")
+            times.append(json.loads(path.read_text())["median"]["point_estimate"] / 1e6)
     return times[0], times[0] + times[1]
 
 
@@ -51,9 +60,10 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", metavar="PATH", default=sys.executable, help="one that has torch [this one]")
     parser.add_argument("--isa", metavar="NAME", help="instruction set of trm [the one that trm info chooses]")
-    parser.add_argument("--rounds", metavar="R", type=int, default=3, help="[3]")
+    parser.add_argument("--rounds", metavar="R", type=positive, default=3, help="[3]")
     parser.add_argument("--out", metavar="FILE", help="every round, a JSON line each")
     args = parser.parse_args()
+    check_torch(args.python)
     if args.isa is None:
         info = subprocess.run(["cargo", "run", "--quiet", "--release", "--", "info", "--json"],
                               stdout=subprocess.PIPE, text=True, check=True)

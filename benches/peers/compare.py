@@ -30,7 +30,7 @@ TRAINING, EVALUATION, MEMORY = "train_samples_per_s", "eval_samples_per_s", "pea
 
 
 def fail(message):
-    sys.exit(f"compare.py: {message}")
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 
 
 def check(args):
@@ -39,14 +39,18 @@ def check(args):
         subprocess.run([args.trm, "--version"], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         fail(f"{args.trm} does not run: `cargo build --release`, or name the program with --trm")
+    check_torch(args.python)
+
+
+def check_torch(python):
     try:
-        torch = subprocess.run([args.python, "-c", "import torch, numpy"], capture_output=True, text=True)
+        torch = subprocess.run([python, "-c", "import torch, numpy"], capture_output=True, text=True)
     except OSError as error:
-        fail(f"{args.python} does not run: {error.strerror}; name a Python with --python")
+        fail(f"{python} does not run: {error.strerror}; name a Python with --python")
     if torch.returncode != 0:
         reason = (torch.stderr.strip().splitlines() or ["it gives no reason"])[-1]
-        fail(f"{args.python} has no PyTorch ({reason}); "
-             "see the commands in --help, or name a Python that has it with --python")
+        fail(f"{python} has no PyTorch ({reason}); "
+             "see benches/peers/README.md, or name a Python that has it with --python")
 
 
 def measure(command):
