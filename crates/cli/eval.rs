@@ -4,7 +4,7 @@ use crate::arc::judge;
 use crate::attempts::Attempts;
 use crate::dataset::{self, Files};
 use crate::output::{print, table};
-use crate::paths::{check_out, folder_of, same_file};
+use crate::paths::{check_out, same_file};
 use crate::progress::Progress;
 use crate::score::{Score, score};
 use crate::task::Task;
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
 use trm_model::solve::{Halt, SolveOptions};
+use trm_tensor::file::folder_of;
 
 /// When a puzzle stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -244,25 +244,10 @@ impl Summary<'_> {
 
 /// Every tensor of the file: trained parameters first, then the fixed and the sparse ones.
 fn tensors(loaded: &Loaded) -> Vec<Summary<'_>> {
-    let (params, config) = (&loaded.params, loaded.net.config());
-    let specs = loaded.net.layout().specs().iter();
-    let mut tensors: Vec<_> = specs
-        .map(|s| Summary::of(&s.name, s.shape.dims(), &params.values[s.at.clone()]))
-        .collect();
-    let (high, latents) = config.system.state_names();
-    tensors.push(Summary::of(high, &[config.width], &params.h_init));
-    for (name, init) in latents.iter().zip(params.l_init.chunks_exact(config.width)) {
-        tensors.push(Summary::of(name, &[config.width], init));
-    }
-    if !params.puzzle_emb.is_empty() {
-        let shape = [config.puzzle_identifiers, config.puzzle_emb_ndim];
-        tensors.push(Summary::of(
-            "puzzle_emb.weights",
-            &shape,
-            &params.puzzle_emb,
-        ));
-    }
+    let tensors = loaded.net.tensors(&loaded.params);
     tensors
+        .map(|(name, shape, values)| Summary::of(name, shape.dims(), values))
+        .collect()
 }
 
 /// Metadata that is not shown elsewhere.

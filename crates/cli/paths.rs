@@ -2,14 +2,7 @@
 
 use anyhow::ensure;
 use std::path::Path;
-
-/// The folder in which `path` lies.
-pub fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
+use trm_tensor::file::folder_of;
 
 /// Fails unless `path` can be the name of a file that is to be written.
 ///

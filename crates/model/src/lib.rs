@@ -26,6 +26,7 @@ pub mod overflow;
 pub mod recursion;
 pub mod reference;
 pub mod solve;
+pub mod tensors;
 pub mod train_step;
 pub mod trainer;
 pub mod weights;

@@ -49,23 +49,23 @@ pub fn read(
     let net = weights::network(path, config, kernels)?;
     let mut tensors = tensors(path)?;
     let mut params = net.zeros();
-    for (name, shape, target) in parts(&net, &mut params) {
-        let Some((dims, values)) = tensors.remove(&name) else {
+    for (name, shape, target) in net.tensors_mut(&mut params) {
+        let Some((dims, values)) = tensors.remove(name) else {
             return Err(ModelFileError::Missing {
                 path: path.display().to_string(),
-                name,
+                name: name.into(),
             });
         };
-        if dims != shape || values.len() != target.len() {
+        if dims != shape.dims() || values.len() != target.len() {
             return Err(ModelFileError::WrongShape {
                 path: path.display().to_string(),
-                name,
+                name: name.into(),
                 got: format!("{dims:?}"),
-                want: format!("{shape:?}"),
+                want: format!("{:?}", shape.dims()),
             });
         }
         target.copy_from_slice(&values);
-        weights::check_finite(path, &name, target)?;
+        weights::check_finite(path, name, target)?;
     }
     if let Some(name) = tensors.into_keys().next() {
         return Err(ModelFileError::Unexpected {
@@ -75,33 +75,6 @@ pub fn read(
     }
     net.pack(&mut params);
     Ok((net, params))
-}
-
-/// Every tensor of a network: its name in the reference, its shape, its values.
-fn parts<'a>(
-    net: &'a Network,
-    params: &'a mut Parameters,
-) -> Vec<(String, Vec<usize>, &'a mut [f32])> {
-    let c = net.config();
-    let mut parts = Vec::new();
-    let (high, latents) = c.system.state_names();
-    parts.push((high.to_owned(), vec![c.width], &mut *params.h_init));
-    let inits = params.l_init.chunks_exact_mut(c.width);
-    for (name, init) in latents.iter().zip(inits) {
-        parts.push(((*name).to_owned(), vec![c.width], init));
-    }
-    if c.puzzle_emb_ndim > 0 {
-        let shape = vec![c.puzzle_identifiers, c.puzzle_emb_ndim];
-        let name = "puzzle_emb.weights".to_owned();
-        parts.push((name, shape, &mut *params.puzzle_emb));
-    }
-    let mut rest = &mut *params.values;
-    for spec in net.layout().specs() {
-        let (this, others) = rest.split_at_mut(spec.at.len());
-        rest = others;
-        parts.push((spec.name.clone(), spec.shape.dims().to_vec(), this));
-    }
-    parts
 }
 
 /// All tensors of a file, under their names within the network.
@@ -287,13 +260,11 @@ pub fn write(
         error,
     })?;
     let prefix = if compiled { COMPILED } else { "" };
-    let mut params = params.clone();
-    let tensors = parts(net, &mut params);
+    let tensors = net.tensors(params);
     let tensors: Vec<archive::Entry<'_>> = tensors
-        .into_iter()
         .map(|(name, shape, values)| archive::Entry {
             name: format!("{prefix}{INNER}{name}"),
-            shape,
+            shape: shape.dims().to_vec(),
             values,
         })
         .collect();

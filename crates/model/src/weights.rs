@@ -128,30 +128,11 @@ pub fn save(
     params: &Parameters,
     extra: &BTreeMap<String, String>,
 ) -> Result<(), ModelFileError> {
-    let c = net.config();
-    let specs = net.layout().specs().iter();
-    let mut tensors: Vec<(&str, Shape, Data<'_>)> = specs
-        .map(|spec| {
-            (
-                spec.name.as_str(),
-                spec.shape,
-                Data::F32(&params.values[spec.at.clone()]),
-            )
-        })
-        .collect();
-    let (high, latents) = c.system.state_names();
-    let first = Shape::from([c.width]);
-    tensors.push((high, first, Data::F32(&params.h_init)));
-    for (name, init) in latents.iter().zip(params.l_init.chunks_exact(c.width)) {
-        tensors.push((name, first, Data::F32(init)));
-    }
-    if c.puzzle_emb_ndim > 0 {
-        let shape = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
-        tensors.push(("puzzle_emb.weights", shape, Data::F32(&params.puzzle_emb)));
-    }
+    let tensors = net.tensors(params);
+    let tensors = tensors.map(|(name, shape, values)| (name, shape, Data::F32(values)));
     let mut metadata = extra.clone();
     metadata.insert("format".into(), FORMAT.into());
-    metadata.insert("model".into(), json(c));
+    metadata.insert("model".into(), json(net.config()));
     Ok(safetensors::write(path, tensors, metadata)?)
 }
 
@@ -180,36 +161,13 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let net = network(path, config, kernels)?;
     // Before anything is allocated that the file does not have.
-    for spec in net.layout().specs() {
-        check_shape(&file, path, &spec.name, spec.shape)?;
-    }
-    let c = net.config();
-    let table = Shape::from([c.puzzle_identifiers, c.puzzle_emb_ndim]);
-    if c.puzzle_emb_ndim > 0 {
-        check_shape(&file, path, "puzzle_emb.weights", table)?;
+    for (name, shape) in net.tensor_shapes() {
+        check_shape(&file, path, name, shape)?;
     }
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
-    for spec in net.layout().specs() {
-        read(
-            &file,
-            path,
-            &spec.name,
-            spec.shape,
-            &mut params.values[spec.at.clone()],
-        )?;
-    }
-    let c = net.config();
-    let (high, latents) = c.system.state_names();
-    let first = Shape::from([c.width]);
-    read(&file, path, high, first, &mut params.h_init)?;
-    let inits = params.l_init.chunks_exact_mut(c.width);
-    for (name, init) in latents.iter().zip(inits) {
-        read(&file, path, name, first, init)?;
-    }
-    if c.puzzle_emb_ndim > 0 {
-        let name = "puzzle_emb.weights";
-        read(&file, path, name, table, &mut params.puzzle_emb)?;
+    for (name, shape, values) in net.tensors_mut(&mut params) {
+        read(&file, path, name, shape, values)?;
     }
     net.pack(&mut params);
     Ok(Loaded {

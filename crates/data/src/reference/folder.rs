@@ -16,6 +16,7 @@ use super::npy::{self, Array, NpyError, NpyFault, Values};
 use crate::write::{WriteError, replace};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use trm_tensor::file::folder_of;
 
 /// `dataset.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -168,10 +169,7 @@ pub fn make_folder<E>(
     cannot: impl Fn(std::io::Error) -> E,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(folder);
     std::fs::create_dir_all(parent).map_err(&cannot)?;
     let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
     let new = new.map_err(&cannot)?;
