@@ -351,3 +351,25 @@ fn a_run_that_does_not_fit_is_refused_before_it_begins() {
         assert!(!place.path("run").exists());
     }
 }
+
+/// Room for the puzzles that there are: for 1024 mazes it would be 3.3 GiB.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_large_micro_batch_of_few_puzzles_takes_little_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mazes = folder.path().join("mazes.csv").display().to_string();
+    run(
+        0,
+        &[
+            "data", "maze", "generate", "--side", "30", "--count", "4", "--out", &mazes,
+        ],
+    );
+    let script = format!(
+        "ulimit -v 1000000; exec {} eval --weights {}/weights/maze30.safetensors --data {mazes} --limit 4 \
+         --micro-batch 1024 --threads 2 --supervision-steps 1 --json",
+        env!("CARGO_BIN_EXE_trm"),
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let said = said(0, std::process::Command::new("bash").args(["-c", &script]));
+    assert_eq!(said.json()["puzzles"], 4);
+}

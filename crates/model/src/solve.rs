@@ -149,6 +149,14 @@ impl<'a> Rollout<'a> {
         }
     }
 
+    /// Bytes of [`Rollout::on_threads`].
+    pub fn bytes(net: &Network, room: usize, threads: usize) -> usize {
+        let c = &net.config;
+        let floats = Memory::floats(net, room, Mode::Evaluate, threads)
+            + room * (c.state_len() + c.latent_len());
+        4 * floats + room * (c.cells + size_of::<u32>())
+    }
+
     /// Starts new puzzles: `inputs` (puzzles, cells) and their identifiers.
     ///
     /// Panics when there are more than there is room for, or an identifier or token is out of range.
@@ -401,14 +409,12 @@ pub fn solve_each(
         done(puzzles);
         return answers;
     }
-    // A long queue keeps all places busy to its end; a short one leaves work for the other threads.
-    let micro_batches = puzzles / micro_batch;
-    let queue = (micro_batches / (2 * threads)).clamp(1, 8) * micro_batch;
+    let Shares { room, queue } = Shares::new(puzzles, micro_batch, threads);
     let solved: Vec<Vec<Answer>> = inputs
         .par_chunks(queue * cells)
         .zip(ids.par_chunks(queue))
         .map_init(
-            || Rollout::new(net, params, micro_batch),
+            || Rollout::new(net, params, room),
             |rollout, (inputs, ids)| {
                 let answers = rollout.solve(inputs, ids, options, |_, _| ());
                 done(answers.len());
@@ -417,4 +423,57 @@ pub fn solve_each(
         )
         .collect();
     solved.into_iter().flatten().collect()
+}
+
+/// Bytes that [`solve_each`] works with on `threads`, beside the network, the puzzles and their answers.
+pub fn bytes(net: &Network, puzzles: usize, micro_batch: usize, threads: usize) -> usize {
+    if puzzles < threads {
+        return Rollout::bytes(net, 1, threads);
+    }
+    let Shares { room, queue } = Shares::new(puzzles, micro_batch, threads);
+    puzzles.div_ceil(queue).min(threads) * Rollout::bytes(net, room, 1)
+}
+
+/// How puzzles, at least as many as threads, are dealt out to them.
+struct Shares {
+    /// Puzzles that a thread takes at a time.
+    room: usize,
+    /// Puzzles that it is given to take them from.
+    queue: usize,
+}
+
+impl Shares {
+    fn new(puzzles: usize, micro_batch: usize, threads: usize) -> Self {
+        // More room than a thread's even share would stay empty, and leave other threads without work.
+        let room = micro_batch.min(puzzles.div_ceil(threads));
+        // A long queue keeps all places busy to its end; a short one leaves work for the other threads.
+        let micro_batches = puzzles / room;
+        let queue = (micro_batches / (2 * threads)).clamp(1, 8) * room;
+        Shares { room, queue }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+    use trm_kernels::Kernels;
+
+    #[test]
+    fn no_more_room_is_made_than_the_puzzles_fill() {
+        let net = Network::new(ModelConfig::default(), &Kernels::available()[0]);
+        let net = net.expect("the paper's network");
+        let of = |room| Rollout::bytes(&net, room, 1);
+        for (puzzles, micro_batch, threads, expected) in [
+            (4, 1024, 1, of(4)),
+            (4, 1024, 2, 2 * of(2)),
+            (7, 1024, 3, 3 * of(3)),
+            (5, 1024, 4, 3 * of(2)),
+            (1000, 4, 2, 2 * of(4)),
+            (1, 4, 2, Rollout::bytes(&net, 1, 2)),
+        ] {
+            let bytes = bytes(&net, puzzles, micro_batch, threads);
+            assert_eq!(bytes, expected, "{puzzles} puzzles on {threads}");
+        }
+    }
 }
