@@ -269,6 +269,7 @@ fn check_memory(
             need = need.beside(of(1)?); // held together, since they take turns
             what += " --scaling, a run on one thread beside that on all";
         }
+        need.validation = 0; // solving begins when training has ended
         need.check().context(what)?;
     }
     Ok(())

@@ -57,6 +57,11 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
             format!("{threads} of {}", size(need.workers / threads)),
         ),
         (
+            "  validation",
+            size(need.validation),
+            format!("{threads} of {}", size(need.validation / threads)),
+        ),
+        (
             "one sample",
             format!("{:.3} GFLOP", flops / 1e9),
             "a supervision step of one puzzle".into(),

@@ -7,7 +7,7 @@ use trm_kernels::Kernels;
 use trm_model::carry::Carry;
 use trm_model::network::LARGE_TABLE;
 use trm_model::workspace::Memory;
-use trm_model::{ModelConfig, Network, TrainConfig, winner};
+use trm_model::{ModelConfig, Network, TrainConfig, solve, winner};
 
 /// The parts of a run's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Need {
     pub row: usize,
     /// What all threads work with.
     pub workers: usize,
+    /// What all threads solve the puzzles held out with, while the rest is kept.
+    pub validation: usize,
 }
 
 impl Need {
@@ -50,6 +52,8 @@ impl Need {
         };
         let puzzles = train.micro_batch.min(train.batch);
         let worker = Memory::floats(&net, puzzles, train.mode(), 1) + set_aside;
+        // The puzzles held out are not known yet: enough for all threads.
+        let held_out = threads * train.micro_batch;
         let embeddings = 4 * model.puzzle_identifiers * model.puzzle_emb_ndim;
         Ok(Need {
             values: copies * values,
@@ -60,13 +64,14 @@ impl Need {
             carry: train.batch * row,
             row,
             workers: threads * 4 * worker,
+            validation: solve::bytes(&net, held_out, train.micro_batch, threads),
         })
     }
 
     /// All of it, without what lies on the disk.
     pub fn total(&self) -> usize {
         let embeddings = if self.on_disk { 0 } else { self.embeddings };
-        self.values + self.packed + embeddings + self.carry + self.workers
+        self.values + self.packed + embeddings + self.carry + self.workers + self.validation
     }
 }
 
@@ -115,6 +120,7 @@ impl Need {
             carry: self.carry + other.carry,
             row: self.row,
             workers: self.workers + other.workers,
+            validation: self.validation + other.validation,
         }
     }
 
@@ -123,8 +129,8 @@ impl Need {
             ("train.batch", "the batch", self.carry),
             (
                 "train.micro_batch, model.cells, model.width or --threads",
-                "the threads' work",
-                self.workers,
+                "the threads' work and validation",
+                self.workers + self.validation,
             ),
             (
                 "model.width, model.inner or model.layers",
