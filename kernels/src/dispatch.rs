@@ -1,11 +1,15 @@
-//! One table of functions per instruction set, chosen once per process.
+//! One table of functions per instruction set, made once per process.
 //!
 //! [`Kernels::best`] is the widest table this CPU can run, unless the environment variable `TRM_ISA`
-//! names another; [`Kernels::available`] lists all of them, so that a test can run under each. The choice
-//! is made per matrix, never per row.
+//! names another; [`Kernels::available`] lists all of them, so that a test can run under each. A caller chooses
+//! one and keeps it. The way through the table is taken per matrix, never per row.
 
-use crate::matmul::{Lhs, Rhs, Write, float, half, packed_len};
-use crate::precision::{NoHalves, Precision};
+mod choose;
+
+pub use choose::{ISA_NAMES, UnknownIsa};
+
+use crate::matmul::{Lhs, Rhs, Write, float, half};
+use crate::precision::Precision;
 use crate::simd::{Emulated, Halves, Isa};
 use crate::view::{MatMut, MatRef};
 use crate::{elementwise, gated_norm, gather, peak, rms_norm, rope, softmax, swiglu};
@@ -44,6 +48,9 @@ macro_rules! kernels {
         ///
         /// Shapes are checked and a mismatch panics. Nothing allocates; results overwrite their
         /// destination unless the name ends in `_acc` or the sentence says otherwise.
+        ///
+        /// Shapes are (rows, columns). In the bounds of errors u = 2^-24 is the largest error of one rounding, as a part
+        /// of the result; they hold as long as no number overflows or is below the normal ones.
         #[derive(Clone, Copy)]
         pub struct Kernels {
             name: &'static str,
@@ -109,64 +116,117 @@ macro_rules! kernels {
 
 kernels! { $;
 in either precision {
-    /// C = A·B or C += A·B: see [`crate::matmul`]. `scratch` holds at least [`crate::SCRATCH`] floats.
+    /// C = A·B or C += A·B: see [`crate::matmul`], and for halves [`crate::matmul::half`].
+    ///
+    /// `C[i,j] (+)= sum_p A[i,p] B[p,j]`, C: (m, n), A: (m, k), B: (k, n). In floats
+    /// `|error| <= 2 k u sum_p |A[i,p] B[p,j]|`. `scratch` holds at least [`crate::SCRATCH`] floats.
     fn matmul(c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write: Write, scratch: &mut [f32]) = float::matmul, half::matmul;
-    /// Packs A (m x k) for this ISA: overwrites `dst`, [`Kernels::packed_lhs_len`] floats.
+    /// Packs A, (m, k), for this ISA and precision: overwrites `dst`, [`Kernels::packed_lhs_len`] floats.
+    ///
+    /// What it holds is for [`crate::Packed::new`] with m and k, in products of this table alone.
     fn pack_lhs(dst: &mut [f32], a: Lhs<'_>) = float::pack_lhs, half::pack_lhs;
-    /// Packs B (k x n) for this ISA: overwrites `dst`, [`Kernels::packed_rhs_len`] floats.
+    /// Packs B, (k, n), for this ISA and precision: overwrites `dst`, [`Kernels::packed_rhs_len`] floats.
+    ///
+    /// What it holds is for [`crate::Packed::new`] with n and k, in products of this table alone.
     fn pack_rhs(dst: &mut [f32], b: Rhs<'_>) = float::pack_rhs, half::pack_rhs;
     /// Keeps the multipliers busy for `rounds` rounds and writes a register to `out`: see [`crate::peak`].
     fn multiply_add_chains(out: &mut [f32], rounds: usize) = peak::multiply_add_chains, peak::multiply_add_chains_in_halves;
 }
 in floats {
     /// y ← norm(y + residual) over channels, r the factors: see [`crate::rms_norm`].
+    ///
+    /// With x = y + residual, `r[i] = (mean_j x[i,j]^2 + eps)^(-1/2)` and `y[i,j] = x[i,j] r[i]`; y, residual: (N, D),
+    /// r: (N). `|error| <= (D + 8) u` of r and of y, as parts of themselves. `eps` is above 0.
     fn rms_norm_forward(y: MatMut<'_>, r: &mut [f32], residual: Option<MatRef<'_>>, eps: f32) = rms_norm::forward;
     /// Replaces d_y in `d` by d_x, the gradient of [`Kernels::rms_norm_forward`].
+    ///
+    /// `d_x[i,j] = r[i] (d_y[i,j] - y[i,j] mean_k(d_y[i,k] y[i,k]))`; d, y: (N, D), r: (N).
+    /// `|error| <= (D + 16) u r[i] (|d_y[i,j]| + 4 |y[i,j]| mean_k |d_y[i,k] y[i,k]|)`.
     fn rms_norm_backward(d: MatMut<'_>, y: MatRef<'_>, r: &[f32]) = rms_norm::backward;
     /// y ← norm(y + residual) over the rows of each column, r the factors: see [`crate::rms_norm`].
+    ///
+    /// With x = y + residual, `r[j] = (mean_i x[i,j]^2 + eps)^(-1/2)` and `y[i,j] = x[i,j] r[j]`; y, residual: (N, D),
+    /// r: (D). `|error| <= (N + 8) u` of r and of y, as parts of themselves. `eps` is above 0.
     fn rms_norm_columns_forward(y: MatMut<'_>, r: &mut [f32], residual: Option<MatRef<'_>>, eps: f32) = rms_norm::forward_columns;
     /// Replaces d_y in `d` by d_x, the gradient of [`Kernels::rms_norm_columns_forward`]; overwrites `mean`.
+    ///
+    /// `d_x[i,j] = r[j] (d_y[i,j] - y[i,j] mean[j])`, `mean[j] = mean_k(d_y[k,j] y[k,j])`; d, y: (N, D), r, mean: (D).
+    /// The bound is that of [`Kernels::rms_norm_backward`] with N for D.
     fn rms_norm_columns_backward(d: MatMut<'_>, mean: &mut [f32], y: MatRef<'_>, r: &[f32]) = rms_norm::backward_columns;
 
     /// a = silu(gate) ⊙ up, gate and up the halves of `u`: see [`crate::swiglu`].
+    ///
+    /// `a[i,f] = g sigmoid(g) up` with `g = u[i,f]` and `up = u[i,F+f]`; u: (N, 2F), a: (N, F).
+    /// `|error| <= 10 u |a| + 4.2e-39 |g up|`.
     fn swiglu_forward(a: MatMut<'_>, u: MatRef<'_>) = swiglu::forward;
     /// Gradient of [`Kernels::swiglu_forward`]: overwrites `d_u` and replaces d_a in `d_a` by a.
+    ///
+    /// With s = sigmoid(g), `d_u[i,f] = d_a up s (1 + g (1 - s))` and `d_u[i,F+f] = d_a g s`; u, d_u: (N, 2F), d_a: (N, F).
+    /// `|error| <= 23 u |d_a up| (1 + |g|) s` and `23 u |d_a g| s`, for gates above -88.
     fn swiglu_backward(d_u: MatMut<'_>, d_a: MatMut<'_>, u: MatRef<'_>) = swiglu::backward;
 
     /// p = gate ⊙ up, the halves of `u`: see [`crate::gated_norm`].
+    ///
+    /// `p[i,f] = u[i,f] u[i,F+f]`; u: (N, 2F), p: (N, F). `|error| <= u |p|`.
     fn gated_product_forward(p: MatMut<'_>, u: MatRef<'_>) = gated_norm::product;
     /// Gradient of [`Kernels::gated_product_forward`]: adds to the gate's half of `d_u`, overwrites up's.
+    ///
+    /// `d_u[i,f] += d_p[i,f] u[i,F+f]` and `d_u[i,F+f] = d_p[i,f] u[i,f]`; u, d_u: (N, 2F), d_p: (N, F).
+    /// The sum is rounded twice at most, the product once.
     fn gated_product_backward(d_u: MatMut<'_>, d_p: MatRef<'_>, u: MatRef<'_>) = gated_norm::product_backward;
     /// a = sigmoid(gate) ⊙ n, gate the first half of `u`: see [`crate::gated_norm`].
+    ///
+    /// `a[i,f] = sigmoid(u[i,f]) n[i,f]`; u: (N, 2F), n, a: (N, F). `|error| <= 9 u |a| + 4.2e-39 |n|`.
     fn gated_norm_forward(a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) = gated_norm::forward;
     /// Gradient of [`Kernels::gated_norm_forward`]: overwrites the gate's half of `d_u`, replaces d_a by d_n.
+    ///
+    /// With s = sigmoid(u\[i,f\]), `d_n[i,f] = d_a s` and `d_u[i,f] = d_a n s (1 - s)`; u, d_u: (N, 2F), d_a, n: (N, F).
+    /// `|error| <= 9 u |d_n|` and `20 u |d_a n| s`, for gates above -88.
     fn gated_norm_backward(d_u: MatMut<'_>, d_a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) = gated_norm::backward;
 
     /// Replaces scores in `e` by their exponentials and overwrites `inverse` and `lse`; e · inverse is
     /// softmax(scale · scores) of each row: see [`crate::softmax`].
+    ///
+    /// `p[i,j] = e[i,j] inverse[i] = exp(c s[i,j] - lse[i])`, `lse[i] = log sum_j exp(c s[i,j])`; e: (N, M), inverse, lse:
+    /// (N), c = `scale`, above 0 or it panics. With L the largest |c s|, `|error of p| <= (8 L + M + 12) u p + 2e-38`, that of
+    /// lse `(12 L + 4 ln M + M + 12) u`.
     fn softmax_forward(e: MatMut<'_>, inverse: &mut [f32], lse: &mut [f32], scale: f32) = softmax::forward;
     /// Replaces scores in `p` by the probabilities that the forward pass gave, from its `lse`.
+    ///
+    /// `p[i,j] = exp(c s[i,j] - lse[i])`; p: (N, M), lse: (N). With an exact lse, `|error| <= (8 L + 8) u p + 2e-38`; an error
+    /// of lse comes on top as that part of p. With `scale` 1 and lse 0 it is the exponential, within 2 ULP.
     fn softmax_recompute(p: MatMut<'_>, lse: &[f32], scale: f32) = softmax::recompute;
     /// Replaces d_p in `d` by the gradient of the scores.
+    ///
+    /// `d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])`, `delta[i] = sum_j d_p[i,j] p[i,j]`; d, p: (N, M), delta: (N), c = `scale`.
+    /// `|error| <= 6 u c p (|d_p| + |delta|)`, with the roundings of p and delta to floats.
     fn softmax_backward(d: MatMut<'_>, p: MatRef<'_>, delta: &[f32], scale: f32) = softmax::backward;
 
     /// Turns every head of `x` by its position, in place: see [`crate::rope`].
+    ///
+    /// For each head (x1, x2): `x1' = x1 cos - x2 sin`, `x2' = x2 cos + x1 sin`; x: (S, H·E), cos, sin: (S, E/2), of
+    /// [`rope::tables`]. `|error| <= 3 u (|x1| + |x2|)`.
     fn rope_forward(x: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>) = rope::forward;
-    /// Gradient of [`Kernels::rope_forward`]: turns `d` back, in place.
+    /// Gradient of [`Kernels::rope_forward`]: turns `d` back, in place; the same shapes, and the same bound.
     fn rope_backward(d: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>) = rope::backward;
 
-    /// `y[i,:] = sum_g t[index[i,g],:]`, or adds that to y: see [`crate::gather`].
+    /// `y[i,:] (+)= sum_g t[index[i,g],:]`, as `write` says: see [`crate::gather`].
+    ///
+    /// t: (R, W), y: (N, W), index: (N, G), G at least 1 unless N is 0. `|error| <= (G + 1) u` of the sum of the sizes of
+    /// all terms. Panics at an index of R or above.
     fn gather(y: MatMut<'_>, t: MatRef<'_>, index: &[u32], write: Write) = gather::gather;
-    /// `t[index[i,g],:] += y[i,:]` for every i and g, the gradient of [`Kernels::gather`].
+    /// `t[index[i,g],:] += y[i,:]` for every i and g, in this order: the gradient of [`Kernels::gather`].
+    ///
+    /// The shapes of [`Kernels::gather`]. Each addition rounds once.
     fn scatter_acc(t: MatMut<'_>, y: MatRef<'_>, index: &[u32]) = gather::scatter;
 
-    /// y = a + b.
+    /// `y[i] = a[i] + b[i]`, rounded once; all of one length.
     fn add(y: &mut [f32], a: &[f32], b: &[f32]) = elementwise::add;
-    /// y += a.
+    /// `y[i] += a[i]`, rounded once; both of one length.
     fn add_acc(y: &mut [f32], a: &[f32]) = elementwise::add_acc;
-    /// y *= factor.
+    /// `y[i] *= factor`, rounded once.
     fn scale(y: &mut [f32], factor: f32) = elementwise::scale;
-    /// `dots[i] = sum_j a[i,j] b[i,j]`.
+    /// `dots[i] = sum_j a[i,j] b[i,j]`; a, b: (N, M), dots: (N). `|error| <= 2 M u sum_j |a[i,j] b[i,j]|`.
     fn row_dots(dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) = elementwise::row_dots;
 }
 }
@@ -222,140 +282,3 @@ fn tables() -> &'static Tables {
         tables
     })
 }
-
-/// Every instruction set that the engine knows, on any CPU.
-pub const ISA_NAMES: [&str; 4] = ["avx512", "avx2", "neon", "portable"];
-
-impl Kernels {
-    /// The widest table of this CPU, or the one named by `TRM_ISA`.
-    ///
-    /// # Errors
-    /// When `TRM_ISA` names an unknown instruction set, or one that this CPU lacks.
-    pub fn best() -> Result<&'static Kernels, UnknownIsa> {
-        match std::env::var("TRM_ISA") {
-            Ok(name) if !name.is_empty() => Self::named(&name),
-            _ => Ok(&tables().single[0]),
-        }
-    }
-
-    /// Every table this CPU can run, widest first, in floats.
-    pub fn available() -> &'static [Kernels] {
-        &tables().single
-    }
-
-    /// Every table that multiplies in halves of this CPU's own.
-    pub fn with_halves() -> &'static [Kernels] {
-        &tables().halves
-    }
-
-    /// The table called `name`.
-    ///
-    /// # Errors
-    /// When `name` is unknown, or an instruction set that this CPU lacks.
-    pub fn named(name: &str) -> Result<&'static Kernels, UnknownIsa> {
-        let found = tables().single.iter().find(|k| k.name == name);
-        found.ok_or_else(|| UnknownIsa {
-            name: name.to_owned(),
-        })
-    }
-
-    /// The table of the same instruction set with products in `precision`: see [`crate::matmul::half`].
-    ///
-    /// # Errors
-    /// When halves are asked for and the instruction set has none, unless the environment variable
-    /// `TRM_EMULATE_F16` is set: then floats are rounded as a CPU with halves would.
-    pub fn in_precision(&self, precision: Precision) -> Result<&'static Kernels, NoHalves> {
-        let of_this_isa = |tables: &'static [Kernels]| tables.iter().find(|k| k.name == self.name);
-        let emulate = std::env::var_os("TRM_EMULATE_F16").is_some_and(|value| !value.is_empty());
-        let tables = tables();
-        let found = match precision {
-            Precision::F32 => Some(self.in_floats()),
-            Precision::F16 if emulate => of_this_isa(&tables.emulated),
-            Precision::F16 => of_this_isa(&tables.halves),
-        };
-        found.ok_or(NoHalves { isa: self.name })
-    }
-
-    /// The table of the same instruction set with products in floats.
-    pub fn in_floats(&self) -> &'static Kernels {
-        let of_this_isa = |k: &&Kernels| k.name == self.name;
-        let single = Self::available().iter().find(of_this_isa);
-        single.expect("it is where this table comes from")
-    }
-
-    /// The table of the same instruction set whose products round floats as a CPU with halves would, several
-    /// times slower than in floats: for tests on any CPU.
-    pub fn emulating_halves(&self) -> &'static Kernels {
-        let mut emulated = tables().emulated.iter();
-        emulated
-            .find(|k| k.name == self.name)
-            .expect("there is one for each table")
-    }
-
-    /// What the products are computed in.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// The ISA's name: one of [`ISA_NAMES`].
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Floats in a register.
-    pub fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    /// Rows and columns of the register tile of the matrix product.
-    pub fn tile(&self) -> (usize, usize) {
-        (self.mr, self.nr)
-    }
-
-    /// Floats of a packed left operand m x k.
-    pub fn packed_lhs_len(&self, m: usize, k: usize) -> usize {
-        match self.precision {
-            Precision::F32 => packed_len(m, k, self.mr),
-            Precision::F16 => half::packed_lhs_len(m, k, self.mr),
-        }
-    }
-
-    /// Floats of a packed right operand k x n.
-    pub fn packed_rhs_len(&self, n: usize, k: usize) -> usize {
-        match self.precision {
-            Precision::F32 => packed_len(n, k, self.nr),
-            Precision::F16 => half::packed_rhs_len(n, k, self.nr, self.packed_bytes),
-        }
-    }
-}
-
-impl std::fmt::Debug for Kernels {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Kernels({}, {})", self.name, self.precision)
-    }
-}
-
-/// An instruction set that does not exist or that this CPU lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownIsa {
-    name: String,
-}
-
-impl std::fmt::Display for UnknownIsa {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let here: Vec<_> = Kernels::available().iter().map(Kernels::name).collect();
-        let what = if ISA_NAMES.contains(&self.name.as_str()) {
-            "this CPU lacks"
-        } else {
-            "there is no"
-        };
-        write!(
-            f,
-            "{what} instruction set \"{}\"; this CPU has: {}",
-            self.name,
-            here.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for UnknownIsa {}
