@@ -16,9 +16,42 @@
 //! not with S². Keys and values meet every block of rows, so they are packed once for each head. What is read
 //! and added to again and again is gathered from the rows of all heads and scattered at the end: rows that are a
 //! multiple of 4 KiB apart would meet in the same few sets of the cache.
+//!
+//! ```
+//! use trm_kernels::{Kernels, MatMut, MatRef, attention};
+//!
+//! let kernels = Kernels::best()?;
+//! let (s, heads, e) = (2, 1, 2); // positions, heads, width of a head
+//! let inner = heads * e;
+//! // For each position q, k and v.
+//! let qkv = [1.0, 0.0, 1.0, 0.0, 4.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 2.0];
+//! let qkv = MatRef::new(&qkv, s, 3 * inner);
+//! let (mut o, mut lse) = ([0.0; 4], [0.0; 2]);
+//! let mut scratch = vec![0.0; attention::scratch_len(kernels, s, e)];
+//! attention::forward(kernels, MatMut::new(&mut o, s, inner), &mut lse, qkv, heads, &mut scratch);
+//! // The first position asks for k[0] = 1 and finds it in both: it sees the mean of their values.
+//! assert!((o[0] - 2.0).abs() < 1e-6 && (o[1] - 1.0).abs() < 1e-6);
+//!
+//! // How a loss changes with qkv, when it grows by 1 with o[0,0].
+//! let d_o = [1.0, 0.0, 0.0, 0.0];
+//! let saved = attention::Saved { qkv, o: MatRef::new(&o, s, inner), lse: &lse };
+//! let mut d_qkv = [0.0; 12];
+//! attention::backward(
+//!     kernels,
+//!     MatMut::new(&mut d_qkv, s, 3 * inner),
+//!     MatRef::new(&d_o, s, inner),
+//!     saved,
+//!     heads,
+//!     &mut scratch,
+//! );
+//! // d_v = pᵀ d_o: half of each value went into o[0,0].
+//! assert!((d_qkv[4] - 0.5).abs() < 1e-6 && (d_qkv[10] - 0.5).abs() < 1e-6);
+//! # Ok::<(), trm_kernels::UnknownIsa>(())
+//! ```
 
 use crate::dispatch::Kernels;
 use crate::matmul::{KC, Lhs, Packed, Rhs, SCRATCH, Write};
+use crate::shapes::enough_scratch;
 use crate::view::{MatMut, MatRef};
 use std::ops::Range;
 
@@ -103,7 +136,7 @@ fn width_of_heads(
     inner / heads
 }
 
-/// Overwrites `o` (S x H·E) and `lse` (S x H).
+/// Overwrites `o` (S x H·E) and `lse` (S x H, for each row and head `log sum_j exp(s[i,j])`), which the backward pass needs.
 ///
 /// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`].
 pub fn forward(
@@ -131,6 +164,8 @@ pub fn forward_on_threads(
     threads: usize,
 ) {
     let width = width_of_heads(qkv, heads, (o.rows(), o.cols()), lse);
+    let each = scratch_len(k, qkv.rows(), width);
+    enough_scratch(scratch.len(), each, threads.max(1));
     let queries = qkv.columns(0..heads * width);
     forward_of_rows(k, o, lse, queries, (qkv, heads), scratch, threads);
 }
@@ -248,6 +283,7 @@ pub fn backward(
         d_qkv.rows() == positions && d_qkv.cols() == qkv.cols(),
         "d_qkv has the shape of qkv"
     );
+    enough_scratch(scratch.len(), scratch_len(k, positions, width), 1);
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);
     let (delta, rest) = rest.split_at_mut(positions);
     let (lse, rest) = rest.split_at_mut(positions);

@@ -1,23 +1,29 @@
-//! Sums and scalings of equally long slices.
+//! Sums and scalings of equally long slices, and products of rows.
+//!
+//! ```text
+//! y[i] = a[i] + b[i]     y[i] += a[i]     y[i] *= factor     dots[i] = sum_j a[i,j] * b[i,j]
+//! ```
+//!
+//! Run by [`crate::Kernels::add`], [`crate::Kernels::add_acc`], [`crate::Kernels::scale`] and
+//! [`crate::Kernels::row_dots`].
 
 use crate::lanes::for_lanes;
+use crate::shapes::{same_length, same_shape};
 use crate::simd::Isa;
 use crate::view::MatRef;
 
 /// `y[i] = a[i] + b[i]`. Panics unless all have the same length.
 #[inline(always)]
 pub(crate) fn add<I: Isa>(isa: I, y: &mut [f32], a: &[f32], b: &[f32]) {
-    assert!(
-        a.len() == y.len() && b.len() == y.len(),
-        "slices of the same length"
-    );
+    same_length(a.len(), y.len());
+    same_length(b.len(), y.len());
     for_lanes!(isa; y <- a, b; [isa.add(a, b)]);
 }
 
 /// `y[i] += a[i]`. Panics unless both have the same length.
 #[inline(always)]
 pub(crate) fn add_acc<I: Isa>(isa: I, y: &mut [f32], a: &[f32]) {
-    assert!(a.len() == y.len(), "slices of the same length");
+    same_length(a.len(), y.len());
     for_lanes!(isa; y <- y, a; [isa.add(y, a)]);
 }
 
@@ -31,10 +37,12 @@ pub(crate) fn scale<I: Isa>(isa: I, y: &mut [f32], factor: f32) {
 /// `dots[i] = sum_j a[i,j] * b[i,j]`; overwrites `dots`. a, b: (N, M)   dots: (N)
 #[inline(always)]
 pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRef<'_>) {
-    assert!(
-        a.rows() == dots.len() && b.rows() == dots.len() && a.cols() == b.cols(),
-        "equal shapes"
+    same_shape(
+        "b has the shape of a",
+        (b.rows(), b.cols()),
+        (a.rows(), a.cols()),
     );
+    assert_eq!(a.rows(), dots.len(), "one dot for each row");
     for (i, value) in dots.iter_mut().enumerate() {
         *value = dot(isa, a.row(i), b.row(i));
     }

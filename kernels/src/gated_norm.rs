@@ -15,16 +15,28 @@
 //! d_p       = the norm's gradient
 //! d_up[i,f] = d_p[i,f] g[i,f]         d_g[i,f] += d_p[i,f] up[i,f]
 //! ```
+//!
+//! Run by [`Kernels::gated_product_forward`], the norm and [`Kernels::gated_norm_forward`]; and back by
+//! [`Kernels::gated_norm_backward`], the norm's backward pass and [`Kernels::gated_product_backward`]. For gates below
+//! about -88 the sigmoid stays at 4.2e-39, as in [`crate::swiglu`].
+//!
+//! [`Kernels::gated_product_forward`]: crate::Kernels::gated_product_forward
+//! [`Kernels::gated_product_backward`]: crate::Kernels::gated_product_backward
+//! [`Kernels::gated_norm_forward`]: crate::Kernels::gated_norm_forward
+//! [`Kernels::gated_norm_backward`]: crate::Kernels::gated_norm_backward
 
 use crate::lanes::for_lanes;
+use crate::shapes::same_shape;
 use crate::simd::{Isa, math::sigmoid};
 use crate::view::{MatMut, MatRef};
 
 /// Panics unless `u` is as high as the matrix of that shape, and twice as wide.
 fn check(u: MatRef<'_>, rows: usize, cols: usize) {
-    assert!(
-        u.rows() == rows && u.cols() == 2 * cols,
-        "u is twice as wide as its gate"
+    let shape = (rows, 2 * cols);
+    same_shape(
+        "u is twice as wide as its gate",
+        (u.rows(), u.cols()),
+        shape,
     );
 }
 
@@ -63,10 +75,8 @@ pub(crate) fn product_backward<I: Isa>(
 #[inline(always)]
 pub(crate) fn forward<I: Isa>(isa: I, mut a: MatMut<'_>, u: MatRef<'_>, n: MatRef<'_>) {
     check(u, a.rows(), a.cols());
-    assert!(
-        n.rows() == a.rows() && n.cols() == a.cols(),
-        "a value for each gate"
-    );
+    let shape = (a.rows(), a.cols());
+    same_shape("n has the shape of a", (n.rows(), n.cols()), shape);
     for i in 0..a.rows() {
         let (g, n) = (&u.row(i)[..a.cols()], n.row(i));
         let a = a.row(i);
@@ -85,10 +95,8 @@ pub(crate) fn backward<I: Isa>(
 ) {
     check(u, d_a.rows(), d_a.cols());
     check(d_u.as_ref(), d_a.rows(), d_a.cols());
-    assert!(
-        n.rows() == d_a.rows() && n.cols() == d_a.cols(),
-        "a value for each gate"
-    );
+    let shape = (d_a.rows(), d_a.cols());
+    same_shape("n has the shape of d_a", (n.rows(), n.cols()), shape);
     let one = isa.splat(1.0);
     for i in 0..d_a.rows() {
         let width = d_a.cols();

@@ -49,6 +49,7 @@ pub mod precision;
 pub mod reference;
 pub mod rms_norm;
 pub mod rope;
+mod shapes;
 pub mod simd;
 pub mod softmax;
 pub mod swiglu;

@@ -1,13 +1,13 @@
 //! Root-mean-square normalisation without gain, fused with the residual addition before it.
 //!
-//! Over channels ([`forward`]), for x = f + h with f the output of a sub-layer and h its input:
+//! Over channels ([`Kernels::rms_norm_forward`]), for x = f + h with f the output of a sub-layer and h its input:
 //!
 //! ```text
 //! r[i]   = (mean_j x[i,j]^2 + eps)^(-1/2)        f, h, y: (N, D)   r: (N)
 //! y[i,j] = x[i,j] * r[i]
 //! ```
 //!
-//! Backward, with g = d_y:
+//! Backward ([`Kernels::rms_norm_backward`]), with g = d_y:
 //!
 //! ```text
 //! d_x[i,j] = r[i] * (g[i,j] - y[i,j] * mean_k(g[i,k] * y[i,k]))
@@ -15,14 +15,25 @@
 //!
 //! and d_f = d_h = d_x, since the addition passes its gradient to both.
 //!
-//! [`forward_columns`] is the same along the other axis: one r for each channel, the mean over the
-//! positions of one puzzle. It serves the token mixer (TRM_SPEC 3.3), whose norm runs over positions.
+//! [`Kernels::rms_norm_columns_forward`] and [`Kernels::rms_norm_columns_backward`] are the same along the other axis:
+//! one r for each channel, the mean over the positions of one puzzle. That serves the token mixer (TRM_SPEC 3.3), whose
+//! norm runs over positions.
 //!
 //! Saved: y and r, not x: the next layer keeps y anyway, so the norm costs one float a row.
 //! Both directions work in place: f becomes y, and d_y becomes d_x.
+//!
+//! Numerics: sums of D squares in f32, so r and y are within (D + 8) 2^-24 of themselves. Two ends: where the squares
+//! overflow (from |x\[i,j\]| of 1.8e19, or many below it), r is 0 and the row of y zeros, not an error; and eps has to be
+//! above 0, or r of a row of zeros is infinite and y NaN.
+//!
+//! [`Kernels::rms_norm_forward`]: crate::Kernels::rms_norm_forward
+//! [`Kernels::rms_norm_backward`]: crate::Kernels::rms_norm_backward
+//! [`Kernels::rms_norm_columns_forward`]: crate::Kernels::rms_norm_columns_forward
+//! [`Kernels::rms_norm_columns_backward`]: crate::Kernels::rms_norm_columns_backward
 
 use crate::elementwise::{dot, scale};
 use crate::lanes::for_lanes;
+use crate::shapes::same_shape;
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
 
@@ -36,10 +47,14 @@ pub(crate) fn forward<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.rows(), r.len(), "one r for each row");
-    assert!(
-        residual.is_none_or(|h| h.rows() == y.rows() && h.cols() == y.cols()),
-        "the residual has the shape of y"
-    );
+    if let Some(h) = residual {
+        let shape = (y.rows(), y.cols());
+        same_shape(
+            "the residual has the shape of y",
+            (h.rows(), h.cols()),
+            shape,
+        );
+    }
     for (i, r) in r.iter_mut().enumerate() {
         let y = y.row(i);
         if let Some(h) = residual {
@@ -55,10 +70,8 @@ pub(crate) fn forward<I: Isa>(
 #[inline(always)]
 pub(crate) fn backward<I: Isa>(isa: I, mut d: MatMut<'_>, y: MatRef<'_>, r: &[f32]) {
     assert_eq!(y.rows(), r.len(), "one r for each row");
-    assert!(
-        d.rows() == y.rows() && d.cols() == y.cols(),
-        "d has the shape of y"
-    );
+    let shape = (y.rows(), y.cols());
+    same_shape("d has the shape of y", (d.rows(), d.cols()), shape);
     for (i, &r) in r.iter().enumerate() {
         let (d, y) = (d.row(i), y.row(i));
         let mean = dot(isa, d, y) / y.len() as f32;
@@ -76,10 +89,14 @@ pub(crate) fn forward_columns<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.cols(), r.len(), "one r for each column");
-    assert!(
-        residual.is_none_or(|h| h.rows() == y.rows() && h.cols() == y.cols()),
-        "the residual has the shape of y"
-    );
+    if let Some(h) = residual {
+        let shape = (y.rows(), y.cols());
+        same_shape(
+            "the residual has the shape of y",
+            (h.rows(), h.cols()),
+            shape,
+        );
+    }
     let rows = y.rows();
     r.fill(0.0);
     for i in 0..rows {
@@ -112,10 +129,8 @@ pub(crate) fn backward_columns<I: Isa>(
         d.cols() == r.len() && mean.len() == r.len(),
         "one r and one mean for each column"
     );
-    assert!(
-        d.rows() == y.rows() && d.cols() == y.cols(),
-        "d has the shape of y"
-    );
+    let shape = (y.rows(), y.cols());
+    same_shape("d has the shape of y", (d.rows(), d.cols()), shape);
     let rows = d.rows();
     mean.fill(0.0);
     for i in 0..rows {

@@ -7,7 +7,8 @@
 //! x2'[e] = x2[e] cos[p,e] + x1[e] sin[p,e]        angle[p,e] = p * theta^(-2e/E)
 //! ```
 //!
-//! Backward is the turn the other way: the same with -sin. Nothing is saved.
+//! Backward is the turn the other way: the same with -sin. Nothing is saved. Run by [`crate::Kernels::rope_forward`] and
+//! [`crate::Kernels::rope_backward`], with [`tables()`].
 
 use crate::lanes::for_lanes;
 use crate::simd::Isa;
@@ -51,7 +52,7 @@ fn turn<I: Isa>(isa: I, mut x: MatMut<'_>, cos: MatRef<'_>, sin: MatRef<'_>, dir
     }
 }
 
-/// The tables of [`forward`]: writes cos and sin, each S x E/2, angles computed in f64.
+/// The tables of [`crate::Kernels::rope_forward`]: writes cos and sin, each S x E/2, angles computed in f64.
 ///
 /// Panics when the slices do not hold whole rows of E/2.
 pub fn tables(cos: &mut [f32], sin: &mut [f32], head_width: usize, theta: f64) {

@@ -4,21 +4,29 @@
 //! p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
 //! ```
 //!
-//! c is the scale 1/sqrt(E) of attention. It has to be positive: the largest c s is taken for that of the largest s.
-//! [`forward`] leaves the last factor to its caller, who multiplies p with something of fewer columns: it gives e and
-//! `inverse` with p\[i,j\] = e\[i,j\] inverse\[i\]. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
+//! c is the scale 1/sqrt(E) of attention. It has to be above 0, or [`Kernels::softmax_forward`] panics: the largest c s is
+//! taken for that of the largest s. That kernel leaves the last factor to its caller, who multiplies p with something of
+//! fewer columns: it gives e and `inverse` with p\[i,j\] = e\[i,j\] inverse\[i\]. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
 //!
 //! ```text
 //! d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])
 //! ```
 //!
-//! Saved: lse alone, one float a row. [`recompute`] rebuilds p from s in the backward pass.
+//! Saved: lse alone, one float a row. In the backward pass [`Kernels::softmax_recompute`] rebuilds p from s, and
+//! [`Kernels::softmax_backward`] gives d_s.
+//!
+//! [`Kernels::softmax_forward`]: crate::Kernels::softmax_forward
+//! [`Kernels::softmax_recompute`]: crate::Kernels::softmax_recompute
+//! [`Kernels::softmax_backward`]: crate::Kernels::softmax_backward
 
 use crate::lanes::for_lanes;
+use crate::shapes::same_shape;
 use crate::simd::{Isa, math::exp};
 use crate::view::{MatMut, MatRef};
 
 /// Replaces the scores s in `e` by e^(c s - largest of the row) and overwrites `inverse` and `lse`.
+///
+/// Panics unless the scale c is above 0.
 #[inline(always)]
 pub(crate) fn forward<I: Isa>(
     isa: I,
@@ -32,6 +40,9 @@ pub(crate) fn forward<I: Isa>(
         rows == lse.len() && rows == inverse.len(),
         "one lse and one inverse for each row"
     );
+    if scale.is_nan() || scale <= 0.0 {
+        not_positive(scale);
+    }
     let c = isa.splat(scale);
     for (i, (lse, inverse)) in lse.iter_mut().zip(inverse).enumerate() {
         let row = e.row(i);
@@ -57,6 +68,12 @@ pub(crate) fn forward<I: Isa>(
     }
 }
 
+#[cold]
+#[inline(never)]
+fn not_positive(scale: f32) -> ! {
+    panic!("a scale of {scale}, expected above 0");
+}
+
 /// Replaces the scores s in `p` by the probabilities that [`forward`] gave, from its `lse`.
 #[inline(always)]
 pub(crate) fn recompute<I: Isa>(isa: I, mut p: MatMut<'_>, lse: &[f32], scale: f32) {
@@ -78,10 +95,8 @@ pub(crate) fn backward<I: Isa>(
     scale: f32,
 ) {
     assert_eq!(d.rows(), delta.len(), "one delta for each row");
-    assert!(
-        d.rows() == p.rows() && d.cols() == p.cols(),
-        "d has the shape of p"
-    );
+    let shape = (p.rows(), p.cols());
+    same_shape("d has the shape of p", (d.rows(), d.cols()), shape);
     let c = isa.splat(scale);
     for (i, &delta) in delta.iter().enumerate() {
         let (d, p, delta) = (d.row(i), p.row(i), isa.splat(delta));

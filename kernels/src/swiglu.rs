@@ -14,10 +14,20 @@
 //! d_g[i,f]  = d_a[i,f] * up[i,f] * s (1 + g (1 - s))
 //! ```
 //!
+//! Run by [`Kernels::swiglu_forward`] and [`Kernels::swiglu_backward`].
+//!
 //! Saved: u. The backward pass also gives a again, for the gradient of the weight that read it: one
 //! multiplication more, one saved activation less.
+//!
+//! Numerics: the sigmoid is within 4 ULP, and stays at 4.2e-39 below -88.37, where [`crate::simd::math::exp`] is clamped
+//! and the true one goes on to 0. So for gates below about -88 the error of a is not small beside a itself, but at most
+//! 4.2e-39 |g up|; that of d_up and d_g at most 4.2e-39 |d_a g| and 4.2e-39 |d_a up| (1 + |g|).
+//!
+//! [`Kernels::swiglu_forward`]: crate::Kernels::swiglu_forward
+//! [`Kernels::swiglu_backward`]: crate::Kernels::swiglu_backward
 
 use crate::lanes::for_lanes;
+use crate::shapes::same_shape;
 use crate::simd::{Isa, math::sigmoid};
 use crate::view::{MatMut, MatRef};
 
@@ -25,10 +35,8 @@ use crate::view::{MatMut, MatRef};
 #[inline(always)]
 pub(crate) fn forward<I: Isa>(isa: I, mut a: MatMut<'_>, u: MatRef<'_>) {
     let width = a.cols();
-    assert!(
-        u.rows() == a.rows() && u.cols() == 2 * width,
-        "u is twice as wide as a"
-    );
+    let shape = (a.rows(), 2 * width);
+    same_shape("u is twice as wide as a", (u.rows(), u.cols()), shape);
     for i in 0..a.rows() {
         let a = a.row(i);
         let (g, up) = u.row(i).split_at(width);
@@ -43,14 +51,9 @@ pub(crate) fn forward<I: Isa>(isa: I, mut a: MatMut<'_>, u: MatRef<'_>) {
 #[inline(always)]
 pub(crate) fn backward<I: Isa>(isa: I, mut d_u: MatMut<'_>, mut d_a: MatMut<'_>, u: MatRef<'_>) {
     let width = d_a.cols();
-    assert!(
-        u.rows() == d_a.rows() && u.cols() == 2 * width,
-        "u is twice as wide as a"
-    );
-    assert!(
-        d_u.rows() == u.rows() && d_u.cols() == u.cols(),
-        "d_u has the shape of u"
-    );
+    let shape = (d_a.rows(), 2 * width);
+    same_shape("u is twice as wide as a", (u.rows(), u.cols()), shape);
+    same_shape("d_u has the shape of u", (d_u.rows(), d_u.cols()), shape);
     let one = isa.splat(1.0);
     for i in 0..d_a.rows() {
         let (d_g, d_up) = d_u.row(i).split_at_mut(width);

@@ -238,7 +238,9 @@ impl<'a> MatMut<'a> {
     pub fn block(&mut self, rows: Range<usize>, cols: Range<usize>) -> MatMut<'_> {
         check_range("rows", &rows, self.rows);
         check_range("columns", &cols, self.cols);
-        let start = clamp(rows.start * self.stride + cols.start, self.data.len());
+        // A block without rows may start at the end of a matrix with any stride.
+        let start = rows.start.saturating_mul(self.stride);
+        let start = clamp(start.saturating_add(cols.start), self.data.len());
         MatMut::with_stride(&mut self.data[start..], rows.len(), cols.len(), self.stride)
     }
 
@@ -268,6 +270,14 @@ mod tests {
     #[should_panic(expected = "needs too many floats, got 0")]
     fn nor_does_a_square_of_them() {
         MatRef::new(&[], 1 << 32, 1 << 32);
+    }
+
+    #[test]
+    fn an_empty_block_may_start_anywhere() {
+        let mut data = [1.0, 2.0];
+        let mut matrix = MatMut::with_stride(&mut data, 1, 2, usize::MAX);
+        assert_eq!(matrix.block(1..1, 1..2).rows(), 0);
+        assert_eq!(matrix.block(0..1, 1..2).row(0), [2.0]);
     }
 
     #[test]

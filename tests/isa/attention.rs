@@ -1,7 +1,7 @@
 //! Attention as a whole: its blocks, heads and strides.
 
 use super::guarded::Guarded;
-use super::{U, floats, panics, random, wide};
+use super::{U, floats, message_of, panics, random, wide};
 use proptest::prelude::*;
 use trm_kernels::reference::{self, assert_close, numeric_gradient};
 use trm_kernels::{Kernels, MatMut, MatRef, attention};
@@ -225,6 +225,33 @@ pub fn sizes_that_disagree_panic(k: &Kernels) {
         (forward, backward)
     };
     assert_eq!(fails(right, heads), (false, false));
+    let each = attention::scratch_len(k, positions, width);
+    let says_both = |said: String, threads: usize| {
+        let sizes = [threads * each - 1, threads * each].map(|size| size.to_string());
+        assert!(sizes.iter().all(|size| said.contains(size)), "{said}");
+    };
+    let qkv = MatRef::new(&zeros, positions, 3 * inner);
+    for threads in [1, 2] {
+        let (mut o, mut lse) = (vec![0.0; positions * inner], vec![0.0; positions * heads]);
+        let mut short = vec![0.0; threads * each - 1];
+        let said = message_of(&mut || {
+            let o = MatMut::new(&mut o, positions, inner);
+            attention::forward_on_threads(k, o, &mut lse, qkv, heads, &mut short, threads);
+        });
+        says_both(said, threads);
+    }
+    let (mut to, mut short) = (vec![0.0; 3 * positions * inner], vec![0.0; each - 1]);
+    let d_o = MatRef::new(&zeros, positions, inner);
+    let saved = attention::Saved {
+        qkv,
+        o: d_o,
+        lse: &zeros[..heads * positions],
+    };
+    let said = message_of(&mut || {
+        let d_qkv = MatMut::new(&mut to, positions, 3 * inner);
+        attention::backward(k, d_qkv, d_o, saved, heads, &mut short);
+    });
+    says_both(said, 1);
     assert_eq!(fails(right, 4), (true, true), "columns of four heads");
     assert_eq!(fails(right, 0), (true, true), "no heads");
     for i in 0..right.len() {

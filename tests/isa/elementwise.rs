@@ -1,7 +1,7 @@
 //! Sums, scalings and dot products.
 
 use super::guarded::Guarded;
-use super::{U, floats, lengths, panics, random, wide};
+use super::{U, floats, lengths, message_of, panics, random, wide};
 use trm_kernels::reference::assert_close;
 use trm_kernels::{Kernels, MatMut, MatRef};
 
@@ -63,6 +63,8 @@ pub fn shapes_that_disagree_panic(k: &Kernels) {
     assert!(panics(&mut || k.add_acc(&mut y_short, &long)));
     assert!(!panics(&mut || k.add_acc(&mut y_short, &short)));
     assert!(!panics(&mut || k.add(&mut y, &long, &long)));
+    let said = message_of(&mut || k.add(&mut y, &long, &short));
+    assert!(said.contains("39 floats, expected 40"), "{said}");
 }
 
 /// Each with `d`, 3 x 5, and another operand that should have its shape.
@@ -96,6 +98,14 @@ pub fn matrices_that_disagree_panic(k: &Kernels) {
             });
             assert_eq!(fails, (rows, cols) != (3, 5), "{what}, {rows} x {cols}");
         }
+        let said = message_of(&mut || {
+            kernel(k, MatMut::new(&mut [1.0; 15], 3, 5), MatRef::new(&x, 3, 6));
+        });
+        let sizes = ["3 x 5", "3 x 6"];
+        assert!(
+            sizes.iter().all(|size| said.contains(size)),
+            "{what}: {said}"
+        );
     }
 }
 

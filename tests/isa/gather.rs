@@ -1,7 +1,7 @@
 //! Sums of named rows, and their transpose.
 
 use super::guarded::Guarded;
-use super::{U, floats, lengths, panics, random, wide};
+use super::{U, floats, lengths, message_of, panics, random, wide};
 use rand::RngExt;
 use trm_kernels::reference::assert_close;
 use trm_kernels::{Kernels, MatMut, MatRef, Write};
@@ -62,6 +62,21 @@ pub fn sums_and_their_gradient(k: &Kernels) {
             });
         }
     }
+}
+
+pub fn no_rows_are_no_work(k: &Kernels) {
+    let mut t = [1.0, 2.0];
+    let (mut none, mut t_view) = ([], MatMut::new(&mut t, 1, 2));
+    for write in [Write::Overwrite, Write::Add] {
+        k.gather(MatMut::new(&mut none, 0, 2), t_view.as_ref(), &[], write);
+    }
+    k.scatter_acc(t_view.reborrow(), MatRef::new(&[], 0, 2), &[]);
+    let said = message_of(&mut || {
+        let y = MatMut::new(&mut none, 0, 2);
+        k.gather(y, t_view.as_ref(), &[0], Write::Add);
+    });
+    assert!(said.contains("1 entries of a table for no rows"), "{said}");
+    assert_eq!(t, [1.0, 2.0]);
 }
 
 pub fn tables_that_do_not_fit_panic(k: &Kernels) {

@@ -1,7 +1,7 @@
 //! The matrix product in all its forms.
 
 use super::guarded::Guarded;
-use super::{floats, panics, random, wide};
+use super::{floats, message_of, panics, random, wide};
 use proptest::prelude::*;
 use rand::RngExt;
 use trm_kernels::matmul::half::CHUNK;
@@ -306,12 +306,21 @@ pub fn operands_that_do_not_fit_panic(kernels: &Kernels) {
         packed
     };
     let (mut c, mut scratch) = (vec![0.0; m * n], vec![0.0; 2 * SCRATCH]);
+    let mut shared = vec![0.0; m * n];
     let mut fails = |a: Lhs<'_>, b: Rhs<'_>, threads: usize| {
         panics(&mut || {
             let c = MatMut::new(&mut c, m, n);
             kernels.matmul_on_threads(c, a, b, Write::Overwrite, &mut scratch, threads);
         })
     };
+    let mut short = vec![0.0; 2 * SCRATCH - 1];
+    let said = message_of(&mut || {
+        let a = Lhs::Plain(MatRef::new(&a, m, k));
+        let (c, b) = (MatMut::new(&mut shared, m, n), Rhs::Plain(b_view));
+        kernels.matmul_on_threads(c, a, b, Write::Overwrite, &mut short, 2);
+    });
+    let sizes = [2 * SCRATCH - 1, 2 * SCRATCH].map(|size| size.to_string());
+    assert!(sizes.iter().all(|size| said.contains(size)), "{said}");
     let (left, right, taller) = (
         packed_a(kernels, m),
         packed_b(kernels),

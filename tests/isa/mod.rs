@@ -34,6 +34,7 @@ macro_rules! suite {
                 elementwise::matrices_that_disagree_panic
                 gather::sums_and_their_gradient
                 gather::tables_that_do_not_fit_panic
+                gather::no_rows_are_no_work
                 matmul::every_form_at_the_edges_of_tiles
                 matmul::every_form_across_blocks
                 matmul::any_size
@@ -45,10 +46,12 @@ macro_rules! suite {
                 matmul::operands_that_do_not_fit_panic
                 norms::over_channels
                 norms::over_positions
+                norms::squares_that_overflow_give_zeros
                 norms::gradients_over_channels
                 norms::gradients_over_positions
                 softmax::probabilities
                 softmax::extreme_scores
+                softmax::scales_that_are_not_positive_panic
                 softmax::exponentials_are_within_two_ulp
                 softmax::gradients_of_scores
                 swiglu::gates
@@ -153,6 +156,14 @@ fn lengths(kernels: &Kernels) -> std::ops::RangeInclusive<usize> {
 
 fn panics(f: &mut dyn FnMut()) -> bool {
     catch_unwind(AssertUnwindSafe(f)).is_err()
+}
+
+/// What it says when it panics, which it must.
+#[track_caller]
+fn message_of(f: &mut dyn FnMut()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(f)).expect_err("no panic");
+    let text = panic.downcast::<String>().map(|text| *text);
+    text.unwrap_or_else(|other| other.downcast_ref::<&str>().expect("a text").to_string())
 }
 
 fn random(seed: u64) -> ChaCha8Rng {

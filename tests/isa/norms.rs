@@ -101,6 +101,20 @@ pub fn over_positions(k: &Kernels) {
     }
 }
 
+/// The end of what a norm can do: squares beyond the floats give an r of 0, so zeros.
+pub fn squares_that_overflow_give_zeros(k: &Kernels) {
+    for over in [Over::Channels, Over::Positions] {
+        let shape = match over {
+            Over::Channels => (1, 5),
+            Over::Positions => (5, 1),
+        };
+        let mut y = Guarded::new(&[1e19, 2e19, 1.0, 0.0, -3e19], shape, 0, 0);
+        let mut r = [f32::NAN];
+        over.forward(k, &mut y, &mut r, None);
+        assert!(r == [0.0] && y.values() == [0.0; 5]);
+    }
+}
+
 fn gradients(k: &Kernels, over: Over) {
     proptest!(ProptestConfig::with_cases(24), |(shape in (1..12_usize, 1..40_usize), seed: u64)| {
         let (norms, count) = over.lengths(shape);

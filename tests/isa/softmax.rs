@@ -1,7 +1,7 @@
 //! Softmax, and through it the exponential that all kernels share.
 
 use super::guarded::Guarded;
-use super::{U, floats, lengths, random, wide};
+use super::{U, floats, lengths, message_of, random, wide};
 use proptest::prelude::*;
 use rand::RngExt;
 use trm_kernels::Kernels;
@@ -61,6 +61,17 @@ pub fn extreme_scores(k: &Kernels) {
             got.values()[cols / 2].is_nan() && lse[0].is_nan(),
             "a NaN among {cols} scores is lost"
         );
+    }
+}
+
+pub fn scales_that_are_not_positive_panic(k: &Kernels) {
+    for scale in [0.0, -0.5, f32::NAN] {
+        let mut e = [1.0, 2.0];
+        let said = message_of(&mut || {
+            let e = trm_kernels::MatMut::new(&mut e, 1, 2);
+            k.softmax_forward(e, &mut [0.0], &mut [0.0], scale);
+        });
+        assert!(said.contains(&format!("a scale of {scale}")), "{said}");
     }
 }
 

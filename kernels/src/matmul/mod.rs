@@ -12,11 +12,14 @@
 //!    tile is left with a few rows: 97 = 12 · 6 + 5 · 5),
 //! 4. panels of B, and
 //! 5. panels of A: one tile of C, MR x NR, in registers, `KC` products deep. This loop is a function of its own
-//!    ([`tile::tiles`]), so that it has all registers for itself.
+//!    (`tiles` in [`tile`]), so that it has all registers for itself.
 //!
-//! The loops are the same for floats ([`float`]) and halves ([`half`]): what differs is [`Arithmetic`].
+//! The loops are the same for floats (`float.rs`) and halves ([`half`]): what differs is the trait `Arithmetic`.
 //!
-//! A packed panel holds its values in the order in which the tile reads them, and zeros where the matrix
+//! Run by [`crate::Kernels::matmul`], [`crate::Kernels::matmul_on_threads`], [`crate::Kernels::pack_lhs`] and
+//! [`crate::Kernels::pack_rhs`].
+//!
+//! A packed panel holds its values in the order in which the tile reads them, and is filled up where the matrix
 //! ends, so the tile has no edges. A weight is packed once per optimiser step and then serves dozens of
 //! products ([`Lhs::Packed`], [`Rhs::Packed`]). Activations are packed into `scratch` block by block; rows
 //! of A panel by panel, when a tile first needs them, unless so few tiles do that they read A where it lies. Large
@@ -27,9 +30,9 @@
 //! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
 
 mod cut;
-pub mod float;
+pub(crate) mod float;
 pub mod half;
-pub mod pack;
+mod pack;
 mod threads;
 pub mod tile;
 

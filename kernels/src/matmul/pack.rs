@@ -2,7 +2,7 @@
 //!
 //! A panel of width w (MR of A, or NR of B) holds, for each step p of the summed axis, its rows or columns side by
 //! side: `panel[p * w + i]`. Panels follow each other, those of B in scratch with a gap between them. Places for
-//! which there is no row of A (see [`Cut`]) or no column of B hold anything: zeros, or copies.
+//! which there is no row of A (see [`Cut`]) or no column of B hold anything: zeros, copies, or what lay there before.
 
 use super::cut::Cut;
 use super::{KC, Packed, packed_len};

@@ -5,6 +5,7 @@
 use super::cut::Cut;
 use super::{Lhs, Packed, Rhs, SCRATCH, Write};
 use crate::dispatch::Kernels;
+use crate::shapes::enough_scratch;
 use crate::view::MatMut;
 
 /// Multiply-adds below which a second thread costs more than it brings.
@@ -12,6 +13,29 @@ const WORTHWHILE: usize = 1 << 18;
 
 impl Kernels {
     /// [`Kernels::matmul`] on `threads` of the current pool, with [`SCRATCH`] floats for each in `scratch`.
+    ///
+    /// The bits are those of one thread; a product too small to be worth a second is left to one.
+    ///
+    /// ```
+    /// use trm_kernels::{Kernels, Lhs, MatMut, MatRef, Packed, Rhs, SCRATCH, Write};
+    ///
+    /// let kernels = Kernels::best()?;
+    /// let (m, n, k, threads) = (97, 128, 64, 2);
+    /// let (a, b) = (vec![0.5; m * k], vec![0.25; k * n]);
+    /// // Once for all products with this B, of this table.
+    /// let mut panels = vec![0.0; kernels.packed_rhs_len(n, k)];
+    /// kernels.pack_rhs(&mut panels, Rhs::Plain(MatRef::new(&b, k, n)));
+    /// let b = Rhs::Packed(Packed::new(&panels, n, k));
+    ///
+    /// let (mut c, mut scratch) = (vec![0.0; m * n], vec![0.0; threads * SCRATCH]);
+    /// let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    /// pool.install(|| {
+    ///     let (a, c) = (MatRef::new(&a, m, k), MatMut::new(&mut c, m, n));
+    ///     kernels.matmul_on_threads(c, Lhs::Plain(a), b, Write::Overwrite, &mut scratch, threads);
+    /// });
+    /// assert!(c.iter().all(|&x| x == 8.0)); // 64 · 0.5 · 0.25
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// Panics when the shapes disagree or `scratch` is too short.
     pub fn matmul_on_threads(
@@ -30,6 +54,7 @@ impl Kernels {
         if threads < 2 || rows <= tile_rows || work < WORTHWHILE {
             return self.matmul(c, a, b, write, scratch);
         }
+        enough_scratch(scratch.len(), SCRATCH, threads);
         let half = threads / 2;
         let cut = Cut::new(rows, tile_rows);
         let cut = cut.first_row((cut.panels() * half).div_ceil(threads));

@@ -42,7 +42,7 @@ pub trait Halves: Copy + Send + Sync + 'static {
     /// The halves as floats, which is exact.
     fn widen(self, h: Self::H) -> [<Self::Single as Isa>::F; 2];
 
-    /// The register tiles of a block of A and a panel of B: [`half::tiles`] with this backend's shape.
+    /// The register tiles of a block of A and a panel of B: `tiles` of [`half`] with this backend's shape.
     fn matmul_tiles(
         self,
         c: MatMut<'_>,
@@ -54,9 +54,9 @@ pub trait Halves: Copy + Send + Sync + 'static {
 
 /// Halves by rounding floats: what a CPU with halves would give, several times slower than floats.
 ///
-/// For tests, and to study what halves do to learning on any CPU. Two differences: a result is rounded more than once,
+/// For tests, and to study what halves do to learning on any CPU. Three differences: a result is rounded more than once,
 /// to the 24 bits of a float and then to 11, and below 2^-14 once more, which may take it to the second-nearest half;
-/// and nothing overflows to infinity.
+/// nothing overflows to infinity; and what is infinite already becomes NaN when it is rounded.
 #[derive(Clone, Copy)]
 pub struct Emulated<I>(pub I);
 

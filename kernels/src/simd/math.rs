@@ -23,7 +23,7 @@ const EXP_MAX: f32 = 88.37;
 
 /// `e^x`, within 2 ULP on [-87.33, 88.37]; clamped outside (1.2e-38 below, 2.4e38 above); NaN stays NaN.
 ///
-/// x = n ln 2 + r with |r| <= (ln 2)/2, and e^x = 2^n e^r, where e^r is [`NEAR_EXP`]. Of its sum each half is begun before
+/// x = n ln 2 + r with |r| <= (ln 2)/2, and e^x = 2^n e^r, where e^r is `NEAR_EXP`. Of its sum each half is begun before
 /// the other is done (Estrin), since otherwise every product would wait for the one before it.
 #[inline(always)]
 pub fn exp<I: Isa>(isa: I, x: I::F) -> I::F {

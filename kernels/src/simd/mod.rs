@@ -103,6 +103,6 @@ pub trait Isa: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn prefetch_second<T>(self, _src: &[T]) {}
 
-    /// The register tiles of a block of A and a panel of B: [`crate::matmul::tile::tiles`] with this backend's shape.
+    /// The register tiles of a block of A and a panel of B: `tiles` of [`crate::matmul::tile`] with this backend's shape.
     fn matmul_tiles(self, c: MatMut<'_>, a: BlockOfA<'_>, b: PanelOfB<'_, f32>, write: Write);
 }
