@@ -110,7 +110,8 @@ fn weights_are_described_whole() {
     assert!(
         tensors
             .iter()
-            .all(|t| t["min"].as_f64() <= t["max"].as_f64() && t["rms"].as_f64() >= Some(0.0))
+            .map(|t| ["min", "max", "rms"].map(|key| t[key].as_f64().expect("a number")))
+            .all(|[min, max, rms]| min <= max && rms >= 0.0)
     );
 
     let text = run(0, &["info", name]).out;

@@ -17,8 +17,9 @@ mod shipped;
 mod solve;
 mod train;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use trm_kernels::Kernels;
 use trm_model::network::Network;
 use trm_model::{ModelConfig, weights};
@@ -59,6 +60,37 @@ impl Said {
     #[track_caller]
     fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+/// A program at work, which does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    fn of(command: &mut Command) -> Running {
+        Running(command.spawn().expect("the program starts"))
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

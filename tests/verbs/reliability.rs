@@ -1,7 +1,7 @@
 //! `trm train` where the machine, the disk or the user misbehaves.
 
 use super::train::{CONFIG, Place, values};
-use super::{generate, run, said, trm};
+use super::{Running, generate, run, said, trm};
 use std::io::BufRead;
 use std::path::Path;
 
@@ -26,13 +26,10 @@ fn hears_hang_ups() -> bool {
 
 /// Starts `trm train CONFIG --out OUT` and waits until `sign` is there.
 #[cfg(unix)]
-fn started(config: &str, out: &str, sign: &Path) -> std::process::Child {
+fn started(config: &str, out: &str, sign: &Path) -> Running {
     let mut command = trm();
     command.args(["train", config, "--out", out, "--steps", "1000000"]);
-    let mut child = command
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program starts");
+    let mut child = Running::of(command.stderr(std::process::Stdio::null()));
     while !sign.exists() {
         let ended = child.try_wait().expect("a child");
         assert!(ended.is_none(), "the run ended by itself: {ended:?}");
@@ -72,7 +69,7 @@ fn a_run_under_nohup_goes_on() {
     command.args(["--steps", "1000000"]);
     let [input, output, words] = [(); 3].map(|()| std::process::Stdio::null());
     command.stdin(input).stdout(output).stderr(words);
-    let mut child = command.spawn().expect("nohup");
+    let mut child = Running::of(&mut command);
     let metrics = place.path("run/metrics.jsonl");
     let length = || std::fs::metadata(&metrics).map_or(0, |file| file.len());
     let grows_beyond = |bytes: u64, child: &mut std::process::Child| {
@@ -105,7 +102,7 @@ fn a_run_that_is_told_twice_leaves_at_once() {
     let mut command = trm();
     command.args(["train", &config, "--out", &out]);
     let stderr = std::process::Stdio::piped();
-    let mut child = command.stderr(stderr).spawn().expect("the program starts");
+    let mut child = Running::of(command.stderr(stderr));
     // It says what it trains once it listens to signals.
     let mut said = std::io::BufReader::new(child.stderr.take().expect("its words"));
     let mut line = String::new();
@@ -197,11 +194,7 @@ fn killed_ten_times_and_resumed_it_is_the_same_run() {
             command.arg("--resume");
         }
         let quiet = std::process::Stdio::null;
-        let mut child = command
-            .stdout(quiet())
-            .stderr(quiet())
-            .spawn()
-            .expect("the program starts");
+        let mut child = Running::of(command.stdout(quiet()).stderr(quiet()));
         // A kill before the first checkpoint would leave nothing to resume, and later ones are to come after
         // some progress: not before a checkpoint of this start.
         let before = written().ok();

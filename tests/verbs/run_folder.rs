@@ -1,7 +1,7 @@
 //! The folder of a run: who may write to it, and what is never lost from it.
 
 use super::train::{CONFIG, Place};
-use super::{run, trm};
+use super::{Running, run, trm};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -12,10 +12,7 @@ fn two_trainings_cannot_share_a_folder() {
     let [config, out] = ["long.toml", "run"].map(|name| place.text(name));
     let mut command = trm();
     command.args(["train", &config, "--out", &out]);
-    let mut first = command
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program starts");
+    let mut first = Running::of(command.stderr(std::process::Stdio::null()));
     let (weights, start) = (place.path("run/best.safetensors"), Instant::now());
     while !weights.exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));

@@ -69,7 +69,7 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             "a board too short",
             &[],
             ["solve", "1.2..231..12.1."],
-            ["15"],
+            ["15 cells, but a board has"],
         ),
         case(
             "givens that contradict each other",
@@ -204,7 +204,7 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             "no weights",
             &[],
             ["eval", "--weights", "@v", "--data", "@p.csv"],
-            ["cannot read", "v"],
+            ["cannot read", "v: No such file"],
         ),
         case(
             "empty weights",
@@ -378,7 +378,7 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
                 "--min-steps",
                 "8",
             ],
-            ["8"],
+            ["no maze of side 3 with 8 steps or more"],
         ),
         case(
             "a preset that is not there",
