@@ -1,6 +1,6 @@
 //! Every parser of files, as a function of bytes: for the short fuzz of the ordinary tests, and for cargo-fuzz.
 //!
-//! None may panic, whatever the bytes are; what it makes of them is its own affair.
+//! None may panic, whatever the bytes are; what it makes of them is its own affair, but it says whether it read them.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -15,16 +15,16 @@ use trm_kernels::Kernels;
 use trm_model::{ModelConfig, TrainConfig, checkpoint, reference, weights};
 use trm_tensor::safetensors::SafeTensorsFile;
 
-/// A parser: its name, which is that of its folder of samples, and what it does with bytes. A parser of files finds
-/// them in the file as well, which lies in a folder of its own.
-pub type Parser = (&'static str, fn(&[u8], &Path));
+/// A parser: its name, which is that of its folder of samples, and what it does with bytes; true when they were
+/// something that it reads. A parser of files finds them in the file as well, which lies in a folder of its own.
+pub type Parser = (&'static str, fn(&[u8], &Path) -> bool);
 
 /// All of them.
 pub const ALL: [Parser; 9] = [
     ("safetensors", |_, file| safetensors(file)),
-    ("weights", |_, file| drop(weights::load(file, kernels()))),
+    ("weights", |_, file| weights::load(file, kernels()).is_ok()),
     ("checkpoint", |_, file| {
-        drop(checkpoint::load(file, kernels(), 1))
+        checkpoint::load(file, kernels(), 1).is_ok()
     }),
     ("torch", |_, file| torch(file)),
     ("npy", |_, file| npy(file)),
@@ -38,12 +38,14 @@ fn kernels() -> &'static Kernels {
     &Kernels::available()[0]
 }
 
-fn safetensors(file: &Path) {
-    if let Ok(file) = SafeTensorsFile::open(file) {
+fn safetensors(file: &Path) -> bool {
+    let file = SafeTensorsFile::open(file);
+    if let Ok(file) = &file {
         for name in file.names() {
             drop((file.shape(&name), file.f32s(&name), file.u8s(&name)));
         }
     }
+    file.is_ok()
 }
 
 /// The network whose checkpoint is the sample.
@@ -61,46 +63,70 @@ pub fn of_the_sample() -> ModelConfig {
     }
 }
 
-fn torch(file: &Path) {
-    drop(reference::read(file, of_the_sample(), kernels()));
+fn torch(file: &Path) -> bool {
+    reference::read(file, of_the_sample(), kernels()).is_ok()
 }
 
-fn npy(file: &Path) {
-    if let Ok(array) = Array::read(file) {
+fn npy(file: &Path) -> bool {
+    let array = Array::read(file);
+    if let Ok(array) = &array {
         drop((array.axes::<1>(), array.axes::<2>(), array.numbers(254)));
     }
+    array.is_ok()
 }
 
-fn rows<P: Row>(bytes: &[u8], format: P::Format) {
-    if let Ok(reader) = Reader::<_, P>::new_as(bytes, "fuzz", format) {
-        for puzzle in reader.flatten() {
-            drop((puzzle.tokens(), puzzle.fingerprint(), puzzle.record()));
-        }
-    }
+/// Good rows.
+fn rows<P: Row>(bytes: &[u8], format: P::Format) -> usize {
+    let Ok(reader) = Reader::<_, P>::new_as(bytes, "fuzz", format) else {
+        return 0;
+    };
+    let read = reader.flatten().map(|puzzle| {
+        drop((puzzle.tokens(), puzzle.fingerprint(), puzzle.record()));
+    });
+    read.count()
 }
 
-fn puzzles(bytes: &[u8]) {
+/// The bytes as puzzles of every kind: good rows of each.
+pub fn rows_of_each_kind(bytes: &[u8]) -> [usize; 3] {
     static FORMAT: LazyLock<Arc<Format>> = LazyLock::new(|| {
         let format = Format::new("fuzz", 2, 3, "ab #,\"é", Symmetries::Mirror);
         Arc::new(format.expect("a format"))
     });
-    rows::<Puzzle>(bytes, ());
-    rows::<MazePuzzle>(bytes, ());
-    rows::<GridPuzzle>(bytes, Arc::clone(&FORMAT));
+    [
+        rows::<Puzzle>(bytes, ()),
+        rows::<MazePuzzle>(bytes, ()),
+        rows::<GridPuzzle>(bytes, Arc::clone(&FORMAT)),
+    ]
 }
 
-fn tasks(file: &Path) {
-    drop(trm_data::arc::read::read(file, Some(file), Role::Tested));
+fn puzzles(bytes: &[u8]) -> bool {
+    rows_of_each_kind(bytes).iter().any(|&rows| rows > 0)
 }
 
-fn dataset(file: &Path) {
+/// Challenges that lack the outputs of their tests.
+const CHALLENGES: &[u8] = include_bytes!("samples/tasks/two.json");
+
+/// The file as challenges, of either role, and as the solutions of good ones.
+fn tasks(file: &Path) -> bool {
+    use trm_data::arc::read::read;
+    let good = file.with_file_name("challenges.json");
+    if !good.exists() {
+        std::fs::write(&good, CHALLENGES).expect("a file");
+    }
+    let read = [
+        read(file, None, Role::Tested),
+        read(file, None, Role::Learned),
+        read(&good, Some(file), Role::Tested),
+    ];
+    read.iter().any(Result::is_ok)
+}
+
+fn dataset(file: &Path) -> bool {
     // The parser wants a folder with this name in it.
     let folder = file.with_file_name("folder");
-    if std::fs::create_dir_all(&folder).is_ok()
+    std::fs::create_dir_all(&folder).is_ok()
         && std::fs::copy(file, folder.join("dataset.json")).is_ok()
-    {
-        drop(Metadata::read(&folder));
-    }
+        && Metadata::read(&folder).is_ok()
 }
 
 #[derive(serde::Deserialize)]
@@ -111,15 +137,17 @@ struct Both {
     train: TrainConfig,
 }
 
-fn config(bytes: &[u8]) {
+fn config(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
-        return;
+        return false;
     };
-    if let Ok(Both { model, train }) = toml::from_str(text) {
-        drop((
-            model.validate(),
-            train.validate(),
-            train.validate_for(&model),
-        ));
-    }
+    let Ok(Both { model, train }) = toml::from_str(text) else {
+        return false;
+    };
+    let valid = [
+        model.validate().is_ok(),
+        train.validate().is_ok(),
+        train.validate_for(&model).is_ok(),
+    ];
+    valid == [true; 3]
 }
