@@ -3,7 +3,8 @@
 //! roundings it makes; never what another instruction set gives.
 //!
 //! An instruction set that this CPU lacks is skipped, with a line that says so; to make that a failure,
-//! list the names that must be tested in `TRM_REQUIRE_ISA`, separated by commas.
+//! list the names that must be tested in `TRM_REQUIRE_ISA`, separated by commas; `avx512fp16` stands for products in
+//! halves of the CPU's own.
 
 mod attention;
 mod elementwise;
@@ -20,7 +21,10 @@ mod swiglu;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use trm_kernels::{Kernels, Precision};
+use trm_kernels::{ISA_NAMES, Kernels, Precision};
+
+/// What `TRM_REQUIRE_ISA` may name besides instruction sets.
+const OWN_HALVES: &str = "avx512fp16";
 
 macro_rules! suite {
     ($($isa:ident)*) => {
@@ -125,18 +129,27 @@ fn kernels_of(isa: &str) -> Option<&'static Kernels> {
 /// The table with products in the CPU's own halves, unless it has none.
 fn own_halves(isa: &str) -> Option<&'static Kernels> {
     let kernels = kernels_of(isa)?.in_precision(Precision::F16);
-    or_skipped("avx512fp16", kernels)
+    or_skipped(OWN_HALVES, kernels)
 }
 
-/// What is there, or a line that says why not; a panic where `TRM_REQUIRE_ISA` asks for `name`.
+/// What is there, or a line that says why not; a panic where `TRM_REQUIRE_ISA` asks for `name`, or for one that there
+/// is not.
 fn or_skipped<E: std::fmt::Display>(
     name: &str,
     kernels: Result<&'static Kernels, E>,
 ) -> Option<&'static Kernels> {
     let required = std::env::var("TRM_REQUIRE_ISA").unwrap_or_default();
+    let required = required.split(',').map(str::trim);
+    let required: Vec<_> = required.filter(|name| !name.is_empty()).collect();
+    for name in &required {
+        assert!(
+            ISA_NAMES.contains(name) || *name == OWN_HALVES,
+            "TRM_REQUIRE_ISA asks for {name:?}; there are {ISA_NAMES:?} and {OWN_HALVES:?}"
+        );
+    }
     match kernels {
         Ok(kernels) => Some(kernels),
-        Err(error) if required.split(',').any(|required| required.trim() == name) => {
+        Err(error) if required.contains(&name) => {
             panic!("TRM_REQUIRE_ISA asks for {name}: {error}")
         }
         Err(error) => {
