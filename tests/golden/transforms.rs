@@ -3,7 +3,7 @@
 use serde_json::Value;
 use trm_data::dihedral::Dihedral;
 use trm_data::maze::{self, Maze};
-use trm_data::{Board, Geometry, Symmetry};
+use trm_data::{Board, Geometry, PAD_TOKEN, Symmetry};
 
 /// A list of numbers, or rows of them one after another.
 fn numbers(value: &Value) -> Vec<u8> {
@@ -46,9 +46,10 @@ pub fn check(case: &Value) {
     let sudoku = &case["sudoku"];
     for name in ["puzzle", "solution"] {
         let board = Board::from_digits(&numbers(&sudoku[name])).expect("a board");
-        let mut tokens = [0; 81];
+        let mut tokens = [PAD_TOKEN; 81];
         board.tokens_into(&mut tokens);
         assert_eq!(tokens[..], numbers(&sudoku[format!("tokens_{name}")]));
+        assert_eq!(Board::from_tokens(Geometry::Nine, &tokens), board);
         for shuffle in each(&sudoku["shuffles"]) {
             let symmetry = Symmetry::from_parts(
                 Geometry::Nine,
@@ -57,10 +58,19 @@ pub fn check(case: &Value) {
                 &numbers(&shuffle["row_perm"]),
                 &numbers(&shuffle["col_perm"]),
             );
-            let image = symmetry.expect("a symmetry").apply(&board);
+            let symmetry = symmetry.expect("a symmetry");
+            let image = symmetry.apply(&board);
             assert_eq!(image.digits(), numbers(&shuffle[format!("{name}_out")]));
+            assert_eq!(symmetry.inverse().apply(&image), board);
         }
     }
+    for transposes in [true, false] {
+        let mut shuffles = each(&sudoku["shuffles"]);
+        assert!(shuffles.any(|shuffle| shuffle["transpose"] == transposes));
+    }
+    assert_eq!(sudoku["vocab_size"], Geometry::Nine.vocab());
+    assert_eq!(sudoku["seq_len"], Geometry::Nine.cells());
+    assert_eq!(sudoku["pad_id"], PAD_TOKEN);
 
     let expected = &case["maze"];
     assert_eq!(expected["vocab_size"], maze::VOCAB);
