@@ -1,5 +1,6 @@
 //! Whole runs of training: the same bits on any number of threads and after any stop, and learning.
 
+mod combined;
 mod gradients;
 mod halves;
 mod learning;

@@ -32,10 +32,16 @@ fn one_two_and_four_threads_give_the_same_bits() {
 #[test]
 fn one_puzzle_on_several_threads_gives_the_same_bits() {
     for kernels in Kernels::available() {
-        for mixer in [Mixer::Mlp, Mixer::Attention, Mixer::Neighbours] {
+        for (mixer, cells, symbols) in [
+            (Mixer::Mlp, 196, 0),
+            (Mixer::Attention, 196, 0),
+            (Mixer::Neighbours, 196, 0),
+            (Mixer::Groups, 81, 9),
+        ] {
             let config = ModelConfig {
                 mixer,
-                cells: 196,
+                cells,
+                symbols,
                 width: 48,
                 heads: 2,
                 inner: 96,
@@ -46,7 +52,7 @@ fn one_puzzle_on_several_threads_gives_the_same_bits() {
             };
             let net = Network::new(config, kernels).expect("a network");
             let params = net.init(3);
-            let inputs: Vec<u8> = (0..196).map(|i| (i * i % 11) as u8).collect();
+            let inputs: Vec<u8> = (0..cells).map(|i| (i * i % 11) as u8).collect();
             let outputs = |threads: usize| {
                 let mut rollout = Rollout::on_threads(&net, &params, 1, threads);
                 rollout.start(&inputs, &[0]);
