@@ -1,6 +1,6 @@
 //! Mazes from training to a drawn way.
 
-use super::{run, text, trm};
+use super::{number, run, text, trm};
 use std::io::Write;
 use std::process::Stdio;
 
@@ -58,7 +58,7 @@ fn mazes_are_trained_on_evaluated_and_solved() {
     ];
     let report = run(0, &eval).json();
     assert_eq!(report["puzzles"], 20);
-    let [exact, valid] = ["exact_accuracy", "valid_accuracy"].map(|key| report[key].as_f64());
+    let [exact, valid] = ["exact_accuracy", "valid_accuracy"].map(|key| number(&report, key));
     assert!(
         exact <= valid,
         "{report}: the given way is one of those that are valid"

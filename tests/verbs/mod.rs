@@ -124,6 +124,13 @@ fn ignorant(folder: &Path, metadata: &[(&str, &str)]) -> PathBuf {
     path
 }
 
+/// The number in a report called `key`.
+#[track_caller]
+fn number(report: &serde_json::Value, key: &str) -> f64 {
+    let found = report[key].as_f64();
+    found.unwrap_or_else(|| panic!("no number {key:?}: {report}"))
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a name in UTF-8")
 }
