@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     resume: bool,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = train::thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     threads: Option<u16>,
     /// Seed of data set and training, instead of the config's
     #[arg(long, value_name = "N", value_parser = train::seed())]

@@ -8,7 +8,7 @@ use crate::info::cpu;
 use crate::memory::{self, Need};
 use crate::output::print;
 use crate::progress::Progress;
-use crate::train::threads;
+use crate::threads::{pool, threads};
 use anyhow::{Context, ensure};
 use measure::{Budget, Product, Role};
 use presets::{PRESETS, Preset};
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "small-mlp", value_parser = preset)]
     pub preset: &'static Preset,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Puzzles in the batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
@@ -127,9 +127,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let threads = threads(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?;
+    let pool = pool(threads)?;
     let report = pool.install(|| measure_all(args, threads))?;
     if let (Some(before), Some(path)) = (&before, &args.compare) {
         let new = report.json(None);

@@ -8,7 +8,7 @@ mod maze;
 use crate::output::print;
 use crate::paths::{check_out, same_file};
 use crate::progress::Progress;
-use crate::train::threads;
+use crate::threads::{pool, threads};
 use anyhow::{bail, ensure};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -109,7 +109,7 @@ struct Making {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     threads: Option<u16>,
 }
 
@@ -152,9 +152,7 @@ impl Making {
     ) -> anyhow::Result<Vec<P>> {
         // Known now, not after hours of generating.
         self.out.as_deref().map_or(Ok(()), check_out)?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads(self.threads))
-            .build()?;
+        let pool = pool(threads(self.threads))?;
         let progress = Progress::new(self.count.into(), "generating puzzles");
         let made = pool.install(|| distinct(self.count as usize, &progress, make, question));
         progress.finish();

@@ -9,7 +9,7 @@ use crate::paths::{check_out, same_file};
 use crate::progress::Progress;
 use crate::score::{Score, score};
 use crate::task::Task;
-use crate::train::threads;
+use crate::threads::{pool, threads};
 use crate::weights::Player;
 use anyhow::ensure;
 use clap::ValueEnum;
@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub micro_batch: u16,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]
@@ -185,9 +185,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = dataset::read_labelled(files, task, args.limit.unwrap_or(0) as usize)?;
     args.check_memory(&loaded.net, data.len())?;
     let options = args.options();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads(args.threads))
-        .build()?;
+    let pool = pool(threads(args.threads))?;
     let (net, micro_batch) = ((&loaded.net, &loaded.params), usize::from(args.micro_batch));
     let measure = |what: &'static str, attempts: &Attempts| {
         let progress = Progress::new(data.len() as u64, what);

@@ -78,7 +78,7 @@ impl Machine {
         let proc = |file| std::fs::read_to_string(file).unwrap_or_default();
         Machine {
             cpu: cpu(),
-            cores: crate::train::threads(None),
+            cores: crate::threads::threads(None),
             memory: total_memory(&proc("/proc/meminfo")),
             caches: caches(Path::new("/sys/devices/system/cpu/cpu0/cache")),
             chosen,

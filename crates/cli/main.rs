@@ -29,6 +29,7 @@ mod report;
 mod score;
 mod solve;
 mod task;
+mod threads;
 mod train;
 mod weights;
 

@@ -5,7 +5,7 @@ use crate::eval::HaltArg;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::task::{Kind, Task};
-use crate::train::threads;
+use crate::threads::threads;
 use crate::weights::Player;
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -74,7 +74,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "never")]
     pub halt: HaltArg,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = crate::train::thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]

@@ -13,6 +13,7 @@ use crate::output::print;
 use crate::progress::Progress;
 use crate::score::score;
 use crate::task::Task;
+use crate::threads::{pool, threads};
 use anyhow::Context;
 use serde_json::json;
 use std::fs::File;
@@ -57,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Optimiser steps, instead of the config's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -91,14 +92,6 @@ pub struct Args {
 /// `--seed`: what fits a number of TOML, since the config of a run is kept.
 pub fn seed() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
-}
-
-/// `--threads`: no more than the cores can serve. A thousand on two were still waiting for each other after minutes.
-pub fn thread_count(text: &str) -> Result<u16, String> {
-    let most = MANY * threads(None);
-    let count = text.parse().ok();
-    let fits = count.filter(|&count| (1..=most).contains(&usize::from(count)));
-    fits.ok_or_else(|| format!("expected 1 to {most}, {MANY} for each core of this machine"))
 }
 
 /// `--minutes`: a time that ends.
@@ -193,23 +186,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     Ok(end.code())
 }
-
-fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
-    Ok(rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?)
-}
-
-/// The number of workers: as asked, or all cores.
-pub fn threads(asked: Option<u16>) -> usize {
-    asked.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        usize::from,
-    )
-}
-
-/// Most threads for each core; more are a mistake.
-const MANY: usize = 8;
 
 /// Exit code of a run that was interrupted, as the shell gives it.
 const INTERRUPTED: u8 = 130;

@@ -4,7 +4,7 @@ use super::picture;
 use crate::dataset::{self, Dataset};
 use crate::output::table;
 use crate::progress::Progress;
-use crate::train::threads;
+use crate::threads::{pool, threads};
 use crate::weights::Player;
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value, json};
@@ -67,9 +67,7 @@ pub fn judge(
         steps: 0.0,
         seconds: 0.0,
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads(asked_threads))
-        .build()?;
+    let pool = pool(threads(asked_threads))?;
     let progress = Progress::new(data.len() as u64, "answering");
     let start = Instant::now();
     let answers = pool.install(|| {

@@ -1,6 +1,7 @@
 //! What `trm bench` measures, and how: medians of repetitions; a product and the peak beside which it is
 //! read take turns, so that a machine that slows down slows both.
 
+use crate::threads::pool;
 use rand::{Rng, RngExt};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -372,7 +373,7 @@ pub fn training_speedup(
     k: &'static Kernels,
     budget: Budget,
 ) -> anyhow::Result<f64> {
-    let alone = one_thread()?;
+    let alone = pool(1)?;
     let mut one = training_step(model, train.clone(), k, 1)?;
     let many = training_step(model, train.clone(), k, rayon::current_num_threads())?;
     Ok(median(budget.ratios(|| alone.install(&mut one), many)))
@@ -388,15 +389,10 @@ pub fn solving_speedup(
     k: &'static Kernels,
     budget: Budget,
 ) -> anyhow::Result<f64> {
-    let alone = one_thread()?;
+    let alone = pool(1)?;
     let batch = Batch::new(model, train, k)?;
     let step = || batch.solve(batch.puzzles(), 1);
     Ok(median(budget.ratios(|| alone.install(step), step)))
-}
-
-/// A pool of one thread.
-fn one_thread() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-    rayon::ThreadPoolBuilder::new().num_threads(1).build()
 }
 
 /// Most memory that this process has had at a time, in MiB, where the system tells.
