@@ -1,5 +1,5 @@
-//! Kernels at the shapes of the presets (D 128, 192, 512; S 81, 97, 916), on every instruction set of this
-//! CPU, one thread.
+//! Kernels at the shapes of the presets (D 48 of symbols, 128, 192, 512; S 81, 97, 916), on every instruction set of
+//! this CPU, one thread.
 //!
 //! ```text
 //! cargo bench --bench kernels                     everything
@@ -49,33 +49,26 @@ fn name_of(kernels: &Kernels) -> String {
 /// No naive row: where there is no definition to time but that of another op.
 const NONE: Option<fn()> = None;
 
-/// Times `run` on every instruction set and `naive` once, in a group of their own.
+/// Takes the result of a naive row, which must not be optimised away.
+fn discard<T>(result: T) {
+    drop(black_box(result));
+}
+
+/// Times `run` on every instruction set and `naive` once, in a group of their own. A row is an op, a shape, and elements.
 fn every_isa(
     c: &mut Criterion,
-    op: &str,
-    shape: &str,
-    elements: usize,
+    row: (&str, &str, usize),
     run: impl FnMut(&Kernels),
     naive: Option<impl FnMut()>,
 ) {
-    each_of(
-        Kernels::available().iter(),
-        c,
-        op,
-        shape,
-        elements,
-        run,
-        naive,
-    );
+    each_of(Kernels::available().iter(), c, row, run, naive);
 }
 
 /// The same for some `tables`.
 fn each_of(
     tables: impl Iterator<Item = &'static Kernels>,
     c: &mut Criterion,
-    op: &str,
-    shape: &str,
-    elements: usize,
+    (op, shape, elements): (&str, &str, usize),
     mut run: impl FnMut(&Kernels),
     naive: Option<impl FnMut()>,
 ) {
@@ -221,49 +214,33 @@ fn rms_norm(c: &mut Criterion) {
         let exact = wide(&x);
         every_isa(
             c,
-            "rms_norm/forward",
-            &shape,
-            len,
+            ("rms_norm/forward", &shape, len),
             |k| {
                 let y = MatMut::new(&mut y, rows, cols);
                 k.rms_norm_forward(y, &mut r[..rows], Some(residual), 1e-5);
             },
-            Some(|| {
-                drop(black_box(reference::rms_norm_rows(
-                    &exact, rows, cols, 1e-5,
-                )))
-            }),
+            Some(|| discard(reference::rms_norm_rows(&exact, rows, cols, 1e-5))),
         );
         every_isa(
             c,
-            "rms_norm_columns/forward",
-            &shape,
-            len,
+            ("rms_norm_columns/forward", &shape, len),
             |k| {
                 let y = MatMut::new(&mut y, rows, cols);
                 k.rms_norm_columns_forward(y, &mut r[..cols], Some(residual), 1e-5);
             },
-            Some(|| {
-                drop(black_box(reference::rms_norm_columns(
-                    &exact, rows, cols, 1e-5,
-                )))
-            }),
+            Some(|| discard(reference::rms_norm_columns(&exact, rows, cols, 1e-5))),
         );
         r.fill(1.0); // a factor that lets repeated gradients neither grow nor shrink to subnormal numbers
         let mut naive = x.clone();
         every_isa(
             c,
-            "rms_norm/backward",
-            &shape,
-            len,
+            ("rms_norm/backward", &shape, len),
             |k| k.rms_norm_backward(MatMut::new(&mut d, rows, cols), residual, &r[..rows]),
             Some(|| naive_norm_gradient(black_box(&mut naive), &h, cols)),
         );
         every_isa(
             c,
-            "rms_norm_columns/backward",
-            &shape,
-            len,
+            ("rms_norm_columns/backward", &shape, len),
             |k| {
                 let d = MatMut::new(&mut d, rows, cols);
                 k.rms_norm_columns_backward(d, &mut mean, residual, &r[..cols]);
@@ -294,17 +271,13 @@ fn swiglu(c: &mut Criterion) {
         let (gate, up) = (wide(&u[..len]), wide(&u[len..]));
         every_isa(
             c,
-            "swiglu/forward",
-            &shape,
-            len,
+            ("swiglu/forward", &shape, len),
             |k| k.swiglu_forward(MatMut::new(&mut a, rows, cols), view),
-            Some(|| drop(black_box(reference::swiglu(&gate, &up)))),
+            Some(|| discard(reference::swiglu(&gate, &up))),
         );
         every_isa(
             c,
-            "swiglu/backward",
-            &shape,
-            len,
+            ("swiglu/backward", &shape, len),
             |k| {
                 let d_u = MatMut::new(&mut d_u, rows, 2 * cols);
                 k.swiglu_backward(d_u, MatMut::new(&mut a, rows, cols), view);
@@ -314,38 +287,35 @@ fn swiglu(c: &mut Criterion) {
     }
 }
 
-/// Blocks of scores: query rows and positions.
-const SCORES: [(usize, usize); 3] = [(64, 81), (64, 97), (64, 916)];
+/// Blocks of scores as attention makes them: query rows and positions.
+const SCORES: [(usize, usize); 3] = [(81, 81), (97, 97), (84, 916)];
+
+/// Positions of a block in its backward pass, at most.
+const KEYS: usize = 256;
 
 fn softmax(c: &mut Criterion) {
     for (rows, cols) in SCORES {
         let (shape, len) = (format!("{rows}x{cols}"), rows * cols);
-        let (scores, delta) = (floats(len), floats(rows));
-        let (mut e, mut d) = (scores.clone(), scores.clone());
+        let (mut e, delta) = (floats(len), floats(rows));
         let (mut inverse, mut lse) = (AlignedVec::zeros(rows), AlignedVec::zeros(rows));
-        let exact = wide(&scores);
+        let exact = wide(&e);
         every_isa(
             c,
-            "softmax/forward",
-            &shape,
-            len,
+            ("softmax/forward", &shape, len),
             |k| {
                 let e = MatMut::new(&mut e, rows, cols);
                 k.softmax_forward(e, &mut inverse, &mut lse, 0.125);
             },
-            Some(|| {
-                drop(black_box(reference::softmax_rows(
-                    &exact, rows, cols, 0.125,
-                )))
-            }),
+            Some(|| discard(reference::softmax_rows(&exact, rows, cols, 0.125))),
         );
-        let p = MatRef::new(&scores, rows, cols);
+        let keys = cols.min(KEYS);
+        let (shape, len) = (format!("{rows}x{keys}"), rows * keys);
+        let p = floats(len);
+        let (mut d, p) = (p.clone(), MatRef::new(&p, rows, keys));
         every_isa(
             c,
-            "softmax/backward",
-            &shape,
-            len,
-            |k| k.softmax_backward(MatMut::new(&mut d, rows, cols), p, &delta, 1.0),
+            ("softmax/backward", &shape, len),
+            |k| k.softmax_backward(MatMut::new(&mut d, rows, keys), p, &delta, 1.0),
             NONE,
         );
     }
@@ -365,7 +335,7 @@ fn turn(c: &mut Criterion) {
         let cols = 2 * heads * width; // q and k
         let shape = format!("{positions}x{cols}");
         let mut x = floats(positions * cols);
-        let exact = wide(&x);
+        let mut naive = x.clone();
         let (mut cos, mut sin) = (
             AlignedVec::zeros(positions * width / 2),
             AlignedVec::zeros(positions * width / 2),
@@ -375,9 +345,7 @@ fn turn(c: &mut Criterion) {
         for (op, forward) in [("rope/forward", true), ("rope/backward", false)] {
             every_isa(
                 c,
-                op,
-                &shape,
-                x.len(),
+                (op, &shape, x.len()),
                 |k| {
                     let x = MatMut::new(&mut x, positions, cols);
                     let [cos, sin] = tables;
@@ -387,15 +355,63 @@ fn turn(c: &mut Criterion) {
                     }
                 },
                 forward.then_some(|| {
-                    drop(black_box(reference::rope(
-                        &exact,
-                        positions,
-                        2 * heads,
-                        width,
-                        1e4,
-                    )))
+                    naive_rope(black_box(&mut naive), &cos, &sin, (2 * heads, width))
                 }),
             );
+        }
+    }
+}
+
+/// Every head (x1, x2) turned by its position.
+fn naive_rope(x: &mut [f32], cos: &[f32], sin: &[f32], (heads, width): (usize, usize)) {
+    let half = width / 2;
+    for (head, x) in x.chunks_exact_mut(width).enumerate() {
+        let (x1, x2) = x.split_at_mut(half);
+        let angles = head / heads * half..;
+        let angles = cos[angles.clone()].iter().zip(&sin[angles]);
+        for ((x1, x2), (cos, sin)) in x1.iter_mut().zip(x2).zip(angles) {
+            (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
+        }
+    }
+}
+
+/// A 9x9 Sudoku's candidates and the groups they belong to: 4 partitions of 81.
+fn gather(c: &mut Criterion) {
+    let (rows, cols, total) = (729, 48, 4 * 81);
+    let index = trm_model::groups::sudoku(9).index;
+    let (y, t) = (floats(rows * cols), floats(total * cols));
+    let (mut sums, mut naive, mut sums_of_groups) = (y.clone(), y.clone(), t.clone());
+    let (shape, len) = (format!("{rows}x{cols}"), index.len() * cols);
+    every_isa(
+        c,
+        ("gather", &shape, len),
+        |k| {
+            let (y, t) = (
+                MatMut::new(&mut sums, rows, cols),
+                MatRef::new(&t, total, cols),
+            );
+            k.gather(y, t, &index, Write::Overwrite);
+        },
+        Some(|| naive_gather(black_box(&mut naive), &t, &index, cols)),
+    );
+    every_isa(
+        c,
+        ("scatter_acc", &shape, len),
+        |k| {
+            let t = MatMut::new(&mut sums_of_groups, total, cols);
+            k.scatter_acc(t, MatRef::new(&y, rows, cols), &index);
+        },
+        NONE,
+    );
+}
+
+fn naive_gather(y: &mut [f32], t: &[f32], index: &[u32], cols: usize) {
+    for (y, groups) in y.chunks_exact_mut(cols).zip(index.chunks_exact(4)) {
+        y.fill(0.0);
+        for &group in groups {
+            for (y, t) in y.iter_mut().zip(&t[group as usize * cols..]) {
+                *y += t;
+            }
         }
     }
 }
@@ -407,9 +423,7 @@ fn elementwise(c: &mut Criterion) {
         let mut naive = y.clone();
         every_isa(
             c,
-            "add",
-            &shape,
-            len,
+            ("add", &shape, len),
             |k| k.add(black_box(&mut y), &a, &b),
             Some(|| {
                 for ((y, a), b) in naive.iter_mut().zip(&a[..]).zip(&b[..]) {
@@ -436,17 +450,11 @@ fn attend(c: &mut Criterion) {
         let qkv = MatRef::new(&qkv, positions, 3 * inner);
         let d_o = MatRef::new(&d_o, positions, inner);
         let flops = 4 * positions * positions * inner;
-        let naive = || {
-            drop(black_box(reference::attention(
-                &exact, positions, heads, width,
-            )))
-        };
+        let naive = || discard(reference::attention(&exact, positions, heads, width));
         each_of(
             in_each_precision(),
             c,
-            "attention/forward",
-            &shape,
-            flops,
+            ("attention/forward", &shape, flops),
             |k| {
                 let o = MatMut::new(&mut o, positions, inner);
                 attention::forward(k, o, &mut lse, qkv, heads, &mut scratch);
@@ -461,9 +469,7 @@ fn attend(c: &mut Criterion) {
         each_of(
             in_each_precision(),
             c,
-            "attention/backward",
-            &shape,
-            5 * flops / 2,
+            ("attention/backward", &shape, 5 * flops / 2),
             |k| {
                 let d_qkv = MatMut::new(&mut d_qkv, positions, 3 * inner);
                 attention::backward(k, d_qkv, d_o, saved, heads, &mut scratch);
@@ -481,6 +487,7 @@ criterion_group!(
     swiglu,
     softmax,
     turn,
+    gather,
     elementwise
 );
 criterion_main!(benches);

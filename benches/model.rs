@@ -14,7 +14,8 @@ use trm_model::config::{Mixer, PositionEncoding};
 use trm_model::solve::{Rollout, SolveOptions, solve_all};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
-/// The shipped networks, and the paper's (at a smaller batch, which changes nothing for one puzzle).
+/// Three Sudoku networks of the presets, and the paper's (at a smaller batch, which changes nothing for one puzzle). All
+/// are timed with AdamATan2, the paper's optimiser; those three presets train with AdamW.
 fn networks() -> Vec<(&'static str, ModelConfig, TrainConfig)> {
     let small = |cells: usize, vocab_size, width: usize, inner_positions| ModelConfig {
         cells,
