@@ -37,6 +37,15 @@ use crate::shapes::same_shape;
 use crate::simd::Isa;
 use crate::view::{MatMut, MatRef};
 
+/// Panics unless the residual, where there is one, has the shape of `y`.
+#[inline(always)]
+fn check_residual(y: MatRef<'_>, residual: Option<MatRef<'_>>) {
+    let shape = |x: MatRef<'_>| (x.rows(), x.cols());
+    if let Some(h) = residual {
+        same_shape("the residual has the shape of y", shape(h), shape(y));
+    }
+}
+
 /// Replaces f in `y` by the normalised sum f + h; without a residual, by f normalised. Overwrites `r`.
 #[inline(always)]
 pub(crate) fn forward<I: Isa>(
@@ -47,14 +56,7 @@ pub(crate) fn forward<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.rows(), r.len(), "one r for each row");
-    if let Some(h) = residual {
-        let shape = (y.rows(), y.cols());
-        same_shape(
-            "the residual has the shape of y",
-            (h.rows(), h.cols()),
-            shape,
-        );
-    }
+    check_residual(y.as_ref(), residual);
     for (i, r) in r.iter_mut().enumerate() {
         let y = y.row(i);
         if let Some(h) = residual {
@@ -89,14 +91,7 @@ pub(crate) fn forward_columns<I: Isa>(
     eps: f32,
 ) {
     assert_eq!(y.cols(), r.len(), "one r for each column");
-    if let Some(h) = residual {
-        let shape = (y.rows(), y.cols());
-        same_shape(
-            "the residual has the shape of y",
-            (h.rows(), h.cols()),
-            shape,
-        );
-    }
+    check_residual(y.as_ref(), residual);
     let rows = y.rows();
     r.fill(0.0);
     for i in 0..rows {

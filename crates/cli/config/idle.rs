@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn each_value_that_nothing_reads_is_named() {
         let groups = "[data]\nside = 4\n[model]\nmixer = \"groups\"\nsymbols = 4\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
-        let idle = "H_cycles = 1\nhalt_max_steps = 1\ninner = 8\ninner_positions = 9\nheads = 4\ncolumns = 4\nrope_theta = 5.0\nexpansion = 2.0\n\
+        let idle = "H_cycles = 1\nhalt_max_steps = 1\ninner = 8\ninner_positions = 9\nheads = 4\ncolumns = 4\n\
+            rope_theta = 5.0\nexpansion = 2.0\n\
             [train]\nmuon_lr = 0.5\nmuon_momentum = 0.5\nmuon_weight_decay = 0.5\npuzzle_emb_lr = 0.5\n\
             puzzle_emb_weight_decay = 0.5\ncycle_loss = 0.5\nhalt_exploration = 0.5\n";
         let config = parse(&format!("{groups}{idle}"), "test").expect("a config");
