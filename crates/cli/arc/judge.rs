@@ -2,6 +2,7 @@
 
 use super::picture;
 use crate::dataset::{self, Dataset};
+use crate::memory;
 use crate::output::table;
 use crate::progress::Progress;
 use crate::threads::{pool, threads};
@@ -17,7 +18,7 @@ use trm_data::arc::Grid;
 use trm_data::arc::build::Task;
 use trm_data::arc::variant::Variant;
 use trm_data::arc::votes::Votes;
-use trm_model::solve::{Answer, SolveOptions, solve_each};
+use trm_model::solve::{self, Answer, SolveOptions, solve_each};
 
 /// How many of the first ranked answers may be the right one.
 const RANKS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
@@ -41,7 +42,7 @@ pub struct Judgement {
 /// examples, if given) and counts the answers.
 ///
 /// # Errors
-/// When there is no such data set, or the weights are of another one.
+/// When there is no such data set, the weights are of another one, or there is not the memory.
 pub fn judge(
     player: &Player,
     folder: &Path,
@@ -67,12 +68,16 @@ pub fn judge(
         steps: 0.0,
         seconds: 0.0,
     };
-    let pool = pool(threads(asked_threads))?;
+    let (net, threads) = (&player.loaded.net, threads(asked_threads));
+    let what = format!("answering {micro_batch} at a time on {threads} threads");
+    let bytes = solve::bytes(net, data.len(), micro_batch, threads);
+    memory::check_bytes(&what, bytes, "the micro-batch or --threads")?;
+    let pool = pool(threads)?;
     let progress = Progress::new(data.len() as u64, "answering");
     let start = Instant::now();
     let answers = pool.install(|| {
         solve_each(
-            &player.loaded.net,
+            net,
             &player.loaded.params,
             (data.questions(), data.identifiers()),
             micro_batch,
