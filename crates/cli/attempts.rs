@@ -6,13 +6,14 @@
 //! decided by the halting head, by a vote, or by the task's rules, which accept or reject a full board and
 //! never fill a cell.
 
+use crate::memory;
 use crate::task::{Task, View};
 use anyhow::ensure;
 use clap::ValueEnum;
 use rayon::prelude::*;
 use trm_autograd::random::{Purpose, stream};
 use trm_model::guess::Guess;
-use trm_model::solve::{Answer, Rollout, SolveOptions, solve_each};
+use trm_model::solve::{self, Answer, Rollout, SolveOptions, solve_each};
 use trm_model::{Network, Parameters};
 
 /// Which attempt counts.
@@ -97,6 +98,28 @@ impl Attempts {
             "--choose vote decides among several attempts: give --attempts, too"
         );
         Ok(())
+    }
+
+    /// Fails unless this machine has the memory for [`Attempts::solve`] on `threads`; `lower` is what would make it
+    /// less.
+    ///
+    /// # Errors
+    /// Names what is needed, what there is, and what could be lowered.
+    pub fn check_memory(
+        &self,
+        net: &Network,
+        (puzzles, micro_batch): (usize, usize),
+        threads: usize,
+        lower: &str,
+    ) -> anyhow::Result<()> {
+        let shared = solve::bytes(net, puzzles, micro_batch, threads);
+        // Of several attempts at few puzzles, every thread makes one at all of them.
+        let alone = match self.attempts as usize {
+            1 => 0,
+            attempts => threads.min(attempts) * Rollout::bytes(net, micro_batch.min(puzzles), 1),
+        };
+        let what = format!("solving {micro_batch} puzzles at a time on each of {threads} threads");
+        memory::check_bytes(&what, shared.max(alone), lower)
     }
 
     /// The options of one attempt.

@@ -3,7 +3,6 @@
 use crate::arc::judge;
 use crate::attempts::Attempts;
 use crate::dataset::{self, Files};
-use crate::memory;
 use crate::output::{print, table};
 use crate::paths::{check_out, same_file};
 use crate::progress::Progress;
@@ -18,8 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
-use trm_model::Network;
-use trm_model::solve::{self, Halt, Rollout, SolveOptions};
+use trm_model::solve::{Halt, SolveOptions};
 use trm_tensor::file::folder_of;
 
 /// When a puzzle stops.
@@ -105,19 +103,6 @@ impl Args {
             ..SolveOptions::new(self.supervision_steps as usize)
         }
     }
-
-    /// Fails unless this machine has the memory to solve so many puzzles.
-    fn check_memory(&self, net: &Network, puzzles: usize) -> anyhow::Result<()> {
-        let (micro_batch, threads) = (self.micro_batch.into(), threads(self.threads));
-        let single = solve::bytes(net, puzzles, micro_batch, threads);
-        // Of several attempts at few puzzles, every thread makes one at all of them.
-        let several = match self.attempts.attempts as usize {
-            1 => 0,
-            attempts => threads.min(attempts) * Rollout::bytes(net, micro_batch.min(puzzles), 1),
-        };
-        let what = format!("--micro-batch {micro_batch} on {threads} threads");
-        memory::check_bytes(&what, single.max(several), "--micro-batch or --threads")
-    }
 }
 
 /// The tasks of ARC are judged by the votes of all their variants.
@@ -183,10 +168,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         answers: args.answers.as_deref(),
     };
     let data = dataset::read_labelled(files, task, args.limit.unwrap_or(0) as usize)?;
-    args.check_memory(&loaded.net, data.len())?;
-    let options = args.options();
-    let pool = pool(threads(args.threads))?;
     let (net, micro_batch) = ((&loaded.net, &loaded.params), usize::from(args.micro_batch));
+    let (options, threads) = (args.options(), threads(args.threads));
+    let lower = "--micro-batch or --threads";
+    args.attempts
+        .check_memory(net.0, (data.len(), micro_batch), threads, lower)?;
+    let pool = pool(threads)?;
     let measure = |what: &'static str, attempts: &Attempts| {
         let progress = Progress::new(data.len() as u64, what);
         let start = Instant::now();

@@ -107,8 +107,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         halt: args.halt.into(),
         ..SolveOptions::new(args.supervision_steps as usize)
     };
+    let threads = threads(args.threads);
+    // The trace shows one puzzle after the other, each on all threads.
+    let puzzles = match args.trace {
+        true => 1,
+        false => questions.tokens.len() / task.cells(),
+    };
+    args.attempts
+        .check_memory(&loaded.net, (puzzles, MICRO_BATCH), threads, "--threads")?;
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads(args.threads))
+        .num_threads(threads)
         .build_global()?;
     let mut all_valid = true; // as far as anybody looked
     if args.trace {
