@@ -14,10 +14,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 use trm_autograd::op::loss::IGNORE;
-use trm_data::arc::Grid;
 use trm_data::arc::build::Task;
 use trm_data::arc::variant::Variant;
 use trm_data::arc::votes::Votes;
+use trm_data::arc::{Grid, Pair};
 use trm_model::solve::{self, Answer, SolveOptions, solve_each};
 
 /// How many of the first ranked answers may be the right one.
@@ -25,14 +25,16 @@ const RANKS: [usize; 6] = [1, 2, 5, 10, 100, 1000];
 
 /// What came of the tests of a data set.
 pub struct Judgement {
-    /// The tasks that were asked, with their pairs.
+    /// The tasks that were asked, with the pairs that were.
     tasks: Vec<Task>,
     votes: Votes,
     /// Examples asked: every variant of every input.
     examples: usize,
+    /// Of those, the ones whose output is known.
+    judged: usize,
     /// Of those, the ones with every cell right.
     exact: usize,
-    /// Share of cells right, of all that are asked for.
+    /// Share of cells right, of all that are known.
     cells: f64,
     steps: f64,
     seconds: f64,
@@ -54,15 +56,11 @@ pub fn judge(
     let names = dataset::arc::names(folder)?;
     check(player, &names, folder)?;
     let data = dataset::arc::tested(folder, player.task, names.len())?.first(limit.unwrap_or(0));
-    let mut tasks = dataset::arc::tasks(folder)?;
-    let task_of = |&id: &u32| Variant::of_name(&names[id as usize]).map(|(task, _)| task);
-    let asked: HashSet<&str> = data.identifiers().iter().filter_map(task_of).collect();
-    // Where there is a limit, what is not asked is neither right nor wrong.
-    tasks.retain(|task| limit.is_none() || asked.contains(&*task.name));
     let mut judgement = Judgement {
-        tasks,
+        tasks: dataset::arc::tasks(folder)?,
         votes: Votes::default(),
         examples: data.len(),
+        judged: 0,
         exact: 0,
         cells: 0.0,
         steps: 0.0,
@@ -88,6 +86,9 @@ pub fn judge(
     judgement.seconds = start.elapsed().as_secs_f64();
     progress.finish();
     judgement.count(&data, &names, &answers)?;
+    if limit.is_some() {
+        judgement.leave_out_what_was_not_asked();
+    }
     Ok(judgement)
 }
 
@@ -118,6 +119,11 @@ impl Judgement {
         let boards = data.questions().chunks_exact(cells);
         let boards = boards.zip(data.answers().chunks_exact(cells));
         let (mut right, mut asked, mut steps) = (0, 0, 0);
+        let known = self.tasks.iter().flat_map(|task| {
+            let known = task.test.iter().filter(|pair| pair.output.is_some());
+            known.map(|pair| (&*task.name, &pair.input))
+        });
+        let known: HashSet<(&str, &Grid)> = known.collect();
         for (((question, expected), &id), answer) in boards.zip(data.identifiers()).zip(answers) {
             let name = &names[id as usize];
             let (task, variant) = Variant::of_name(name)
@@ -125,12 +131,16 @@ impl Judgement {
             let [input, output] =
                 [question, &answer.tokens].map(|tokens| variant.undo(&Grid::crop(tokens)));
             self.votes.add(task, &input, output, answer.q_halt);
+            steps += answer.steps;
+            if !known.contains(&(task, &input)) {
+                continue;
+            }
             let labelled = expected.iter().zip(&answer.tokens);
             let labelled = labelled.filter(|(label, _)| **label != IGNORE);
             let agreeing = labelled.clone().filter(|(a, b)| a == b).count();
             let count = labelled.count();
+            self.judged += 1;
             self.exact += usize::from(agreeing == count);
-            steps += answer.steps;
             (right, asked) = (right + agreeing, asked + count);
         }
         self.steps = steps as f64 / answers.len() as f64;
@@ -138,8 +148,17 @@ impl Judgement {
         Ok(())
     }
 
-    /// pass@k.
-    fn pass_at(&self, k: usize) -> f64 {
+    /// Where there is a limit, what is not asked is neither right nor wrong.
+    fn leave_out_what_was_not_asked(&mut self) {
+        for task in &mut self.tasks {
+            let asked = |pair: &Pair| !self.votes.ranked(&task.name, &pair.input).is_empty();
+            task.test.retain(asked);
+        }
+        self.tasks.retain(|task| !task.test.is_empty());
+    }
+
+    /// pass@k; none where no output is known.
+    fn pass_at(&self, k: usize) -> Option<f64> {
         let tasks = self.tasks.iter();
         let tasks = tasks.map(|task| (task.name.as_str(), &task.test[..]));
         self.votes.pass_at(k, tasks)
@@ -178,14 +197,20 @@ impl Judgement {
         }
     }
 
+    /// A share of what was judged; none where nothing was.
+    fn of_judged(&self, share: f64) -> Option<f64> {
+        (self.judged > 0).then_some(share)
+    }
+
     fn report(&self) -> Value {
         let pass = RANKS.map(|k| (k.to_string(), json!(self.pass_at(k))));
         json!({
             "tasks": self.tasks.len(),
             "pass_at": pass.into_iter().collect::<Map<_, _>>(),
             "examples": self.examples,
-            "exact_accuracy": self.exact as f64 / self.examples as f64,
-            "cell_accuracy": self.cells,
+            "judged": self.judged,
+            "exact_accuracy": self.of_judged(self.exact as f64 / self.judged as f64),
+            "cell_accuracy": self.of_judged(self.cells),
             "mean_steps": self.steps,
             "seconds": self.seconds,
             "puzzles_per_second": self.examples as f64 / self.seconds,
@@ -193,15 +218,19 @@ impl Judgement {
     }
 
     fn lines(&self) -> Vec<[String; 2]> {
-        let percent = |part: f64| format!("{:.2} %", 100.0 * part);
+        let percent = |part: Option<f64>| match part {
+            Some(part) => format!("{:.2} %", 100.0 * part),
+            None => "the outputs are not known".to_owned(),
+        };
         let mut rows = vec![["tasks".to_owned(), self.tasks.len().to_string()]];
         rows.extend(RANKS.map(|k| [format!("pass@{k}"), percent(self.pass_at(k))]));
-        let exact = self.exact as f64 / self.examples as f64;
+        let exact = self.of_judged(self.exact as f64 / self.judged as f64);
+        let cells = self.of_judged(self.cells);
         let rate = self.examples as f64 / self.seconds;
         rows.extend([
             ["variants asked".to_owned(), self.examples.to_string()],
             ["  exact accuracy".to_owned(), percent(exact)],
-            ["  cell accuracy".to_owned(), percent(self.cells)],
+            ["  cell accuracy".to_owned(), percent(cells)],
             ["mean steps".to_owned(), format!("{:.2}", self.steps)],
             [
                 "seconds".to_owned(),

@@ -33,8 +33,9 @@ pub(super) fn draw(tasks: &[Task], votes: &Votes) -> String {
     let (mut body, mut y, mut width) = (String::new(), GAP, 0);
     for (task, number, pair) in pairs.take(PAIRS) {
         let ranked = votes.ranked(&task.name, &pair.input);
-        let right = |rank: usize| ranked.get(rank).is_some_and(|grid| **grid == pair.output);
+        let right = |rank: usize| ranked.get(rank).copied() == pair.output.as_ref();
         let verdict = match (right(0), right(1)) {
+            _ if pair.output.is_none() => "the output is not known",
             (true, _) => "right at the first attempt",
             (_, true) => "right at the second attempt",
             _ => "not right",
@@ -43,10 +44,13 @@ pub(super) fn draw(tasks: &[Task], votes: &Votes) -> String {
         text(&mut body, (GAP, y + 13), &words);
         y += WORDS;
         let attempts = ranked.into_iter().take(2);
-        let titles = ["input", "output", "first attempt", "second attempt"];
-        let grids = [&pair.input, &pair.output].into_iter().chain(attempts);
+        let output = pair.output.iter().map(|output| ("output", output));
+        let attempts = ["first attempt", "second attempt"]
+            .into_iter()
+            .zip(attempts);
+        let grids = [("input", &pair.input)].into_iter();
         let (mut x, mut height) = (GAP, 0);
-        for (title, grid) in titles.iter().zip(grids) {
+        for (title, grid) in grids.chain(output).chain(attempts) {
             let (rows, cols) = grid.size();
             text(&mut body, (x, y + 13), title);
             cells(&mut body, (x, y + WORDS), grid);
@@ -97,15 +101,19 @@ mod tests {
         let grid = |colour| Grid::try_from(vec![vec![colour; 2]]).expect("a grid");
         let pair = |input, output| Pair {
             input: grid(input),
-            output: grid(output),
+            output: Some(grid(output)),
+        };
+        let unknown = Pair {
+            input: grid(8),
+            output: None,
         };
         let task = Task {
             name: "a<b]]>\u{1}".into(),
             learn: Vec::new(),
-            test: vec![pair(1, 2), pair(3, 4), pair(5, 6)],
+            test: vec![pair(1, 2), pair(3, 4), pair(5, 6), unknown],
         };
         let mut votes = Votes::default();
-        for (input, output) in [(1, 2), (3, 7), (3, 7), (3, 4)] {
+        for (input, output) in [(1, 2), (3, 7), (3, 7), (3, 4), (8, 9)] {
             votes.add(&task.name, &grid(input), grid(output), 0.0);
         }
         let svg = draw(&[task], &votes);
@@ -113,10 +121,11 @@ mod tests {
             "a&lt;b]]&gt;\u{fffd}, test 1: right at the first attempt",
             "a&lt;b]]&gt;\u{fffd}, test 2: right at the second attempt",
             "a&lt;b]]&gt;\u{fffd}, test 3: not right",
+            "a&lt;b]]&gt;\u{fffd}, test 4: the output is not known",
         ] {
             assert!(svg.contains(words), "{words}\n{svg}");
         }
-        // Three inputs and outputs, one attempt at the first and two at the second, of two cells each.
-        assert_eq!(svg.matches("stroke=").count(), 2 * (6 + 3));
+        // Four inputs and three outputs, one attempt at the first, two at the second and one at the last, of two cells.
+        assert_eq!(svg.matches("stroke=").count(), 2 * (7 + 4));
     }
 }

@@ -34,9 +34,10 @@ Examples:
   trm data arc build --test arc-agi_evaluation_challenges.json --side 12 --tasks 50 --variants 20 --out small
 
 The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is
-one. Of a file to learn from all pairs are learned; of one to test, the pairs that it shows, and the others are tested.
-A task that is tested is never learned with its answers: if a file to learn from has it as well, under its name or
-with one of its answered pairs, it is left out there. Of tasks with the same name the first counts.
+one; pairs whose output is not known are not learned, and asked without being judged. Of a file to learn from all
+pairs are learned; of one to test, the pairs that it shows, and the others are tested.
+A file to learn from does not give away what is tested: where it has a task that is tested, under its name or with one
+of its answered pairs, that is left out there. Of tasks with the same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
 arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and
 sources.json (what it was made of).
@@ -86,6 +87,8 @@ pub struct Made {
     pub left_out: usize,
     /// Tasks that are left out, since one before them has their name.
     pub repeated: usize,
+    /// Test pairs whose output is not known.
+    pub unknown: usize,
     /// Tasks and variants.
     pub puzzles: usize,
     /// Examples to learn from.
@@ -104,6 +107,7 @@ impl fmt::Display for Made {
             too_large,
             left_out,
             repeated,
+            unknown,
         } = self;
         write!(
             f,
@@ -125,6 +129,9 @@ impl fmt::Display for Made {
                 "; {repeated} tasks are left out, since one before them has their name"
             )?;
         }
+        if *unknown > 0 {
+            write!(f, "; the outputs of {unknown} test pairs are not known")?;
+        }
         Ok(())
     }
 }
@@ -138,7 +145,7 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
                 "too_large": made.too_large, "left_out": made.left_out, "repeated": made.repeated,
-                "puzzles": made.puzzles, "train_examples": made.train_examples, "test_examples": made.test_examples });
+                "unknown_outputs": made.unknown, "puzzles": made.puzzles, "train_examples": made.train_examples, "test_examples": made.test_examples });
             writeln!(to, "{line}")
         }
         false => writeln!(to, "{}: {made}", out.display()),
@@ -163,6 +170,7 @@ impl Sources {
             out.display()
         );
         let (mut tasks, too_large) = self.read(side, seed)?;
+        let unknown = leave_out_what_is_not_known(&mut tasks);
         let before = tasks.len();
         leave_out_what_is_tested(&mut tasks);
         let left_out = before - tasks.len();
@@ -191,6 +199,7 @@ impl Sources {
             too_large,
             left_out,
             repeated,
+            unknown,
             puzzles: built.identifiers.len() - 1,
             train_examples,
             test_examples,
@@ -245,13 +254,25 @@ impl Sources {
     }
 }
 
+/// Removes the pairs without an output from what is learned, and counts the test pairs without one.
+fn leave_out_what_is_not_known(tasks: &mut [Task]) -> usize {
+    let unknown = |pairs: &[Pair]| pairs.iter().filter(|pair| pair.output.is_none()).count();
+    let count = |task: &Task| unknown(&task.learn) + unknown(&task.test);
+    let all = tasks.iter().map(count).sum();
+    for task in tasks {
+        task.learn.retain(|pair| pair.output.is_some());
+    }
+    all
+}
+
 /// Removes tasks that are there to be learned from alone where another of the same name, or with a pair that one of
 /// them has, is tested: its answers would be learned.
 fn leave_out_what_is_tested(tasks: &mut Vec<Task>) {
     let tested = tasks.iter().filter(|task| !task.test.is_empty()).cloned();
     let tested: Vec<Task> = tested.collect();
     let names: HashSet<&str> = tested.iter().map(|task| &*task.name).collect();
-    let pairs: HashSet<&Pair> = tested.iter().flat_map(|task| &task.test).collect();
+    let pairs = tested.iter().flat_map(|task| &task.test);
+    let pairs: HashSet<&Pair> = pairs.filter(|pair| pair.output.is_some()).collect();
     tasks.retain(|task| {
         let known = names.contains(&*task.name) || task.learn.iter().any(|p| pairs.contains(p));
         !task.test.is_empty() || !known
@@ -294,7 +315,7 @@ fn solutions_of(challenges: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// The tasks that are tested, by name, as the reference keeps them.
+/// The tasks that are tested, by name, as the reference keeps them, but for outputs that are not known.
 fn tested(tasks: &[Task]) -> String {
     let tested = tasks.iter().filter(|task| !task.test.is_empty());
     let entry = |task: &Task| {

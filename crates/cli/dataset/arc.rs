@@ -4,6 +4,7 @@ use super::{Dataset, Files, Split, fingerprint};
 use crate::config::RunConfig;
 use crate::task::Task;
 use anyhow::{Context, ensure};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use trm_autograd::op::loss::IGNORE;
@@ -65,9 +66,17 @@ pub(super) fn split(
         folder.display()
     );
     let train = read(&folder.join("train"), task, names.len())?;
-    let validation = tested(folder, task, names.len())?
-        .originals(&names)
-        .first(limit);
+    let asked = tested(folder, task, names.len())?;
+    let originals = asked.of_tasks(&names, |_| true);
+    let unknown = unanswered(folder)?;
+    let mut validation = asked.of_tasks(&names, |task| !unknown.contains(task));
+    if validation.len() == 0 && originals.len() > 0 {
+        say!(
+            "note: no outputs of the tasks that are tested are known: the accuracies on them say nothing"
+        );
+        validation = originals;
+    }
+    let validation = validation.first(limit);
     ensure!(
         train.levels.examples() > 0 && validation.len() > 0,
         "{}: no example to learn from, or none of a task itself to validate with",
@@ -144,9 +153,22 @@ pub fn digest(names: &[String]) -> String {
 /// # Errors
 /// When its `test_puzzles.json` is none.
 pub fn tasks(folder: &Path) -> anyhow::Result<Vec<ArcTask>> {
-    let path = folder.join("test_puzzles.json");
+    let path = folder.join(TESTED);
     Ok(trm_data::arc::read::read(&path, None, Role::Tested)?)
 }
+
+/// The tested tasks of a folder some of whose outputs are not known, where it says so.
+fn unanswered(folder: &Path) -> anyhow::Result<HashSet<String>> {
+    if !folder.join(TESTED).exists() {
+        return Ok(HashSet::new());
+    }
+    let unknown = |task: &ArcTask| task.test.iter().any(|pair| pair.output.is_none());
+    let tasks = tasks(folder)?.into_iter();
+    Ok(tasks.filter(unknown).map(|task| task.name).collect())
+}
+
+/// The file of a folder with the tasks that are tested.
+const TESTED: &str = "test_puzzles.json";
 
 impl Dataset {
     /// All examples of a set; a pad in an answer is not asked for.
@@ -174,15 +196,14 @@ impl Dataset {
         }
     }
 
-    /// The examples whose identifier is the name of a task itself, not of a variant.
-    fn originals(&self, names: &[String]) -> Dataset {
-        let is_original = |id: u32| {
-            let variant = names
-                .get(id as usize)
-                .and_then(|name| Variant::of_name(name));
-            variant.is_some_and(|(_, variant)| variant == Variant::ORIGINAL)
+    /// The examples whose identifier is the name of a task itself, not of a variant, and of a task that is `wanted`.
+    fn of_tasks(&self, names: &[String], wanted: impl Fn(&str) -> bool) -> Dataset {
+        let is_wanted = |id: u32| {
+            let name = names.get(id as usize);
+            let variant = name.and_then(|name| Variant::of_name(name));
+            variant.is_some_and(|(task, variant)| variant == Variant::ORIGINAL && wanted(task))
         };
-        let kept = (0..self.len()).filter(|&i| is_original(self.identifiers[i]));
+        let kept = (0..self.len()).filter(|&i| is_wanted(self.identifiers[i]));
         self.chosen(kept)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A task shows a few pairs of grids and asks for the output of one input more. A network sees a canvas of 30 x 30
 //! cells, or a smaller one where all grids are small, with the grid somewhere on it and end markers along its lower
-//! and right edges. Every task is also seen in [variants](variant), turned and with other colours ([build]); the answers to all are brought back
-//! and [vote](votes).
+//! and right edges. Every task is also seen in [variants](variant), turned and with other colours ([build]); the
+//! answers to all are brought back and [vote](votes).
 
 pub mod build;
 pub mod read;
@@ -13,6 +13,7 @@ pub mod votes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Cells along one side of the reference's canvas, and the largest side of a grid.
 pub const CANVAS: usize = 30;
@@ -40,12 +41,26 @@ pub struct Grid {
 }
 
 /// An input with its output.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Pair {
     /// What is shown.
     pub input: Grid,
-    /// What is asked for.
-    pub output: Grid,
+    /// What is asked for; none where nobody has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Grid>,
+}
+
+impl Pair {
+    /// What stands for the output in a data set: a single cell of colour 0 where it is not known, as the reference has
+    /// it.
+    pub fn label(&self) -> &Grid {
+        static NOT_KNOWN: LazyLock<Grid> = LazyLock::new(|| Grid {
+            rows: 1,
+            cols: 1,
+            cells: vec![0],
+        });
+        self.output.as_ref().unwrap_or(&NOT_KNOWN)
+    }
 }
 
 /// Why rows make no grid.
@@ -216,7 +231,7 @@ fn side_of(tokens: &[u8]) -> usize {
 
 /// What two variants of a task share exactly when all their pairs are the same, in any order.
 pub fn puzzle_hash<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> String {
-    let of_pair = |pair: &Pair| format!("{}|{}", pair.input.hash(), pair.output.hash());
+    let of_pair = |pair: &Pair| format!("{}|{}", pair.input.hash(), pair.label().hash());
     let mut hashes: Vec<String> = pairs.into_iter().map(of_pair).collect();
     hashes.sort_unstable();
     hex(hashes.join("|").as_bytes())

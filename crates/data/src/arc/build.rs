@@ -27,7 +27,7 @@ impl Task {
     /// The longest side of its grids.
     pub fn side(&self) -> usize {
         let pairs = self.learn.iter().chain(&self.test);
-        let grids = pairs.flat_map(|pair| [&pair.input, &pair.output]);
+        let grids = pairs.flat_map(|pair| [&pair.input, pair.label()]);
         let sides = grids.map(|grid| grid.size().0.max(grid.size().1));
         sides.max().unwrap_or(0)
     }
@@ -36,7 +36,7 @@ impl Task {
     /// variant repeats another: of every pair two grids, and two canvases.
     pub fn bytes(&self, side: usize, variants: usize) -> usize {
         let pairs = self.learn.iter().chain(&self.test);
-        let grids = pairs.flat_map(|pair| [&pair.input, &pair.output]);
+        let grids = pairs.flat_map(|pair| [&pair.input, pair.label()]);
         let bytes = grids.map(|grid| {
             let (rows, cols) = grid.size();
             size_of_val(grid) + rows * cols + side * side
@@ -120,7 +120,7 @@ fn group(task: &Task, variants: usize, mut variant: impl FnMut() -> Variant) -> 
         let image = |pairs: &[Pair]| {
             let pairs = pairs.iter().map(|pair| Pair {
                 input: variant.apply(&pair.input),
-                output: variant.apply(&pair.output),
+                output: pair.output.as_ref().map(|output| variant.apply(output)),
             });
             pairs.collect()
         };
@@ -178,7 +178,7 @@ fn split(
                 } else {
                     (0, 0)
                 };
-                for (grid, tokens) in [(&pair.input, &mut inputs), (&pair.output, &mut labels)] {
+                for (grid, tokens) in [(&pair.input, &mut inputs), (pair.label(), &mut labels)] {
                     let start = tokens.len();
                     tokens.resize(start + side * side, 0);
                     grid.draw(corner, &mut tokens[start..]);
@@ -202,7 +202,7 @@ fn split(
 
 /// Any row and column from which both grids of a pair fit on the canvas.
 fn corner(pair: &Pair, side: usize, below: &mut impl FnMut(usize) -> usize) -> (usize, usize) {
-    let ((a, b), (c, d)) = (pair.input.size(), pair.output.size());
+    let ((a, b), (c, d)) = (pair.input.size(), pair.label().size());
     let row = below(side - a.max(c) + 1);
     (row, below(side - b.max(d) + 1))
 }
@@ -241,7 +241,7 @@ mod tests {
             name: name.to_owned(),
             learn: vec![Pair {
                 input: grid(colour),
-                output: grid(0),
+                output: Some(grid(0)),
             }],
             test: Vec::new(),
         };

@@ -1,12 +1,14 @@
 //! ARC's JSON files: `…_challenges.json`, with the outputs that were kept back in `…_solutions.json`.
 //!
 //! A file of challenges is an object of tasks by name, each with lists `train` and `test` of pairs; a test pair has
-//! its output there, or in the file of solutions, or nowhere: it is then a single cell of colour 0, as the reference
-//! has it.
+//! its output there, or in the file of solutions, or nowhere.
 
 use super::build::Task;
+use super::variant::SEPARATOR;
 use super::{ArcError, Grid, Pair};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why a file holds no tasks.
@@ -72,7 +74,7 @@ pub fn read(
     let known = solutions.map(object).transpose()?.unwrap_or_default();
     let mut read = Vec::with_capacity(tasks.len());
     for (name, task) in &tasks {
-        let outputs = known.get(name).map(|outputs| (solutions, outputs));
+        let outputs = solutions.and_then(|file| Some((file, known.get(name)?)));
         read.push(one(challenges, outputs, (name, task), role)?);
     }
     Ok(read)
@@ -83,16 +85,45 @@ fn object(path: &Path) -> Result<Map<String, Value>, TasksError> {
         path: path.into(),
         error,
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| TasksError::Json {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let entries = serde_json::from_slice(text).map_err(|error| TasksError::Json {
         path: path.into(),
         error,
-    })
+    });
+    entries.map(|Entries(entries)| entries)
+}
+
+/// A JSON object's entries in their order, of which no two have the same name.
+struct Entries(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if entries.insert(name.clone(), value).is_some() {
+                        return Err(A::Error::custom(format!("{name:?} is there twice")));
+                    }
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
 }
 
 /// A task of `path`, with what the file of solutions says of it.
 fn one(
     path: &Path,
-    outputs: Option<(Option<&Path>, &Value)>,
+    outputs: Option<(&Path, &Value)>,
     (name, task): (&String, &Value),
     role: Role,
 ) -> Result<Task, TasksError> {
@@ -108,6 +139,10 @@ fn one(
             return Err(form(name, &format!("it has no `{part}`")));
         }
     }
+    if name.contains(SEPARATOR) {
+        let what = format!("{SEPARATOR:?} in a task's name parts it from a variant; rename it");
+        return Err(form(name, &what));
+    }
     let mut task = Task {
         name: name.clone(),
         learn: Vec::new(),
@@ -119,22 +154,26 @@ fn one(
     {
         let pairs = pairs.as_array();
         let pairs = pairs.ok_or_else(|| form(name, &format!("`{part}` is no list of pairs")))?;
+        if let (Some((file, outputs)), "test") = (outputs, part.as_str()) {
+            let (found, expected) = (outputs.as_array().map(Vec::len), pairs.len());
+            if found != Some(expected) {
+                return Err(TasksError::Form {
+                    path: file.into(),
+                    place: format!("task {name}"),
+                    what: format!("expected a list of {expected} outputs, one for each test pair"),
+                });
+            }
+        }
         for (i, pair) in pairs.iter().enumerate() {
             let place = format!("task {name}, {part} pair {}", i + 1);
             let input = pair.get("input").ok_or_else(|| form(&place, "no input"))?;
             let input = grid(path, &format!("{place}, input"), input)?;
             let output = match (pair.get("output"), outputs) {
-                (Some(output), _) => grid(path, &format!("{place}, output"), output)?,
+                (Some(output), _) => Some(grid(path, &format!("{place}, output"), output)?),
                 (None, Some((file, outputs))) if part == "test" => {
-                    let output = outputs.get(i).ok_or_else(|| {
-                        form(
-                            &place,
-                            "the file of solutions has fewer outputs than there are test pairs",
-                        )
-                    })?;
-                    grid(file.unwrap_or(path), &format!("{place}, solution"), output)?
+                    Some(grid(file, &format!("{place}, solution"), &outputs[i])?)
                 }
-                (None, _) if part == "test" => Grid::try_from(vec![vec![0]]).expect("a cell"),
+                (None, _) if part == "test" => None,
                 (None, _) => return Err(form(&place, "no output")),
             };
             let list = match (role, part.as_str()) {
@@ -174,22 +213,25 @@ mod tests {
         let [challenges, solutions] = ["c.json", "s.json"].map(|name| folder.path().join(name));
         std::fs::write(&challenges, CHALLENGES).expect("a file");
         std::fs::write(&solutions, r#"{"b1": [[[6]], [[7]]]}"#).expect("a file");
-        let colours = |pairs: &[Pair]| -> Vec<(Vec<u8>, Vec<u8>)> {
-            let cells = |pair: &Pair| (pair.input.cells().to_vec(), pair.output.cells().to_vec());
-            pairs.iter().map(cells).collect()
+        let colours = |pairs: &[Pair]| -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+            let cells = |grid: &Grid| grid.cells().to_vec();
+            let pair = |pair: &Pair| (cells(&pair.input), pair.output.as_ref().map(cells));
+            pairs.iter().map(pair).collect()
         };
         let tasks = read(&challenges, Some(&solutions), Role::Tested).expect("two tasks");
         assert_eq!([&tasks[0].name, &tasks[1].name], ["b1", "a2"]);
-        assert_eq!(colours(&tasks[0].learn), [(vec![3], vec![4, 5])]);
+        assert_eq!(colours(&tasks[0].learn), [(vec![3], Some(vec![4, 5]))]);
         assert_eq!(
             colours(&tasks[0].test),
-            [(vec![1], vec![6]), (vec![2], vec![7])]
+            [(vec![1], Some(vec![6])), (vec![2], Some(vec![7]))]
         );
+        // A mark at the beginning, as some editors write it, is no part of the text.
+        std::fs::write(&challenges, format!("\u{feff}{CHALLENGES}")).expect("a file");
         let tasks = read(&challenges, None, Role::Learned).expect("two tasks");
         let all = [
-            (vec![1], vec![0]),
-            (vec![2], vec![0]),
-            (vec![3], vec![4, 5]),
+            (vec![1], None),
+            (vec![2], None),
+            (vec![3], Some(vec![4, 5])),
         ];
         assert_eq!(colours(&tasks[0].learn), all);
         assert_eq!(tasks[0].test, []);
@@ -243,9 +285,24 @@ mod tests {
         }
         std::fs::write(&path, CHALLENGES).expect("a file");
         let solutions = folder.path().join("s.json");
-        std::fs::write(&solutions, r#"{"b1": [[[6]]]}"#).expect("a file");
-        let said = read(&path, Some(&solutions), Role::Tested).expect_err("one is missing");
-        assert!(said.to_string().contains("task b1, test pair 2"), "{said}");
+        for outputs in ["[[[6]]]", "[[[6]], [[7]], [[8]]]", "6"] {
+            std::fs::write(&solutions, format!(r#"{{"b1": {outputs}}}"#)).expect("a file");
+            let said = read(&path, Some(&solutions), Role::Tested).expect_err("two are expected");
+            let said = said.to_string();
+            let expected = "s.json: task b1: expected a list of 2 outputs";
+            assert!(said.contains(expected), "{said}");
+        }
+        for (text, expected) in [
+            (r#"{"a": {}, "a": {}}"#, "\"a\" is there twice"),
+            (
+                r#"{"a|||b": {"train": [], "test": []}}"#,
+                "a|||b: \"|||\" in a task's name",
+            ),
+        ] {
+            std::fs::write(&path, text).expect("a file");
+            let said = read(&path, None, Role::Tested).expect_err(text).to_string();
+            assert!(said.contains(expected), "{said}");
+        }
         std::fs::write(&path, "{").expect("a file");
         let said = read(&path, None, Role::Tested)
             .expect_err("no JSON")

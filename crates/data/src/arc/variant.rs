@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use std::fmt;
 
 /// Between the parts of a variant's name.
-const SEPARATOR: &str = "|||";
+pub(super) const SEPARATOR: &str = "|||";
 
 /// A rotation or reflection, and a new colour for each; colour 0 stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

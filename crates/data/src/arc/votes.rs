@@ -67,29 +67,30 @@ impl Votes {
             .collect()
     }
 
-    /// The part of a task's pairs whose output is among the first `k`.
-    pub fn solved(&self, task: &str, pairs: &[Pair], k: usize) -> f64 {
-        let among = |pair: &&Pair| {
-            let ranked = self.ranked(task, &pair.input);
-            ranked
-                .into_iter()
-                .take(k)
-                .any(|output| *output == pair.output)
+    /// The part of a task's pairs whose output is among the first `k`, of those whose output is known; none where
+    /// that is of no pair.
+    pub fn solved(&self, task: &str, pairs: &[Pair], k: usize) -> Option<f64> {
+        let among = |pair: &Pair| {
+            let output = pair.output.as_ref()?;
+            let mut ranked = self.ranked(task, &pair.input).into_iter().take(k);
+            Some(ranked.any(|candidate| candidate == output))
         };
-        pairs.iter().filter(among).count() as f64 / pairs.len() as f64
+        let known: Vec<bool> = pairs.iter().filter_map(among).collect();
+        let solved = known.iter().filter(|among| **among).count();
+        (!known.is_empty()).then(|| solved as f64 / known.len() as f64)
     }
 
-    /// pass@k: the mean of [`Votes::solved`] over tasks with their pairs.
+    /// pass@k: the mean of [`Votes::solved`] over the tasks that can be judged; none where there are none.
     pub fn pass_at<'a>(
         &self,
         k: usize,
         tasks: impl IntoIterator<Item = (&'a str, &'a [Pair])>,
-    ) -> f64 {
+    ) -> Option<f64> {
+        let tasks = tasks.into_iter();
         let solved: Vec<f64> = tasks
-            .into_iter()
-            .map(|(task, pairs)| self.solved(task, pairs, k))
+            .filter_map(|(task, pairs)| self.solved(task, pairs, k))
             .collect();
-        solved.iter().sum::<f64>() / solved.len() as f64
+        (!solved.is_empty()).then(|| solved.iter().sum::<f64>() / solved.len() as f64)
     }
 
     /// Two attempts at each input of a task; inputs that nobody voted on have no entry.
@@ -131,15 +132,20 @@ mod tests {
         assert_eq!(votes.ranked("other", &grid(0)), Vec::<&Grid>::new());
         let pair = |input, output| Pair {
             input: grid(input),
-            output: grid(output),
+            output: Some(grid(output)),
         };
-        let pairs = [pair(0, 3), pair(5, 3)];
-        assert_eq!(votes.solved("task", &pairs, 1), 0.0);
-        assert_eq!(votes.solved("task", &pairs, 2), 0.5);
-        assert_eq!(
-            votes.pass_at(2, [("task", &pairs[..]), ("other", &pairs[..])]),
-            0.25
-        );
+        let mut pairs = vec![pair(0, 3), pair(5, 3)];
+        assert_eq!(votes.solved("task", &pairs, 1), Some(0.0));
+        assert_eq!(votes.solved("task", &pairs, 2), Some(0.5));
+        let other = ("other", &pairs[..]);
+        assert_eq!(votes.pass_at(2, [("task", &pairs[..]), other]), Some(0.25));
+        // What nobody knows is neither right nor wrong.
+        pairs[1].output = None;
+        assert_eq!(votes.solved("task", &pairs, 2), Some(1.0));
+        assert_eq!(votes.solved("task", &pairs[1..], 2), None);
+        let tasks = [("task", &pairs[..]), ("other", &pairs[1..])];
+        assert_eq!(votes.pass_at(2, tasks), Some(1.0));
+        assert_eq!(votes.pass_at(2, [("other", &pairs[1..])]), None);
         let attempts = votes.submission("task", [&grid(0), &grid(5)]);
         assert_eq!(attempts.len(), 1);
         assert_eq!(
