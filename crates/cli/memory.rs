@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use trm_kernels::Kernels;
 use trm_model::carry::Carry;
 use trm_model::network::LARGE_TABLE;
-use trm_model::workspace::Memory;
-use trm_model::{ModelConfig, Network, TrainConfig, solve, winner};
+use trm_model::{ModelConfig, Network, TrainConfig, solve, trainer};
 
 /// The parts of a run's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Need {
     pub carry: usize,
     /// One puzzle of the batch.
     pub row: usize,
-    /// What all threads work with.
+    /// What the threads that compute shards work with.
     pub workers: usize,
     /// What all threads solve the puzzles held out with, while the rest is kept.
     pub validation: usize,
@@ -40,18 +39,9 @@ impl Need {
     pub fn of(model: &ModelConfig, train: &TrainConfig, threads: usize) -> anyhow::Result<Need> {
         let net = Network::new(model.clone(), train.kernels(Kernels::best()?)?)?;
         let values = 4 * net.layout().len();
-        let shards = train
-            .gradient_shards
-            .min(train.batch.div_ceil(train.micro_batch));
         // The values, both moments, and the moving average where there is one; then the gradients.
-        let copies = 3 + usize::from(train.ema_rate > 0.0) + shards;
+        let copies = 3 + usize::from(train.ema_rate > 0.0) + train.shards();
         let row = Carry::row_bytes(net.config(), train.winner_take_all);
-        let set_aside = match train.winner_take_all {
-            1 => 0,
-            _ => winner::scratch_len(net.config()),
-        };
-        let puzzles = train.micro_batch.min(train.batch);
-        let worker = Memory::floats(&net, puzzles, train.mode(), 1) + set_aside;
         // The puzzles held out are not known yet: enough for all threads.
         let held_out = threads * train.micro_batch;
         let embeddings = 4 * model.puzzle_identifiers * model.puzzle_emb_ndim;
@@ -63,7 +53,7 @@ impl Need {
             on_disk: embeddings >= LARGE_TABLE,
             carry: train.batch * row,
             row,
-            workers: threads * 4 * worker,
+            workers: trainer::workspace_bytes(&net, train, threads),
             validation: solve::bytes(&net, held_out, train.micro_batch, threads),
         })
     }
@@ -277,6 +267,30 @@ mod tests {
             "9223372036854771712\n",
         );
         assert_eq!(found(), machine(8000));
+    }
+
+    /// A shard is one thread's, and of several states of a puzzle one is worked on at a time.
+    #[test]
+    fn workspaces_are_those_that_a_step_uses() {
+        let (mut model, mut train) = (ModelConfig::default(), TrainConfig::default());
+        let workers = |model: &ModelConfig, train: &TrainConfig, threads| {
+            let need = Need::of(model, train, threads).expect("the paper's network");
+            need.workers
+        };
+        let one = workers(&model, &train, 1);
+        assert_eq!(workers(&model, &train, 3), 3 * one);
+        assert_eq!(workers(&model, &train, 64), 8 * one);
+        train.gradient_shards = 2;
+        assert_eq!(workers(&model, &train, 64), 2 * one);
+        (train.batch, train.gradient_shards) = (6, 8);
+        assert_eq!(workers(&model, &train, 64), 3 * one);
+        (train.winner_take_all, model.init_noise) = (2, 1.0);
+        let several = [2, 4].map(|micro_batch| {
+            train.micro_batch = micro_batch;
+            workers(&model, &train, 1)
+        });
+        assert!(several[0] < one);
+        assert_eq!(several[0], several[1]);
     }
 
     #[test]

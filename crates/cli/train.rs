@@ -57,7 +57,7 @@ pub struct Args {
     /// Folder of the run [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Worker threads [default: all cores]
+    /// Worker threads; a training step uses at most train.gradient_shards of them, 8 or fewer [default: all cores]
     #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Optimiser steps, instead of the config's

@@ -18,7 +18,7 @@ use crate::winner;
 use crate::workspace::Memory;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
 use trm_autograd::params::Linear;
 use trm_kernels::Precision;
@@ -60,7 +60,9 @@ pub struct Trainer {
     skipped: u32,
     shards: Vec<Shard>,
     split: Split,
-    /// One for each thread of the pool; a thread only ever locks its own.
+    /// The pool's.
+    threads: usize,
+    /// One for each shard that is computed at the same time.
     workers: Vec<Mutex<Worker>>,
 }
 
@@ -83,8 +85,42 @@ struct Split {
     scratch: AlignedVec,
 }
 
+impl Worker {
+    /// Floats of one.
+    fn floats(net: &Network, config: &TrainConfig) -> (usize, usize) {
+        let memory = Memory::floats(net, config.at_once(), config.mode(), 1);
+        match config.winner_take_all {
+            1 => (memory, 0),
+            _ => (memory, winner::scratch_len(&net.config)),
+        }
+    }
+
+    fn new(net: &Network, config: &TrainConfig) -> Worker {
+        let (_, set_aside) = Worker::floats(net, config);
+        Worker {
+            memory: Memory::new(net, config.at_once(), config.mode(), 1),
+            states: AlignedVec::zeros(set_aside),
+        }
+    }
+
+    /// One that no shard has, to begin with this thread's own, whose memory is near.
+    fn free(workers: &[Mutex<Worker>]) -> MutexGuard<'_, Worker> {
+        let own = rayon::current_thread_index().unwrap_or(0) % workers.len();
+        let (before, from) = workers.split_at(own);
+        let mut in_turn = from.iter().chain(before);
+        let free = in_turn.find_map(|worker| worker.try_lock().ok());
+        free.unwrap_or_else(|| workers[own].lock().expect("no worker has panicked"))
+    }
+}
+
+/// Bytes that a run of `net` on `threads` works with in a step, beside its values, its gradients and the batch.
+pub fn workspace_bytes(net: &Network, config: &TrainConfig, threads: usize) -> usize {
+    let (memory, states) = Worker::floats(net, config);
+    config.workers(threads) * 4 * (memory + states)
+}
+
 impl Split {
-    fn new(net: &Network, optimizer: OptimizerName) -> Self {
+    fn new(net: &Network, optimizer: OptimizerName, threads: usize) -> Self {
         let mut matrices = Vec::new();
         if optimizer == OptimizerName::Muon {
             let heads = [&net.lm_head.at, &net.q_head.at];
@@ -100,7 +136,9 @@ impl Split {
             }
             at = matrix.end;
         }
-        let scratch = matrices.iter().map(|m| muon::scratch_len(m.out, m.input));
+        let scratch = matrices
+            .iter()
+            .map(|m| muon::scratch_len(m.out, m.input, threads));
         Split {
             others,
             scratch: AlignedVec::zeros(scratch.max().unwrap_or(0)),
@@ -110,7 +148,7 @@ impl Split {
 }
 
 impl Trainer {
-    /// Prepares a run that starts from `params`, for a pool of `threads`.
+    /// Prepares a run that starts from `params`, for a pool of `threads`: as many shards are computed at the same time.
     ///
     /// # Errors
     /// When the config cannot work.
@@ -132,23 +170,11 @@ impl Trainer {
         } else {
             AlignedVec::zeros(0)
         };
-        let micro_batches = config.batch.div_ceil(config.micro_batch);
-        let shards = config.gradient_shards.min(micro_batches);
-        let shards = (0..shards).map(|_| Shard {
+        let shards = (0..config.shards()).map(|_| Shard {
             grads: AlignedVec::zeros(len),
             metrics: Metrics::default(),
         });
-        let puzzles = config.micro_batch.min(config.batch);
-        let set_aside = match config.winner_take_all {
-            1 => 0,
-            _ => winner::scratch_len(&net.config),
-        };
-        let worker = || {
-            Mutex::new(Worker {
-                memory: Memory::new(&net, puzzles, config.mode(), 1),
-                states: AlignedVec::zeros(set_aside),
-            })
-        };
+        let workers = (0..config.workers(threads)).map(|_| Mutex::new(Worker::new(&net, &config)));
         Ok(Trainer {
             ema,
             m: AlignedVec::zeros(len),
@@ -157,8 +183,9 @@ impl Trainer {
             step: 0,
             skipped: 0,
             shards: shards.collect(),
-            split: Split::new(&net, config.optimizer),
-            workers: (0..threads.max(1)).map(|_| worker()).collect(),
+            split: Split::new(&net, config.optimizer, threads.max(1)),
+            threads: threads.max(1),
+            workers: workers.collect(),
             params,
             config,
             net,
@@ -176,11 +203,8 @@ impl Trainer {
     /// checkpoint. In halves, rows that overflow are reset and updates skipped instead ([`crate::overflow`]), until
     /// too many are.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Result<Metrics, Astray> {
-        let (pool, own) = (rayon::current_num_threads(), self.workers.len());
-        assert!(
-            pool <= own,
-            "a pool of {pool} threads, and memory for {own}"
-        );
+        let (pool, own) = (rayon::current_num_threads(), self.threads);
+        assert!(pool <= own, "a pool of {pool} threads, in a run for {own}");
         self.step += 1;
         self.carry.refill(fill);
         let ctx = StepContext {
@@ -189,7 +213,7 @@ impl Trainer {
             config: &self.config,
             step: self.step,
         };
-        let micro_batches = self.config.batch.div_ceil(self.config.micro_batch);
+        let micro_batches = self.config.micro_batches();
         over_shards(
             ctx,
             &self.workers,
@@ -301,6 +325,7 @@ impl Trainer {
                 (matrix.out, matrix.input),
             );
             let (k, scratch) = (self.net.kernels.in_floats(), &mut self.split.scratch);
+            let k = (k, self.threads);
             muon::update(k, state, g, shape, lr, &muon_hyper, scratch);
         }
         if !self.ema.is_empty() {
@@ -380,8 +405,7 @@ fn one_shard(
     shard: &mut Shard,
     mut rows: Rows<'_>,
 ) {
-    let thread = rayon::current_thread_index().unwrap_or(0);
-    let mut worker = workers[thread].lock().expect("no worker has panicked");
+    let mut worker = Worker::free(workers);
     let Worker { memory, states } = &mut *worker;
     shard.grads.fill(0.0);
     shard.metrics = Metrics::default();

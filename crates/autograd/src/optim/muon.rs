@@ -12,7 +12,7 @@
 //! `orthogonal` is five rounds of an odd polynomial on the singular values, by matrix products alone:
 //!
 //! ```text
-//! X ← G / |G|      X ← a X + (b A + c A²) X      A = X Xᵀ      a, b, c = 3.4445, -4.7750, 2.0315
+//! X ← G / |G|      X ← (a I + b A + c A²) X      A = X Xᵀ      a, b, c = 3.4445, -4.7750, 2.0315
 //! ```
 //!
 //! which sends singular values from 0.0015 to 1 to about 0.7 to 1.2, and grows smaller ones up to 485-fold; for tall
@@ -44,15 +44,18 @@ pub struct State<'a> {
     pub m: &'a mut [f32],
 }
 
-/// Floats of scratch for a matrix of `out` x `input`.
-pub fn scratch_len(out: usize, input: usize) -> usize {
+/// Floats of scratch for a matrix of `out` x `input` on `threads`.
+pub fn scratch_len(out: usize, input: usize, threads: usize) -> usize {
     let small = out.min(input);
-    2 * out * input + 2 * small * small + SCRATCH
+    2 * out * input + 2 * small * small + threads * SCRATCH
 }
 
-/// Takes one step with gradient `g` (out x in): changes all of `state`; uses up `scratch`.
+/// Takes one step with gradient `g` (out x in) on `threads` of the current pool: changes all of `state`; uses up
+/// `scratch`. The bits are those of one thread.
+///
+/// Panics when the lengths are not those of the shape, or `scratch` is shorter than [`scratch_len`].
 pub fn update(
-    k: &Kernels,
+    (k, threads): (&Kernels, usize),
     state: State<'_>,
     g: &[f32],
     (out, input): (usize, usize),
@@ -60,23 +63,31 @@ pub fn update(
     hyper: &Hyper,
     scratch: &mut [f32],
 ) {
+    for len in [state.w.len(), state.m.len(), g.len()] {
+        assert_eq!(len, out * input, "values of a matrix of {out} x {input}");
+    }
     let (x, rest) = scratch.split_at_mut(out * input);
     let mu = hyper.momentum as f32;
     for (x, (m, g)) in x.iter_mut().zip(state.m.iter_mut().zip(g)) {
         *m = mu * *m + g;
         *x = g + mu * *m;
     }
-    orthogonalise(k, x, (out, input), rest);
+    let u = orthogonalise((k, threads), x, (out, input), rest);
     let keep = (1.0 - lr * hyper.weight_decay) as f32;
     let rate = (lr * (out as f64 / input as f64).max(1.0).sqrt()) as f32;
-    for (w, u) in state.w.iter_mut().zip(x) {
+    for (w, u) in state.w.iter_mut().zip(u) {
         *w = *w * keep - rate * *u;
     }
 }
 
-/// Replaces `x` (out x in) by a matrix of the same singular vectors and singular values near 1; a zero
-/// matrix stays zero.
-fn orthogonalise(k: &Kernels, x: &mut [f32], (out, input): (usize, usize), scratch: &mut [f32]) {
+/// A matrix of the singular vectors of `x` (out x in) and singular values near 1, zero where that is zero; uses up both
+/// buffers and gives a part of one.
+fn orthogonalise<'a>(
+    (k, threads): (&Kernels, usize),
+    x: &'a mut [f32],
+    (out, input): (usize, usize),
+    scratch: &'a mut [f32],
+) -> &'a [f32] {
     let small = out.min(input);
     let (next, rest) = scratch.split_at_mut(out * input);
     let (a, rest) = rest.split_at_mut(small * small);
@@ -84,6 +95,10 @@ fn orthogonalise(k: &Kernels, x: &mut [f32], (out, input): (usize, usize), scrat
     let norm = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     k.scale(x, (1.0 / (norm + 1e-7)) as f32);
     let [first, third, fifth] = POLYNOMIAL;
+    let mut product = |c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>| {
+        k.matmul_on_threads(c, a, b, Write::Overwrite, kernel, threads);
+    };
+    let (mut x, mut next) = (x, next);
     for _ in 0..ROUNDS {
         let view = MatRef::new(x, out, input);
         let (lhs, rhs) = if out <= input {
@@ -91,26 +106,27 @@ fn orthogonalise(k: &Kernels, x: &mut [f32], (out, input): (usize, usize), scrat
         } else {
             (Lhs::Transposed(view), Rhs::Plain(view))
         };
-        let a_view = MatMut::new(a, small, small);
-        k.matmul(a_view, lhs, rhs, Write::Overwrite, kernel);
+        product(MatMut::new(a, small, small), lhs, rhs);
         let a_view = MatRef::new(a, small, small);
         let c = MatMut::new(square, small, small);
-        let (lhs, rhs) = (Lhs::Plain(a_view), Rhs::Plain(a_view));
-        k.matmul(c, lhs, rhs, Write::Overwrite, kernel);
+        product(c, Lhs::Plain(a_view), Rhs::Plain(a_view));
+        // a I + b A + c A²
         for (square, a) in square.iter_mut().zip(&*a) {
             *square = third * a + fifth * *square;
         }
-        next.copy_from_slice(x);
-        k.scale(next, first);
+        for diagonal in square.iter_mut().step_by(small + 1) {
+            *diagonal += first;
+        }
         let polynomial = MatRef::new(square, small, small);
         let (lhs, rhs) = if out <= input {
             (Lhs::Plain(polynomial), Rhs::Plain(view))
         } else {
             (Lhs::Plain(view), Rhs::Plain(polynomial))
         };
-        k.matmul(MatMut::new(next, out, input), lhs, rhs, Write::Add, kernel);
-        x.copy_from_slice(next);
+        product(MatMut::new(next, out, input), lhs, rhs);
+        std::mem::swap(&mut x, &mut next);
     }
+    x
 }
 
 #[cfg(test)]
@@ -133,13 +149,13 @@ mod tests {
     /// The change of W from zero after one step of rate 1.
     fn step(g: &[f32], shape: (usize, usize), hyper: &Hyper) -> Vec<f32> {
         let (mut w, mut m) = (vec![0.0; g.len()], vec![0.0; g.len()]);
-        let mut scratch = vec![f32::NAN; scratch_len(shape.0, shape.1)];
+        let mut scratch = vec![f32::NAN; scratch_len(shape.0, shape.1, 1)];
         let state = State {
             w: &mut w,
             m: &mut m,
         };
         let k = &Kernels::available()[0];
-        update(k, state, g, shape, 1.0, hyper, &mut scratch);
+        update((k, 1), state, g, shape, 1.0, hyper, &mut scratch);
         w
     }
 
@@ -193,7 +209,7 @@ mod tests {
     fn momentum_looks_ahead_and_decay_shrinks() {
         let (g, shape) = (gradient(12), (3, 4));
         let (mut w, mut m) = (vec![1.0; 12], vec![0.0; 12]);
-        let mut scratch = vec![f32::NAN; scratch_len(3, 4)];
+        let mut scratch = vec![f32::NAN; scratch_len(3, 4, 1)];
         let hyper = Hyper {
             momentum: 0.5,
             weight_decay: 0.25,
@@ -205,14 +221,14 @@ mod tests {
                 w: &mut w,
                 m: &mut m,
             };
-            update(k, state, g, shape, 2.0, &hyper, &mut scratch);
+            update((k, 1), state, g, shape, 2.0, &hyper, &mut scratch);
             assert_eq!(w, vec![kept; 12], "a zero gradient only decays");
         }
         let state = State {
             w: &mut w,
             m: &mut m,
         };
-        update(k, state, &g, shape, 2.0, &hyper, &mut scratch);
+        update((k, 1), state, &g, shape, 2.0, &hyper, &mut scratch);
         assert_eq!(m, g);
         // The direction is that of G alone, whatever its size.
         let direction = step(&g, shape, &HYPER);
@@ -225,7 +241,7 @@ mod tests {
             w: &mut w,
             m: &mut m,
         };
-        update(k, state, h, shape, 2.0, &hyper, &mut scratch);
+        update((k, 1), state, h, shape, 2.0, &hyper, &mut scratch);
         let ahead: Vec<f32> = h.iter().zip(&m).map(|(h, m)| h + 0.5 * m).collect();
         let [of_ahead, of_mean] = [&ahead, &m].map(|x| step(x, shape, &HYPER));
         let moved = |i: usize| (w[i] - 0.5 * before[i]) / 2.0;

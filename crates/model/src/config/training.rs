@@ -15,7 +15,8 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Puzzles that a worker takes through a step together.
     pub micro_batch: usize,
-    /// Partial gradient sums; fixed, so that results do not depend on the number of threads.
+    /// Partial gradient sums, 1 to 8, each computed by one thread: fixed, so that results do not depend on the number of
+    /// threads, and the most threads that a step uses.
     pub gradient_shards: usize,
     /// What matrix products are computed in: "f32", or "f16" on a CPU that has halves ([`trm_kernels::matmul::half`]).
     #[serde(with = "precision")]
@@ -180,6 +181,30 @@ impl From<OptimizerName> for OptimizerKind {
 }
 
 impl TrainConfig {
+    /// Micro-batches of a step.
+    pub(crate) fn micro_batches(&self) -> usize {
+        self.batch.div_ceil(self.micro_batch)
+    }
+
+    /// Partial sums of the gradient, each computed by one thread; fewer than asked for where there are fewer
+    /// micro-batches.
+    pub fn shards(&self) -> usize {
+        self.gradient_shards.min(self.micro_batches())
+    }
+
+    /// Shards that `threads` compute at the same time.
+    pub(crate) fn workers(&self, threads: usize) -> usize {
+        threads.clamp(1, self.shards())
+    }
+
+    /// Puzzles that a thread takes through the network together: of several states of a puzzle, one after the other.
+    pub(crate) fn at_once(&self) -> usize {
+        match self.winner_take_all {
+            1 => self.micro_batch.min(self.batch),
+            _ => 1,
+        }
+    }
+
     /// The depth of optimiser step `step` = 1, 2, …: that of the last stage that has begun.
     pub fn depth(&self, model: &ModelConfig, step: u64) -> Depth {
         let progress = (step - 1) as f64 / self.steps as f64;
