@@ -406,6 +406,8 @@ fn schedules(case: &Case) {
         let got = reference_inner(hidden, row["expansion"].as_f64().expect("a number"));
         assert_eq!(got as u64, row["inner"].as_u64().expect("a width"), "{row}");
     }
+    // 256.5: Python rounds half to even.
+    assert_eq!(reference_inner(513, 0.75), 256);
 }
 
 /// Random streams differ, so statistics are compared: both are samples of a million, whose quantiles

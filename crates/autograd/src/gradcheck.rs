@@ -96,8 +96,10 @@ fn cases(kernels: &'static Kernels, seed: u64) -> Vec<Case> {
         embedding_cases(random(10), false, 0),
         embedding_cases(random(14), false, 3),
         group_mixer_cases(kernels, random(15)),
-        cross_entropy_cases(random(11), LossKind::Stablemax),
-        cross_entropy_cases(random(12), LossKind::Softmax),
+        cross_entropy_cases(random(11), LossKind::Stablemax, 0.0),
+        cross_entropy_cases(random(12), LossKind::Softmax, 0.0),
+        cross_entropy_cases(random(11), LossKind::Stablemax, 0.2),
+        cross_entropy_cases(random(12), LossKind::Softmax, 0.2),
         bce_cases(random(13)),
     ]
     .concat()

@@ -38,6 +38,27 @@ pub enum Contents {
 /// Names of the carry's tensors begin with it.
 const CARRY: &str = "carry.";
 
+/// Metadata key of [`Trainer::updates`].
+const UPDATES: &str = "updates";
+
+/// All float state by name, to be written, or with `mut` to be read into.
+macro_rules! floats {
+    ($trainer:expr $(, $mut:tt)?) => {{
+        let trainer = $trainer;
+        [
+            ("values", &$($mut)? trainer.params.values[..]),
+            ("ema", &$($mut)? trainer.ema[..]),
+            ("adam.m", &$($mut)? trainer.m[..]),
+            ("adam.v", &$($mut)? trainer.v[..]),
+            ("H_init", &$($mut)? trainer.params.h_init[..]),
+            ("L_init", &$($mut)? trainer.params.l_init[..]),
+            ("puzzle_emb.weights", &$($mut)? trainer.params.puzzle_emb[..]),
+            ("carry.z_H", &$($mut)? trainer.carry.z_h[..]),
+            ("carry.z_L", &$($mut)? trainer.carry.z_l[..]),
+        ]
+    }};
+}
+
 /// Writes the run to `path`, whole or not at all. `extra` joins the metadata.
 ///
 /// # Errors
@@ -57,7 +78,7 @@ pub fn save(
         .map(|&halted| u8::from(halted))
         .collect();
     let floats =
-        floats(trainer).map(|(name, data)| (name, Shape::from([data.len()]), Data::F32(data)));
+        floats!(trainer).map(|(name, data)| (name, Shape::from([data.len()]), Data::F32(data)));
     let bytes: [(&str, &[u8]); 5] = [
         ("carry.inputs", &carry.inputs),
         ("carry.labels", &carry.labels),
@@ -71,27 +92,12 @@ pub fn save(
     metadata.insert("model".into(), json(trainer.net.config()));
     metadata.insert("train".into(), json(&trainer.config));
     metadata.insert("step".into(), trainer.step.to_string());
+    metadata.insert(UPDATES.into(), trainer.updates.to_string());
     let kept = |(name, ..): &(&str, Shape, Data<'_>)| {
         contents == Contents::Everything || !name.starts_with(CARRY)
     };
     let tensors = floats.into_iter().chain(bytes).filter(kept);
     Ok(safetensors::write(path, tensors, metadata)?)
-}
-
-/// All float state, by name.
-fn floats(trainer: &Trainer) -> [(&'static str, &[f32]); 9] {
-    let (params, carry) = (&trainer.params, &trainer.carry);
-    [
-        ("values", &params.values),
-        ("ema", &trainer.ema),
-        ("adam.m", &trainer.m),
-        ("adam.v", &trainer.v),
-        ("H_init", &params.h_init),
-        ("L_init", &params.l_init),
-        ("puzzle_emb.weights", &params.puzzle_emb),
-        ("carry.z_H", &carry.z_h),
-        ("carry.z_L", &carry.z_l),
-    ]
 }
 
 /// A run read from a checkpoint.
@@ -117,6 +123,18 @@ pub fn load(
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
+    // Files of versions that did not count them have none.
+    let updates = match file.metadata().contains_key(UPDATES) {
+        true => metadata(&file, path, UPDATES, FORMAT)?,
+        false => step,
+    };
+    if updates > step {
+        return Err(ModelFileError::Metadata {
+            path: shown(),
+            key: UPDATES,
+            error: format!("{updates} in {step} steps"),
+        });
+    }
     if step > train.steps {
         return Err(ModelFileError::Metadata {
             path: shown(),
@@ -135,24 +153,13 @@ pub fn load(
     let mut params = net.zeros();
     params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
     let mut trainer = Trainer::new(net, params, train, threads).map_err(in_config)?;
-    trainer.step = step;
-    let (params, carry) = (&mut trainer.params, &mut trainer.carry);
-    let targets: [(&str, &mut [f32]); 9] = [
-        ("values", &mut params.values),
-        ("ema", &mut trainer.ema),
-        ("adam.m", &mut trainer.m),
-        ("adam.v", &mut trainer.v),
-        ("H_init", &mut params.h_init),
-        ("L_init", &mut params.l_init),
-        ("puzzle_emb.weights", &mut params.puzzle_emb),
-        ("carry.z_H", &mut carry.z_h),
-        ("carry.z_L", &mut carry.z_l),
-    ];
-    for (name, target) in targets {
+    (trainer.step, trainer.updates) = (step, updates);
+    for (name, target) in floats!(&mut trainer, mut) {
         if has_carry || !name.starts_with(CARRY) {
             read(&file, path, name, Shape::from([target.len()]), target)?;
         }
     }
+    let carry = &mut trainer.carry;
     if has_carry {
         read_bytes(&file, path, "carry.inputs", &mut carry.inputs)?;
         read_bytes(&file, path, "carry.labels", &mut carry.labels)?;

@@ -193,9 +193,10 @@ const MOST_IDENTIFIERS: usize = 1 << 24;
 /// Largest accepted number of values of one state, rows x width: 256 MiB. ARC's has 468,992.
 const MAX_STATE: usize = 1 << 26;
 
-/// The reference's inner width: 2/3 of the expansion, rounded up to a multiple of 256 (TRM_SPEC 2).
+/// The reference's inner width: 2/3 of the expansion, rounded half to even as Python does, then up to a multiple of 256
+/// (TRM_SPEC 2).
 pub fn reference_inner(width: usize, expansion: f64) -> usize {
-    ((expansion * width as f64 * 2.0 / 3.0).round() as usize).next_multiple_of(256)
+    ((expansion * width as f64 * 2.0 / 3.0).round_ties_even() as usize).next_multiple_of(256)
 }
 
 impl ModelConfig {
@@ -282,6 +283,12 @@ impl ModelConfig {
             )
         };
         size("model.cells", self.cells)?;
+        check(
+            self.prefix_len <= 4096,
+            "model.prefix_len",
+            self.prefix_len,
+            "expected 0 to 4096",
+        )?;
         size("model.width", self.width)?;
         size("model.heads", self.heads)?;
         check(
@@ -395,16 +402,7 @@ impl ModelConfig {
     }
 
     fn validate_prefix(&self) -> Result<(), ConfigError> {
-        let (p, room) = (
-            self.puzzle_emb_ndim,
-            self.prefix_len.saturating_mul(self.width),
-        );
-        check(
-            self.prefix_len <= 4096,
-            "model.prefix_len",
-            self.prefix_len,
-            "expected 0 to 4096",
-        )?;
+        let (p, room) = (self.puzzle_emb_ndim, self.prefix_len * self.width);
         let needs = format!("expected at most prefix_len · width = {room}");
         check(p <= room, "model.puzzle_emb_ndim", p, &needs)?;
         let idle = p == 0 && !self.registers && self.prefix_len > 0;
@@ -444,5 +442,28 @@ impl ModelConfig {
             self.head_width()
         );
         check(even, "model.heads", self.heads, &expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes are checked before anything is computed from them.
+    #[test]
+    fn a_size_without_bounds_is_told_by_its_name() {
+        let with = |change: fn(&mut ModelConfig)| {
+            let mut config = ModelConfig::default();
+            change(&mut config);
+            config.validate().expect_err("too large").to_string()
+        };
+        for (said, key) in [
+            (with(|c| c.prefix_len = usize::MAX), "model.prefix_len"),
+            (with(|c| c.cells = usize::MAX), "model.cells"),
+            (with(|c| c.width = usize::MAX), "model.width"),
+            (with(|c| c.symbols = usize::MAX), "model.symbols"),
+        ] {
+            assert!(said.starts_with(key), "{said}");
+        }
     }
 }

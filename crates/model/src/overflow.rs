@@ -89,6 +89,7 @@ mod tests {
             micro_batch: 2,
             precision: Precision::F16,
             warmup_steps: 0,
+            weight_decay: 0.0, // what moves is moved by a gradient
             winner_take_all,
             ..TrainConfig::default()
         }
@@ -182,6 +183,9 @@ mod tests {
         let before = trainer.params.values.clone();
         let metrics = trainer.step(fill).expect("the run goes on");
         assert_eq!((metrics.rows_reset, metrics.updates_skipped), (0.0, 1.0));
+        // Adam's moments are no older for it.
+        assert_eq!((trainer.step, trainer.updates), (1, 0));
+        assert!(metrics.lm_loss.is_finite() && metrics.q_halt_loss.is_finite());
         assert!(trainer.params.values[..] == before[..]);
         assert_eq!(astray(&trainer.carry.z_h), None);
         // It does not go on so for ever.

@@ -123,6 +123,8 @@ struct Place {
 
 impl<'a> Rollout<'a> {
     /// Room for at most `room` puzzles at a time, on one thread.
+    ///
+    /// Panics when that is none.
     pub fn new(net: &'a Network, params: &'a Parameters, room: usize) -> Self {
         Self::on_threads(net, params, room, 1)
     }
@@ -134,6 +136,7 @@ impl<'a> Rollout<'a> {
         room: usize,
         threads: usize,
     ) -> Self {
+        assert!(room > 0, "room for at least one puzzle");
         Rollout {
             net,
             params,
@@ -162,6 +165,7 @@ impl<'a> Rollout<'a> {
     /// Panics when there are more than there is room for, or an identifier or token is out of range.
     pub fn start(&mut self, inputs: &[u8], ids: &[u32]) {
         self.puzzles = 0;
+        self.noise = (0, self.net.config.init_noise);
         for (inputs, &id) in inputs.chunks_exact(self.net.config.cells).zip(ids) {
             self.add(inputs, id);
         }
@@ -247,7 +251,7 @@ impl<'a> Rollout<'a> {
         heads::forward(pass, &mut ws, state.z_h);
     }
 
-    /// Logits (puzzles, cells, V), q (puzzles, 2) and states after the last step.
+    /// Logits (puzzles, cells, V) and q (puzzles, 2) after the last step, until puzzles are added or taken out.
     pub fn outputs(&mut self) -> Workspace<'_> {
         self.memory.carve(self.net, self.puzzles)
     }
@@ -259,6 +263,8 @@ impl<'a> Rollout<'a> {
     }
 
     /// What the network says now about puzzle `b` after `steps` steps.
+    ///
+    /// Panics when there are not more than `b` puzzles.
     pub fn answer(&mut self, b: usize, steps: usize) -> Answer {
         let (cells, v) = (self.net.config.cells, self.net.config.outputs());
         let first = self.net.config.first_output();
@@ -290,6 +296,8 @@ impl<'a> Rollout<'a> {
     ///
     /// `inputs` is (puzzles, cells), `ids` their identifiers; `watch(puzzle, answer)` sees every step of
     /// every puzzle until it stops.
+    ///
+    /// Panics when `options` ask for no step, or an identifier or token is out of range.
     pub fn solve(
         &mut self,
         inputs: &[u8],
@@ -298,7 +306,8 @@ impl<'a> Rollout<'a> {
         mut watch: impl FnMut(usize, &Answer),
     ) -> Vec<Answer> {
         let cells = self.net.config.cells;
-        let mut queue = 0..if options.steps > 0 { ids.len() } else { 0 };
+        assert!(options.steps > 0, "at least one step");
+        let mut queue = 0..ids.len();
         let mut places: Vec<Place> = Vec::with_capacity(self.room);
         let mut answers = vec![None; ids.len()];
         self.puzzles = 0;
@@ -387,7 +396,8 @@ pub fn solve_all(
 /// `inputs` is (puzzles, cells), `ids` their identifiers (puzzles). `done(n)` is told how many puzzles were
 /// finished.
 ///
-/// Panics when `inputs` is not whole puzzles, one for each identifier, or a token or identifier is out of range.
+/// Panics when `inputs` is not whole puzzles, one for each identifier, a token or identifier is out of range, or
+/// `micro_batch` or the steps of `options` are 0.
 pub fn solve_each(
     net: &Network,
     params: &Parameters,
@@ -402,6 +412,7 @@ pub fn solve_each(
         ids.len() * cells,
         "whole puzzles of {cells} cells"
     );
+    assert!(micro_batch > 0, "at least one puzzle at a time");
     let (puzzles, threads) = (ids.len(), rayon::current_num_threads());
     if puzzles < threads {
         let mut rollout = Rollout::on_threads(net, params, 1, threads);

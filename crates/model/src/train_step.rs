@@ -84,6 +84,19 @@ impl Metrics {
         self.updates_skipped += other.updates_skipped;
     }
 
+    /// Makes losses that are not finite zero: those of a step that counts for nothing, in halves.
+    pub(crate) fn forget_what_overflowed(&mut self) {
+        for loss in [
+            &mut self.lm_loss,
+            &mut self.q_halt_loss,
+            &mut self.q_continue_loss,
+        ] {
+            if !loss.is_finite() {
+                *loss = 0.0;
+            }
+        }
+    }
+
     /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
     pub fn count_puzzle(
         &mut self,

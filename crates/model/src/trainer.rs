@@ -7,22 +7,24 @@
 #[cfg(test)]
 mod a_small_step;
 pub(crate) mod astray;
+mod worker;
 
 pub use astray::Astray;
+pub use worker::workspace_bytes;
 
 use crate::carry::{Carry, Rows, Slot};
 use crate::config::{ConfigError, OptimizerName, TrainConfig};
 use crate::network::{Network, Parameters};
 use crate::train_step::{Metrics, StepContext, micro_batch};
 use crate::winner;
-use crate::workspace::Memory;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
 use trm_autograd::params::Linear;
 use trm_kernels::Precision;
 use trm_tensor::AlignedVec;
+use worker::Worker;
 
 /// Updates in halves that may be skipped one after the other before the run counts as diverged.
 const MOST_SKIPPED: u32 = 20;
@@ -56,22 +58,18 @@ pub struct Trainer {
     pub carry: Carry,
     /// Optimiser steps done.
     pub step: u64,
+    /// Updates taken: of all steps, but for those of which an update in halves was skipped. Adam's moments are as old.
+    pub updates: u64,
     /// Updates that were skipped one after the other.
     skipped: u32,
     shards: Vec<Shard>,
     split: Split,
     /// The pool's.
     threads: usize,
+    /// The rows of the batch, by puzzle.
+    order: Vec<usize>,
     /// One for each shard that is computed at the same time.
     workers: Vec<Mutex<Worker>>,
-}
-
-/// What a thread works with.
-#[derive(Debug)]
-struct Worker {
-    memory: Memory,
-    /// States set aside where the best of several is trained.
-    states: AlignedVec,
 }
 
 /// Which parameters are whose.
@@ -83,40 +81,6 @@ struct Split {
     others: Vec<Range<usize>>,
     /// Muon's scratch.
     scratch: AlignedVec,
-}
-
-impl Worker {
-    /// Floats of one.
-    fn floats(net: &Network, config: &TrainConfig) -> (usize, usize) {
-        let memory = Memory::floats(net, config.at_once(), config.mode(), 1);
-        match config.winner_take_all {
-            1 => (memory, 0),
-            _ => (memory, winner::scratch_len(&net.config)),
-        }
-    }
-
-    fn new(net: &Network, config: &TrainConfig) -> Worker {
-        let (_, set_aside) = Worker::floats(net, config);
-        Worker {
-            memory: Memory::new(net, config.at_once(), config.mode(), 1),
-            states: AlignedVec::zeros(set_aside),
-        }
-    }
-
-    /// One that no shard has, to begin with this thread's own, whose memory is near.
-    fn free(workers: &[Mutex<Worker>]) -> MutexGuard<'_, Worker> {
-        let own = rayon::current_thread_index().unwrap_or(0) % workers.len();
-        let (before, from) = workers.split_at(own);
-        let mut in_turn = from.iter().chain(before);
-        let free = in_turn.find_map(|worker| worker.try_lock().ok());
-        free.unwrap_or_else(|| workers[own].lock().expect("no worker has panicked"))
-    }
-}
-
-/// Bytes that a run of `net` on `threads` works with in a step, beside its values, its gradients and the batch.
-pub fn workspace_bytes(net: &Network, config: &TrainConfig, threads: usize) -> usize {
-    let (memory, states) = Worker::floats(net, config);
-    config.workers(threads) * 4 * (memory + states)
 }
 
 impl Split {
@@ -181,6 +145,8 @@ impl Trainer {
             v: AlignedVec::zeros(len),
             carry: Carry::new(&net.config, config.batch, config.winner_take_all),
             step: 0,
+            updates: 0,
+            order: (0..config.batch).collect(),
             skipped: 0,
             shards: shards.collect(),
             split: Split::new(&net, config.optimizer, threads.max(1)),
@@ -232,9 +198,11 @@ impl Trainer {
                 return Err(astray);
             }
             metrics.updates_skipped = 1.0;
+            metrics.forget_what_overflowed();
             return Ok(metrics);
         }
         self.skipped = 0;
+        self.updates += 1;
         self.update_puzzle_embeddings();
         if !self.config.freeze_weights {
             self.update();
@@ -297,7 +265,7 @@ impl Trainer {
             eps: 1e-8,
             weight_decay: c.weight_decay,
         };
-        let (lr, kind, step, mu) = (self.lr(c.lr), c.optimizer.into(), self.step, c.ema_rate);
+        let (lr, kind, k, mu) = (self.lr(c.lr), c.optimizer.into(), self.updates, c.ema_rate);
         for range in &self.split.others {
             let moments = self.m[range.clone()]
                 .par_chunks_mut(UPDATE_CHUNK)
@@ -305,7 +273,7 @@ impl Trainer {
             let grads = self.shards[0].grads[range.clone()].par_chunks(UPDATE_CHUNK);
             let values = self.params.values[range.clone()].par_chunks_mut(UPDATE_CHUNK);
             values.zip(moments).zip(grads).for_each(|((p, (m, v)), g)| {
-                optim::update(kind, State { p, m, v }, g, lr, step, &hyper)
+                optim::update(kind, State { p, m, v }, g, lr, k, &hyper)
             });
         }
         let (lr, muon_hyper) = (
@@ -351,24 +319,17 @@ impl Trainer {
         let Carry {
             d_puzzle, puzzles, ..
         } = &mut self.carry;
-        for (row, &id) in puzzles.iter().enumerate() {
-            let first = puzzles
-                .iter()
-                .position(|&other| other == id)
-                .expect("the row itself");
-            if first < row {
+        self.order.sort_unstable_by_key(|&row| (puzzles[row], row));
+        for rows in self.order.chunk_by(|&a, &b| puzzles[a] == puzzles[b]) {
+            let (first, id) = (rows[0], puzzles[rows[0]] as usize);
+            for &row in &rows[1..] {
                 let (before, this) = d_puzzle.split_at_mut(row * p);
                 for (sum, d) in before[first * p..][..p].iter_mut().zip(&this[..p]) {
                     *sum += d;
                 }
             }
-        }
-        for (row, &id) in puzzles.iter().enumerate() {
-            if puzzles[..row].contains(&id) {
-                continue;
-            }
-            let w = &mut self.params.puzzle_emb[id as usize * p..][..p];
-            sign_sgd::update_row(w, &d_puzzle[row * p..][..p], lr, wd);
+            let w = &mut self.params.puzzle_emb[id * p..][..p];
+            sign_sgd::update_row(w, &d_puzzle[first * p..][..p], lr, wd);
         }
     }
 }
@@ -427,7 +388,7 @@ fn one_shard(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::config::ModelConfig;
+    use crate::config::{FeedForward, ModelConfig};
     use trm_kernels::Kernels;
 
     /// A run of a network.
@@ -457,6 +418,34 @@ pub(crate) mod tests {
             ..ModelConfig::default()
         };
         run_of(model, config)
+    }
+
+    /// The gate's norm over positions has a sum for every channel: here more of them than a kernel has scratch.
+    #[test]
+    fn a_state_may_be_wider_than_a_kernels_scratch() {
+        let model = ModelConfig {
+            cells: 2,
+            vocab_size: 2,
+            width: trm_kernels::SCRATCH + 1,
+            heads: 1,
+            layers: 1,
+            inner: 1,
+            inner_positions: 1,
+            prefix_len: 0,
+            puzzle_emb_ndim: 0,
+            h_cycles: 1,
+            l_cycles: 1,
+            feed_forward: FeedForward::GatedNorm,
+            ..ModelConfig::default()
+        };
+        let config = TrainConfig {
+            batch: 1,
+            micro_batch: 1,
+            ..TrainConfig::default()
+        };
+        let mut trainer = run_of(model, config);
+        let step = trainer.step(|_, slot| slot.labels.fill(1));
+        assert!(step.expect("finite numbers").lm_loss > 0.0);
     }
 
     /// A batch of 50 in micro-batches of 3: 17 of them, which 8 shards cannot share evenly.

@@ -134,7 +134,8 @@ fn layout<'a>(
         scratch: Scratch {
             inner: arena.floats(widest(crate::block::Block::inner_len)),
             d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
-            kernel: arena.floats(threads * of_attention.max(SCRATCH)),
+            // The gate's norm over positions sums its D channels here.
+            kernel: arena.floats(threads * of_attention.max(SCRATCH).max(d)),
         },
     }
 }

@@ -3,7 +3,7 @@
 use super::rounding::{Bounded, Matrix, U};
 use super::{Case, D, Parameter, Random, cases_of, differences};
 use crate::op::embedding::{self, Embedding, ROLES};
-use crate::op::loss::{IGNORE, LossKind, bce_with_logits, token_cross_entropy};
+use crate::op::loss::{IGNORE, LossKind, TokenLoss, bce_with_logits, token_cross_entropy};
 use std::ops::Range;
 
 /// The embedding of one puzzle, in which tokens repeat and one is absent.
@@ -112,9 +112,10 @@ pub(super) fn embedding_cases(mut random: Random, learned: bool, symbols: usize)
     cases_of(op, forward, &d_y, &parameters)
 }
 
-/// The mean loss of a row of tokens, some without a label.
-pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Case> {
-    const LABELS: [u8; 6] = [3, IGNORE, 0, 6, 2, 2];
+/// The mean loss of a row of tokens, some without a label; the first two tokens have no logits.
+pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind, smoothing: f64) -> Vec<Case> {
+    const FIRST: u8 = 2;
+    const LABELS: [u8; 6] = [FIRST + 3, IGNORE, FIRST, FIRST + 6, FIRST + 2, FIRST + 2];
     const VOCABULARY: usize = 7;
     // Clear of 0, where the slope of stable-max has a corner.
     let wide = |x: f32| 4.0 * x + 0.1_f32.copysign(x);
@@ -126,7 +127,12 @@ pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Cas
     let scale = 0.5 + random.floats(1)[0].abs();
 
     let mut d_logits = vec![f32::NAN; logits.len()];
-    token_cross_entropy(kind, &mut d_logits, &logits, &LABELS, scale.into());
+    let loss = TokenLoss {
+        kind,
+        smoothing,
+        first: FIRST,
+    };
+    token_cross_entropy(loss, &mut d_logits, &logits, &LABELS, scale.into());
 
     // stable-max: s(x) = x + 1 from 0 on, 1 / (1 - x) below; softmax: s(x) = e^x
     let s = |x: f64| match kind {
@@ -141,7 +147,10 @@ pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Cas
             .filter(|(_, label)| *label != IGNORE);
         let losses: Vec<f64> = rows
             .map(|(x, label)| {
-                -(s(x[usize::from(label)]) / x.iter().map(|&x| s(x)).sum::<f64>()).ln()
+                let ln_p = |x_k: f64| (s(x_k) / x.iter().map(|&x| s(x)).sum::<f64>()).ln();
+                let mean = x.iter().map(|&x| ln_p(x)).sum::<f64>() / VOCABULARY as f64;
+                let own = ln_p(x[usize::from(label - FIRST)]);
+                -((1.0 - smoothing) * own + smoothing * mean)
             })
             .collect();
         vec![losses.iter().sum::<f64>() / losses.len() as f64]
@@ -159,9 +168,11 @@ pub(super) fn cross_entropy_cases(mut random: Random, kind: LossKind) -> Vec<Cas
         cols: VOCABULARY,
         data,
     };
-    let op = match kind {
-        LossKind::Stablemax => "stable-max cross-entropy",
-        LossKind::Softmax => "softmax cross-entropy",
+    let op = match (kind, smoothing > 0.0) {
+        (LossKind::Stablemax, false) => "stable-max cross-entropy",
+        (LossKind::Softmax, false) => "softmax cross-entropy",
+        (LossKind::Stablemax, true) => "smoothed stable-max",
+        (LossKind::Softmax, true) => "smoothed softmax",
     };
     let start = vec![0.0; logits.len()];
     let parameter = Parameter {

@@ -59,6 +59,9 @@ fn of(mixer: Mixer, feed_forward: FeedForward) {
         gradient_shards: 2,
         optimizer: OptimizerName::Muon,
         warmup_steps: 0,
+        // What moves is moved by a gradient.
+        weight_decay: 0.0,
+        muon_weight_decay: 0.0,
         ..TrainConfig::default()
     };
     let mut trainer = run_of(model, config);
