@@ -8,6 +8,26 @@ use trm_model::config::Mixer;
 
 const STEPS: u64 = 12;
 
+/// Adam's bias correction goes by it.
+#[test]
+fn updates_that_were_skipped_stay_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("checkpoint.safetensors");
+    let kernels = &Kernels::available()[0];
+    let mut run = trainer(Mixer::Mlp, training(STEPS), kernels, 2);
+    run_to(&mut run, 3, &Puzzles::new(40), 2);
+    assert_eq!(run.updates, 3);
+    let mut save = |updates| {
+        run.updates = updates;
+        checkpoint::save(&path, &run, Contents::Everything, &BTreeMap::new())
+            .expect("a checkpoint");
+        checkpoint::load(&path, kernels, 1)
+    };
+    assert_eq!(save(1).expect("a run").trainer.updates, 1);
+    let error = save(4).expect_err("more updates than steps").to_string();
+    assert!(error.contains("4 in 3 steps"), "{error}");
+}
+
 #[test]
 fn a_stop_at_any_step_changes_no_bit() {
     let folder = tempfile::tempdir().expect("a folder");

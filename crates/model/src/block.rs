@@ -104,7 +104,7 @@ struct Saved<'a> {
     y1: &'a mut [f32],
     /// (puzzles, D) for the MLP, (N) for attention and groups
     norm1: rms_norm::Saved<'a>,
-    /// (N, 2F)
+    /// (N, 2F); with a gated norm (N, F) and (N) more
     ffn: swiglu::Saved<'a>,
     /// (N, D)
     y2: &'a mut [f32],
@@ -148,7 +148,8 @@ impl Block {
         }
     }
 
-    /// Floats of [`Scratch::inner`] for this block: d_o or the wider of the two a.
+    /// Floats of [`Scratch::inner`] for this block: d_o, the groups' d_t and d_m, or the wider of the two a; and D for
+    /// a norm over positions.
     pub(crate) fn inner_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
         let mixer = match &self.mixer {
             TokenMixer::Mlp(mlp) => mlp.inner_len(puzzles, s, d),

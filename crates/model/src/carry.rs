@@ -158,6 +158,8 @@ impl<'a> Rows<'a> {
     }
 
     /// The first `n` rows, and the others.
+    ///
+    /// Panics when there are fewer.
     pub fn split_at(self, n: usize) -> (Rows<'a>, Rows<'a>) {
         let rows = self.len();
         fn cut<T>(slice: &mut [T], n: usize, rows: usize) -> (&mut [T], &mut [T]) {

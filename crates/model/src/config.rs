@@ -200,7 +200,7 @@ pub fn reference_inner(width: usize, expansion: f64) -> usize {
 }
 
 impl ModelConfig {
-    /// Positions, prefix and cells \[S\].
+    /// Positions: prefix and cells.
     pub fn positions(&self) -> usize {
         self.prefix_len + self.cells
     }
@@ -213,7 +213,7 @@ impl ModelConfig {
         }
     }
 
-    /// Rows of a puzzle's state: a row for every position, or for every candidate of every cell.
+    /// Rows of a puzzle's state \[S\]: a row for every position, or for every candidate of every cell.
     pub fn rows(&self) -> usize {
         self.positions() * self.symbols.max(1)
     }

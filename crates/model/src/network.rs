@@ -377,6 +377,8 @@ impl Parameters {
     }
 
     /// The embedding of puzzle `id`, (P).
+    ///
+    /// Panics when there is none of that number.
     pub fn puzzle(&self, net: &Network, id: u32) -> &[f32] {
         let p = net.config.puzzle_emb_ndim;
         &self.puzzle_emb[id as usize * p..][..p]

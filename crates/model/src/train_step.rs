@@ -13,6 +13,7 @@
 //! right_b = 1 if argmax_k y[b,i,k] = a[b,i] for every labelled i, otherwise 0; no gradient
 //! ```
 //!
+//! [`trm_autograd::op::loss`] has p, and the sum with `label_smoothing`.
 //! Beside it: w BCE(q_continue_b, target_b) with HRM, and `cycle_loss` · lm_b after each cycle before the last.
 
 use crate::block::Pass;

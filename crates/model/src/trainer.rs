@@ -50,9 +50,9 @@ pub struct Trainer {
     pub params: Parameters,
     /// Moving average of the values; empty without one.
     pub ema: AlignedVec,
-    /// First moments.
+    /// Means of the gradients; of Muon's matrices the sum M (`trm_autograd::optim::muon`).
     pub m: AlignedVec,
-    /// Second moments.
+    /// Means of their squares; of Muon's matrices zero.
     pub v: AlignedVec,
     /// The batch.
     pub carry: Carry,

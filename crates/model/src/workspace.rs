@@ -1,7 +1,7 @@
 //! The memory of one worker: everything a micro-batch needs, carved from one buffer.
 //!
-//! Its size depends on the network and the micro-batch alone: not on the batch, H_cycles, or the number
-//! of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
+//! Its size depends on the network, the micro-batch, on what is kept ([`Mode`]) and on the threads that share it: not
+//! on the batch, H_cycles, or the number of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
 
 use crate::block::level;
 use crate::config::{Mixer, System};
@@ -43,7 +43,7 @@ pub struct Workspace<'a> {
     pub d: &'a mut [f32],
     /// Gradient of x, (N, D).
     pub d_x: &'a mut [f32],
-    /// (puzzles, cells, V)
+    /// (puzzles, cells, V), or K for V with symbols.
     pub d_logits: &'a mut [f32],
     /// (puzzles, 2)
     pub d_q: &'a mut [f32],
@@ -66,7 +66,7 @@ pub struct Ahead<'a> {
     pub inputs: &'a mut [f32],
     /// Activations of one block.
     pub levels: &'a mut [f32],
-    /// (puzzles, cells, V)
+    /// (puzzles, cells, V), or K for V with symbols.
     pub logits: &'a mut [f32],
     /// As [`Workspace::pooled`].
     pub pooled: &'a mut [f32],
@@ -165,7 +165,9 @@ impl Memory {
         }
     }
 
-    /// Carves it for a micro-batch of `puzzles`, at most as many as it was made for.
+    /// Carves it for a micro-batch of `puzzles`.
+    ///
+    /// Panics when they are more than it was made for.
     pub fn carve(&mut self, net: &Network, puzzles: usize) -> Workspace<'_> {
         layout(
             &mut Carve::new(&mut self.buffer),

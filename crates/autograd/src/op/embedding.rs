@@ -25,7 +25,7 @@ pub struct Embedding {
     pub tokens: Range<usize>,
     /// (prefix_len, D), if the rows in front are registers.
     pub registers: Option<Range<usize>>,
-    /// (S, D), if positions are learned.
+    /// (prefix and cells, D), if positions are learned.
     pub positions: Option<Range<usize>>,
     /// Rows in front of the cells.
     pub prefix_len: usize,

@@ -29,6 +29,8 @@ fn product(
 }
 
 /// Writes the product to `y` (or adds it, as `write` says).
+///
+/// Panics when the shapes of `x` and `y` are not those of the matrix.
 pub fn forward(
     w: Weights<'_>,
     linear: &Linear,
@@ -45,6 +47,8 @@ pub fn forward(
 }
 
 /// Gradient of [`forward`] with respect to x: overwrites `d_x` (or adds to it, as `write` says).
+///
+/// Panics when the shapes of `d_x` and `d_y` are not those of the matrix.
 pub fn backward(
     w: Weights<'_>,
     linear: &Linear,
@@ -61,6 +65,8 @@ pub fn backward(
 }
 
 /// Gradient of [`forward`] with respect to W: adds to its range of the flat buffer `grads`.
+///
+/// Panics when the shapes of `x` and `d_y` are not those of the matrix.
 pub fn backward_weight(
     w: Weights<'_>,
     linear: &Linear,

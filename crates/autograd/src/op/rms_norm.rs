@@ -26,6 +26,8 @@ pub fn saved_len(axis: Axis, puzzles: usize, s: usize, d: usize) -> usize {
 }
 
 /// Replaces f in `y` (N x D) by the normalised sum with `h`; positions are normalised `s` rows at a time.
+///
+/// Panics when `h` has another shape, or r another length than [`saved_len`].
 pub fn forward(
     k: &Kernels,
     axis: Axis,
@@ -35,6 +37,12 @@ pub fn forward(
     s: usize,
     eps: f32,
 ) {
+    let (rows, d) = (y.rows(), y.cols());
+    assert_eq!(
+        saved.r.len(),
+        saved_len(axis, rows / s, s, d),
+        "r of {rows} x {d}"
+    );
     match axis {
         Axis::Channels => k.rms_norm_forward(y, saved.r, Some(h), eps),
         Axis::Positions => {
@@ -54,6 +62,8 @@ pub fn forward(
 /// Gradient of [`forward`]: replaces d_y in `d` by the gradient of f, which is also that of h.
 ///
 /// `mean` is scratch of D floats.
+///
+/// Panics when `d` has another shape than `y`, or r another length than [`saved_len`].
 pub fn backward(
     k: &Kernels,
     axis: Axis,
@@ -63,6 +73,12 @@ pub fn backward(
     s: usize,
     mean: &mut [f32],
 ) {
+    let (rows, d_y) = (y.rows(), y.cols());
+    assert_eq!(
+        saved.r.len(),
+        saved_len(axis, rows / s, s, d_y),
+        "r of {rows} x {d_y}"
+    );
     match axis {
         Axis::Channels => k.rms_norm_backward(d, y, saved.r),
         Axis::Positions => {
