@@ -25,7 +25,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use trm_kernels::Kernels;
+use trm_tensor::file::folder_of;
 use trm_tensor::safetensors::{Floats, SafeTensorsFile};
+use zip::result::ZipError;
 
 /// What a compiled model puts in front of its names.
 pub const COMPILED: &str = "_orig_mod.";
@@ -49,6 +51,7 @@ pub fn read(
     let net = weights::network(path, config, kernels)?;
     let mut tensors = tensors(path)?;
     let mut params = net.zeros();
+    params.keep_large_table_in(folder_of(path));
     for (name, shape, target) in net.tensors_mut(&mut params) {
         let Some((dims, values)) = tensors.remove(name) else {
             return Err(ModelFileError::Missing {
@@ -268,9 +271,12 @@ pub fn write(
             values,
         })
         .collect();
-    let written = archive::bytes(&tensors)
-        .map_err(std::io::Error::other)
-        .and_then(|bytes| trm_tensor::file::replace(path, |out| out.write_all(&bytes)));
+    let written = trm_tensor::file::replace(path, |out| {
+        archive::write(&tensors, out).map_err(|error| match error {
+            ZipError::Io(error) => error,
+            other => std::io::Error::other(other),
+        })
+    });
     written.map_err(|error| {
         ModelFileError::File(trm_tensor::safetensors::FileError::Write {
             path: path.into(),

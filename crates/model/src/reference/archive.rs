@@ -10,7 +10,7 @@
 //!
 //! where the tuple names the entry `data/KEY`. Only opcodes of protocol 2 are used, as PyTorch itself does.
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -24,25 +24,38 @@ pub(super) struct Entry<'a> {
     pub values: &'a [f32],
 }
 
-/// The whole file.
-pub(super) fn bytes(tensors: &[Entry<'_>]) -> zip::result::ZipResult<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+/// Writes the whole file, front to back.
+pub(super) fn write(tensors: &[Entry<'_>], out: &mut dyn Write) -> zip::result::ZipResult<()> {
+    let mut zip = ZipWriter::new_stream(out);
     // PyTorch maps entries into memory, so they are not compressed, and it aligns numbers to 64 bytes.
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let mut entry = |name: &str, content: &[u8]| -> zip::result::ZipResult<()> {
-        let large = content.len() > u32::MAX as usize;
-        let options = stored.with_alignment(64).large_file(large);
+    let mut entry = |name: &str, len: usize, parts: &mut dyn Iterator<Item = Vec<u8>>| {
+        let options = stored
+            .with_alignment(64)
+            .large_file(len > u32::MAX as usize);
         zip.start_file(format!("archive/{name}"), options)?;
-        Ok(zip.write_all(content)?)
+        for part in parts {
+            zip.write_all(&part)?;
+        }
+        zip::result::ZipResult::Ok(())
     };
-    entry("data.pkl", &pickle(tensors)?)?;
-    entry("byteorder", b"little")?;
+    let mut small =
+        |name: &str, content: Vec<u8>| entry(name, content.len(), &mut std::iter::once(content));
+    small("data.pkl", pickle(tensors)?)?;
+    small("byteorder", b"little".to_vec())?;
+    small("version", b"3\n".to_vec())?;
     for (key, tensor) in tensors.iter().enumerate() {
-        let numbers: Vec<u8> = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        entry(&format!("data/{key}"), &numbers)?;
+        // A part at a time: a table of embeddings may be larger than memory.
+        let parts = tensor.values.chunks(1 << 14);
+        let mut parts = parts.map(|part| part.iter().flat_map(|x| x.to_le_bytes()).collect());
+        entry(
+            &format!("data/{key}"),
+            size_of_val(tensor.values),
+            &mut parts,
+        )?;
     }
-    entry("version", b"3\n")?;
-    Ok(zip.finish()?.into_inner())
+    zip.finish()?;
+    Ok(())
 }
 
 const PROTO: u8 = 0x80;
