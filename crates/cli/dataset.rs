@@ -259,21 +259,22 @@ pub fn load(
                 Some(files) => read::<Puzzle>(files, task, ())?,
                 None => generated_sudokus(data, geometry, config.train.seed)?,
             };
-            divided(config, task, puzzles, files, validation)
+            divided(config, task, puzzles, (), files, validation)
         }
         Task::Maze(_) => {
             let puzzles = match files {
                 Some(files) => read::<MazePuzzle>(files, task, ())?,
                 None => generated_mazes(data, config.train.seed)?,
             };
-            divided(config, task, puzzles, files, validation)
+            divided(config, task, puzzles, (), files, validation)
         }
         Task::Grid(format) => {
             let Some(given) = files else {
                 bail!("no puzzles: {} needs --data FILE", task.name())
             };
-            let puzzles = read_grids(given, task, &Arc::new(format.clone()))?;
-            divided(config, task, puzzles, files, validation)
+            let format = Arc::new(format.clone());
+            let puzzles = read_grids(given, task, &format)?;
+            divided(config, task, puzzles, format, files, validation)
         }
         Task::Arc(_) => {
             let Some(files) = files else {
@@ -289,6 +290,7 @@ fn divided<P: Row>(
     config: &RunConfig,
     task: Task,
     mut puzzles: Vec<P>,
+    format: P::Format,
     files: Option<Files<'_>>,
     validation: Option<&Path>,
 ) -> anyhow::Result<Split> {
@@ -301,23 +303,33 @@ fn divided<P: Row>(
     check_all(&puzzles, task, &from)?;
     let all_count = puzzles.len();
     if let Some(path) = validation {
+        if data.train_puzzles > 0 {
+            puzzles.truncate(data.train_puzzles);
+        }
+        let given = Files {
+            puzzles: path,
+            answers: None,
+        };
+        let mut held_out: Vec<P> = read(given, task, format)?;
+        if data.validation_puzzles > 0 {
+            held_out.truncate(data.validation_puzzles);
+        }
         let same = |file: Files<'_>| path.canonicalize().ok() == file.puzzles.canonicalize().ok();
+        let alike = split::look_alikes(&puzzles, &held_out);
         if files.is_some_and(same) {
             say!(
                 "warning: --validate is the file of --data: the accuracy will be that on puzzles that were learned"
             );
+        } else if alike > 0 {
+            say!(
+                "note: {alike} of {} puzzles of --validate look like one that is learned from, under a symmetry of the \
+                 task: the accuracy will not be that on new ones alone",
+                held_out.len()
+            );
         }
-        if data.train_puzzles > 0 {
-            puzzles.truncate(data.train_puzzles);
-        }
-        let files = Files {
-            puzzles: path,
-            answers: None,
-        };
-        let validation = read_labelled(files, task, data.validation_puzzles)?;
         return Ok(Split {
             train: Dataset::new(&puzzles, task, &from)?,
-            validation,
+            validation: Dataset::new(&held_out, task, &path.display().to_string())?,
             identifiers: None,
         });
     }

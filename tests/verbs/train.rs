@@ -4,6 +4,8 @@ use super::{generate, run, said, trm};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use trm_data::generate::stream;
+use trm_data::{Geometry, Symmetry, read_path, write_path};
 use trm_kernels::Kernels;
 use trm_model::weights;
 
@@ -396,4 +398,35 @@ fn the_instruction_set_can_be_forced() {
     let args = ["train", &config, "--out", &out, "--steps", "1"];
     let portable = said(0, trm().env("TRM_ISA", "portable").args(args));
     assert!(portable.err.contains("portable"), "{}", portable.err);
+}
+
+/// Trains for a step on `more`, validating with the file `six.csv` of 6x6 puzzles made with `options`; what it says.
+fn said_of_validation(place: &Place, options: &str, more: &[&str]) -> String {
+    let config = place.config("six.toml", &CONFIG.replace("side = 4", "side = 6"));
+    let (file, out) = (place.text("six.csv"), place.text("run"));
+    generate(Path::new(&file), &format!("--side 6 --count 40{options}"));
+    let args = ["train", &config, "--validate", &file, "--out", &out];
+    let said = run(0, &[&args, more, &["--steps", "1"]].concat());
+    std::fs::remove_dir_all(&out).expect("the run");
+    said.err
+}
+
+#[test]
+fn validation_puzzles_that_look_like_learned_ones_are_counted() {
+    let place = Place::new();
+    let expected = "note: 12 of 12 puzzles of --validate look like one that is learned from";
+    let said = said_of_validation(&place, " --seed 0", &[]);
+    assert!(said.contains(expected), "{said}");
+    // Of a file to learn from, be its rows other images of the same puzzles.
+    let puzzles = read_path(place.path("six.csv")).expect("a puzzle file");
+    let turned: Vec<_> = puzzles
+        .iter()
+        .map(|puzzle| Symmetry::random(Geometry::Six, &mut stream(3, 0)).apply_to_puzzle(puzzle))
+        .collect();
+    write_path(place.path("turned.csv"), &turned).expect("a file");
+    let data = place.text("turned.csv");
+    let said = said_of_validation(&place, " --seed 0", &["--data", &data]);
+    assert!(said.contains(expected), "{said}");
+    let said = said_of_validation(&place, " --seed 5", &["--data", &data]);
+    assert!(!said.contains("look like"), "{said}");
 }

@@ -89,6 +89,13 @@ pub fn split_in_order<P: Row>(
     }
 }
 
+/// How many of `test` share a fingerprint with one of `train`: none where [`split`] made the two.
+pub fn look_alikes<P: Row>(train: &[P], test: &[P]) -> usize {
+    let seen: HashSet<u64> = train.iter().map(Row::fingerprint).collect();
+    let alike = test.iter().filter(|p| seen.contains(&p.fingerprint()));
+    alike.count()
+}
+
 /// Keeps the first puzzle of every question.
 pub fn without_repeats<P: Row>(mut puzzles: Vec<P>) -> Vec<P> {
     let mut seen = HashSet::new();
@@ -205,6 +212,10 @@ mod tests {
         }
         let Split { train, test } = split(puzzles.clone(), 22, &mut stream(8, 0));
         assert_eq!((train.len(), test.len()), (100, 20)); // groups of four: 22 cannot be met
+        assert_eq!(look_alikes(&train, &test), 0);
+        // Of each group one is learned from: the other three look like it.
+        let firsts: Vec<Puzzle> = test.iter().step_by(4).cloned().collect();
+        assert_eq!(look_alikes(&firsts, &puzzles), 20);
         assert!(
             test.iter()
                 .all(|t| train.iter().all(|p| p.source != t.source))
