@@ -430,3 +430,9 @@ fn validation_puzzles_that_look_like_learned_ones_are_counted() {
     let said = said_of_validation(&place, " --seed 5", &["--data", &data]);
     assert!(!said.contains("look like"), "{said}");
 }
+
+#[test]
+fn a_file_of_the_default_seed_is_not_what_a_run_of_the_default_seed_learns_from() {
+    let said = said_of_validation(&Place::new(), "", &[]);
+    assert!(!said.contains("look like"), "{said}");
+}
