@@ -27,6 +27,8 @@ pub const ATTEMPTS: usize = 1000;
 
 /// The random numbers of puzzle `number` under `seed`: independent streams of one key, so that it does not
 /// matter which thread makes which puzzle, or in which order.
+///
+/// The command `trm data` has streams of its own: under the same seed it makes other puzzles.
 pub fn stream(seed: u64, number: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(number);
