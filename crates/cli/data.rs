@@ -272,8 +272,11 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
         !parts.test.is_empty(),
         "{file}: every group of look-alikes is larger than --test {wanted}; ask for more"
     );
-    write_path(&args.out_train, &parts.train)?;
-    write_path(&args.out_test, &parts.test)?;
+    // An old file of one beside a new one of the other would share puzzles with it.
+    write::write_together(&[
+        (&args.out_train, &parts.train),
+        (&args.out_test, &parts.test),
+    ])?;
     print(|out| {
         writeln!(
             out,

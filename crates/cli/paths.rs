@@ -7,11 +7,17 @@ use trm_tensor::file::folder_of;
 /// Fails unless `path` can be the name of a file that is to be written.
 ///
 /// # Errors
-/// When its folder does not exist, or it is a folder itself.
+/// When its folder does not exist, it is a folder itself, or a file that is write-protected.
 pub fn check_out(path: &Path) -> anyhow::Result<()> {
     ensure!(
         folder_of(path).is_dir() && !path.is_dir(),
         "cannot write {}: expected the name of a file in a folder that exists",
+        path.display()
+    );
+    let there = std::fs::metadata(path);
+    ensure!(
+        !there.is_ok_and(|it| it.is_file() && it.permissions().readonly()),
+        "cannot write {}: the file that is there is write-protected; give another name, or allow writing to it",
         path.display()
     );
     Ok(())

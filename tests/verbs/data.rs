@@ -207,6 +207,17 @@ fn a_split_that_cannot_be_is_refused_before_anything_is_written() {
     }
     assert_eq!(std::fs::read(&all).expect("the file"), before);
     assert!(!train.exists() && !test.exists());
+    std::fs::write(&test, "old").expect("a file");
+    let mut permissions = test.metadata().expect("the file").permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&test, permissions).expect("its owner");
+    let outs = ["--out-train", text(&train), "--out-test", text(&test)];
+    let said = run(
+        2,
+        &sudoku(&[&["split", text(&all), "--test", "2"], &outs[..]].concat()),
+    );
+    assert!(said.err.contains("allow writing to it"), "{}", said.err);
+    assert!(!train.exists());
 }
 
 #[test]

@@ -32,6 +32,26 @@ pub fn write_path<'a, P: Row + 'a>(
     replace(path.as_ref(), |out| write(out, puzzles))
 }
 
+/// [`write_path`] for files that belong together: none takes its name before all are complete and on the disk.
+///
+/// # Errors
+/// If one cannot be written; but for a failure of the last step, which gives the names, all are then as they were.
+pub fn write_together<P: Row>(files: &[(&Path, &[P])]) -> Result<(), WriteError> {
+    let failed = |path: &Path, error| WriteError {
+        path: path.into(),
+        error,
+    };
+    let prepare = |&(path, puzzles): &(&Path, _)| {
+        let new = trm_tensor::file::prepare(path, |out| write(out, puzzles));
+        new.map_err(|error| failed(path, error))
+    };
+    let prepared: Vec<_> = files.iter().map(prepare).collect::<Result<_, _>>()?;
+    files
+        .iter()
+        .zip(prepared)
+        .try_for_each(|((path, _), new)| new.take_place().map_err(|error| failed(path, error)))
+}
+
 /// Writes the file `path` in one step: `write` fills a temporary file beside it, which takes its name when it is
 /// complete and on the disk.
 ///
@@ -104,6 +124,50 @@ mod tests {
             );
         }
         assert_eq!(names_in(folder.path()), ["taken"]);
+    }
+
+    /// Whichever step fails before the names are given, both files are the old ones.
+    #[test]
+    fn files_that_belong_together_are_replaced_together() {
+        use trm_tensor::file::{Step, with_faults};
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["train.csv", "test.csv"].map(|name| folder.path().join(name));
+        let puzzles = [Puzzle::of("1.2..231..12.1..".parse().unwrap())];
+        let files = [(&*paths[0], &puzzles[..]), (&*paths[1], &[])];
+        let read = || {
+            paths
+                .each_ref()
+                .map(|path| fs::read_to_string(path).unwrap())
+        };
+        for n in 0.. {
+            paths
+                .iter()
+                .for_each(|path| fs::write(path, "old").unwrap());
+            let (mut steps, named) = (0, std::rc::Rc::new(std::cell::Cell::new(false)));
+            let naming = std::rc::Rc::clone(&named);
+            let fault = move |step| {
+                naming.set(naming.get() || step == Step::Rename);
+                steps += 1;
+                match steps > n {
+                    true => Err(io::ErrorKind::StorageFull.into()),
+                    false => Ok(()),
+                }
+            };
+            let written = with_faults(fault, || write_together(&files));
+            if named.get() {
+                assert!(n > 4, "two files take more steps than {n}");
+                break;
+            }
+            assert!(written.is_err());
+            assert_eq!(read(), ["old", "old"], "after {n} steps");
+            assert_eq!(names_in(folder.path()).len(), 2);
+        }
+        write_together(&files).unwrap();
+        let header = "source,question,answer,rating\n";
+        assert_eq!(
+            read(),
+            [format!("{header},1.2..231..12.1..,,\n"), header.to_owned()]
+        );
     }
 
     proptest! {

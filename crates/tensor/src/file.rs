@@ -22,19 +22,41 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    prepare(path, write)?.take_place()
+}
+
+/// A new file that is complete and on the disk, and has its name only once it takes its place; dropped, it is gone.
+#[derive(Debug)]
+pub struct Prepared {
+    /// None where a pipe or a device was written to: that is done.
+    new: Option<tempfile::NamedTempFile<File>>,
+    /// Where links lead.
+    path: PathBuf,
+}
+
+/// The first half of [`replace`]: of several files that belong together each can be complete before any takes its place.
+///
+/// # Errors
+/// As [`replace`], and `path` is then as it was.
+pub fn prepare(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Prepared> {
     let old = std::fs::metadata(path).ok();
     ask(Step::Create)?;
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
         write(&mut out)?;
-        return out.flush();
+        out.flush()?;
+        let path = path.to_owned();
+        return Ok(Prepared { new: None, path });
     }
     if old.as_ref().is_some_and(|old| old.permissions().readonly()) {
         let why = "the file that is there is write-protected";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
-    let path = &end_of_links(path)?;
-    let folder = folder_of(path);
+    let path = end_of_links(path)?;
+    let folder = folder_of(&path);
     // A rename is one step only within a file system: the new file must lie in the same folder.
     let mut new = tempfile::Builder::new()
         .prefix(".trm-")
@@ -53,9 +75,21 @@ pub fn replace(
     drop(out);
     ask(Step::Sync)?;
     new.as_file().sync_all()?;
-    ask(Step::Rename)?;
-    new.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    let new = Some(new);
+    Ok(Prepared { new, path })
+}
+
+impl Prepared {
+    /// The second half of [`replace`].
+    ///
+    /// # Errors
+    /// As [`replace`].
+    pub fn take_place(self) -> io::Result<()> {
+        let Some(new) = self.new else { return Ok(()) };
+        ask(Step::Rename)?;
+        new.persist(&self.path).map_err(|error| error.error)?;
+        sync_folder(folder_of(&self.path))
+    }
 }
 
 /// Gives the file `from` the name `to` in the same folder, in one step that lasts; an older `to` is gone.
