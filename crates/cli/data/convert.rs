@@ -3,7 +3,7 @@
 use crate::task::{Kind, Task};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_data::maze::{Maze, MazePuzzle};
 use trm_data::read::{Reader, Row};
@@ -46,40 +46,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (TaskArg::Sudoku, false) => to_folder::<Puzzle>(args, Kind::Sudoku)?,
         (TaskArg::Maze, false) => to_folder::<MazePuzzle>(args, Kind::Maze)?,
         (TaskArg::Sudoku, true) => {
-            let rows = from_folder(&args.from, |cells| {
-                Geometry::from_cells(cells).map(Task::Sudoku)
-            })?;
-            let board = |task: Task, tokens: &[u8]| match task {
-                Task::Sudoku(geometry) => Some(Board::from_tokens(geometry, tokens)),
-                _ => None,
+            let board = |tokens: &[u8]| {
+                let geometry = Geometry::from_cells(tokens.len());
+                Board::from_tokens(geometry.expect("the cells of a board"), tokens)
             };
-            let puzzles = rows.iter().map(|(task, question, answer)| {
-                Some(Puzzle {
-                    answer: board(*task, answer),
-                    ..Puzzle::of(board(*task, question)?)
-                })
-            });
-            let puzzles: Option<Vec<Puzzle>> = puzzles.collect();
-            save(
-                args,
-                &rows,
-                &puzzles.context("not Sudoku")?,
-                |puzzle: &Puzzle| Ok(puzzle.check()?),
-            )?
+            let puzzle = |question: &[u8], answer: &[u8]| Puzzle {
+                answer: Some(board(answer)),
+                ..Puzzle::of(board(question))
+            };
+            to_file(args, Kind::Sudoku, puzzle, |puzzle| Ok(puzzle.check()?))?
         }
         (TaskArg::Maze, true) => {
-            let side = |cells| trm_data::maze::side_of(cells).map(Task::Maze);
-            let rows = from_folder(&args.from, side)?;
-            let mazes = rows.iter().map(|(_, question, answer)| MazePuzzle {
+            let puzzle = |question: &[u8], answer: &[u8]| MazePuzzle {
                 source: "".into(),
                 question: Maze::from_tokens(question),
                 answer: Some(Maze::from_tokens(answer)),
                 rating: None,
-            });
-            let mazes: Vec<MazePuzzle> = mazes.collect();
-            save(args, &rows, &mazes, |maze| {
-                Ok(maze.check().map_err(|(_, error)| error)?)
-            })?
+            };
+            let check = |maze: &MazePuzzle| Ok(maze.check().map_err(|(_, error)| error)?);
+            to_file(args, Kind::Maze, puzzle, check)?
         }
     };
     say!("{count} puzzles in {}", args.to.display());
@@ -128,50 +113,35 @@ fn to_folder<P: Row<Format: Default>>(args: &Args, kind: Kind) -> anyhow::Result
     Ok(count)
 }
 
-/// Task, question and answer.
-type Example = (Task, Vec<u8>, Vec<u8>);
-
-/// All examples of a folder whose size some task has.
-fn from_folder(path: &Path, task: impl Fn(usize) -> Option<Task>) -> anyhow::Result<Vec<Example>> {
-    let folder = Folder::read(path)?;
-    let m = &folder.metadata;
-    let task = task(m.seq_len).filter(|task| task.vocab() == m.vocab_size);
-    let task = task.with_context(|| {
-        format!(
-            "{}: examples of {} cells and {} tokens are no puzzles of --task",
-            path.display(),
-            m.seq_len,
-            m.vocab_size
-        )
-    })?;
-    let examples = folder.sets.iter().flat_map(|set| {
-        let questions = set.inputs.chunks_exact(m.seq_len);
-        questions.zip(set.labels.chunks_exact(m.seq_len))
-    });
-    Ok(examples
-        .map(|(q, a)| (task, q.to_vec(), a.to_vec()))
-        .collect())
-}
-
-/// Writes the CSV when every puzzle is sound and says all that its example says; the number of puzzles.
-fn save<P: Row>(
+/// Writes the examples of a folder as CSV when every puzzle is sound and says all that its example says; their number.
+fn to_file<P: Row>(
     args: &Args,
-    rows: &[Example],
-    puzzles: &[P],
+    kind: Kind,
+    puzzle: impl Fn(&[u8], &[u8]) -> P,
     check: impl Fn(&P) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     let from = args.from.display();
-    ensure!(!puzzles.is_empty(), "{from}: no examples");
-    for (i, (puzzle, (_, question, answer))) in puzzles.iter().zip(rows).enumerate() {
-        let (said, labels) = puzzle.tokens();
-        let whole = said == *question && labels.as_ref() == Some(answer);
-        ensure!(
-            whole,
-            "{from}: example {}: a token that stands for no character",
-            i + 1
-        );
-        check(puzzle).with_context(|| format!("{from}: example {}", i + 1))?;
+    let folder = Folder::read(&args.from)?;
+    let (cells, vocab) = (folder.metadata.seq_len, folder.metadata.vocab_size);
+    let task = Task::new(kind, cells.isqrt(), None).ok();
+    ensure!(
+        task.is_some_and(|task| (task.cells(), task.vocab()) == (cells, vocab)),
+        "{from}: examples of {cells} cells and {vocab} tokens are no puzzles of --task"
+    );
+    let mut puzzles = Vec::new();
+    for set in &folder.sets {
+        let questions = set.inputs.chunks_exact(cells);
+        for (question, answer) in questions.zip(set.labels.chunks_exact(cells)) {
+            let (n, puzzle) = (puzzles.len() + 1, puzzle(question, answer));
+            ensure!(
+                puzzle.tokens() == (question.to_vec(), Some(answer.to_vec())),
+                "{from}: example {n}: a token that stands for no character"
+            );
+            check(&puzzle).with_context(|| format!("{from}: example {n}"))?;
+            puzzles.push(puzzle);
+        }
     }
-    write_path(&args.to, puzzles)?;
+    ensure!(!puzzles.is_empty(), "{from}: no examples");
+    write_path(&args.to, &puzzles)?;
     Ok(puzzles.len())
 }
