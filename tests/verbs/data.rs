@@ -307,6 +307,13 @@ fn a_file_becomes_a_folder_of_the_reference_and_comes_back() {
         assert_eq!(boards(&again), boards(&rows));
         let said = convert(2, &file, &folder);
         assert!(said.err.contains("is there already"), "{}", said.err);
+        let own = folder.join("dataset.json");
+        let said = convert(2, &folder, &own);
+        assert!(said.err.contains("among the files"), "{}", said.err);
+        let nowhere = path("nowhere/x.csv");
+        let said = convert(2, &folder, &nowhere);
+        assert!(said.err.contains("a folder that exists"), "{}", said.err);
+        convert(0, &folder, &back);
         // An answer that is none: nothing is written.
         let labels = folder.join("all__labels.npy");
         let mut bytes = std::fs::read(&labels).expect("to be read");

@@ -1,5 +1,6 @@
 //! `trm data convert`: between files of rows and the folders of the PyTorch reference.
 
+use crate::paths::{check_out, same_file};
 use crate::task::{Kind, Task};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use trm_data::read::{Reader, Row};
 use trm_data::reference::batches::Levels;
 use trm_data::reference::folder::{Folder, Metadata, Set};
 use trm_data::{Board, Geometry, PAD_TOKEN, Puzzle, write_path};
+use trm_tensor::file::folder_of;
 
 /// What the puzzles are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -29,7 +31,8 @@ Examples:
 
 A folder is what the reference's builders write: dataset.json and five arrays. Every row becomes a puzzle of one
 example in a group of its own, with identifier 0; from a folder all examples come back as rows, in order.
-What is there already is never overwritten by a folder.")]
+What is there already is never overwritten by a folder; a CSV replaces the file that it is told to, but none of the
+folder that it is made of.")]
 pub(super) struct Args {
     /// What the puzzles are
     #[arg(long, value_enum)]
@@ -121,6 +124,12 @@ fn to_file<P: Row>(
     check: impl Fn(&P) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     let from = args.from.display();
+    check_out(&args.to)?;
+    ensure!(
+        !same_file(folder_of(&args.to), &args.from),
+        "{}: that is among the files of the folder to read; choose another folder",
+        args.to.display()
+    );
     let folder = Folder::read(&args.from)?;
     let (cells, vocab) = (folder.metadata.seq_len, folder.metadata.vocab_size);
     let task = Task::new(kind, cells.isqrt(), None).ok();
