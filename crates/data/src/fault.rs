@@ -15,6 +15,8 @@ pub struct ReadError {
     pub file: String,
     /// The line, counted from 1, if the fault is in one.
     pub line: Option<u64>,
+    /// The line where the row of a CSV ends, if that is a later one.
+    pub last_line: Option<u64>,
     /// The CSV column, if the fault is in one.
     pub column: Option<&'static str>,
     /// What is wrong.
@@ -31,7 +33,14 @@ impl fmt::Display for ReadError {
         if let Some(column) = self.column {
             write!(f, ", column {column}")?;
         }
-        write!(f, ": {}", self.fault)
+        write!(f, ": {}", self.fault)?;
+        match self.last_line {
+            Some(last) => write!(
+                f,
+                "; this row ends in line {last}: is a quote in it not closed?"
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -104,7 +113,7 @@ pub enum Fault {
     #[error("{0}")]
     Grid(GridError),
     /// A rating that is no number.
-    #[error("rating {found:?}; expected a whole number from 0, or nothing")]
+    #[error("rating {}; expected a whole number from 0, or nothing", beginning(.found))]
     Rating {
         /// The field as it stands.
         found: String,

@@ -5,13 +5,14 @@ use std::io::{self, BufRead, Read};
 /// A text source that knows which line it handed out last.
 ///
 /// As a [`Read`] it never gives more than one line at once. A CSV reader on top of it therefore has not
-/// looked beyond the record it returned, and [`Lines::number`] is the line where that record ends, however
-/// many blank lines stand before it.
+/// looked beyond the record it returned: [`Lines::began`] is the line where that record begins, however many blank
+/// lines stand before it, and [`Lines::number`] the one where it ends.
 pub(crate) struct Lines<R> {
     source: R,
     number: u64,
     line: Vec<u8>,
-    start: usize, // bytes of `line` before it were handed out
+    start: usize,       // bytes of `line` before it were handed out
+    began: Option<u64>, // the first line with content since `begin`
 }
 
 impl<R: BufRead> Lines<R> {
@@ -21,7 +22,18 @@ impl<R: BufRead> Lines<R> {
             number: 0,
             line: Vec::new(),
             start: 0,
+            began: None,
         }
+    }
+
+    /// Says that what is read from here on is another record.
+    pub(crate) fn begin(&mut self) {
+        self.began = None;
+    }
+
+    /// Number of the first line with content since [`Lines::begin`], or of the current one.
+    pub(crate) fn began(&self) -> u64 {
+        self.began.unwrap_or(self.number)
     }
 
     /// Number of the current line, counted from 1; 0 before the first.
@@ -69,6 +81,9 @@ impl<R: BufRead> Read for Lines<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.start >= self.line.len() && !self.advance()? {
             return Ok(0);
+        }
+        if !self.line().is_empty() {
+            self.began.get_or_insert(self.number);
         }
         let rest = &self.line[self.start..];
         let count = rest.len().min(out.len());

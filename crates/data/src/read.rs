@@ -101,6 +101,7 @@ fn error_of_file(file: &str, fault: Fault) -> ReadError {
     ReadError {
         file: file.into(),
         line: None,
+        last_line: None,
         column: None,
         fault,
     }
@@ -157,6 +158,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         let error = |line, fault| ReadError {
             file: name.into(),
             line,
+            last_line: None,
             column: None,
             fault,
         };
@@ -214,12 +216,21 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         Ok(Some(puzzle))
     }
 
-    /// The line of the row that came last, counted from 1.
+    /// The line where the row that came last begins, counted from 1.
     pub fn line(&self) -> u64 {
         match &self.rows {
             Rows::Plain(rows) => rows.lines.number(),
-            Rows::Csv(rows) => rows.reader.get_ref().number(),
+            Rows::Csv(rows) => rows.reader.get_ref().began(),
         }
+    }
+
+    /// The line where that row ends, if it is a later one: quoted fields may have line breaks.
+    fn last_line(&self) -> Option<u64> {
+        let Rows::Csv(rows) = &self.rows else {
+            return None;
+        };
+        let last = rows.reader.get_ref().number();
+        (last > self.line()).then_some(last)
     }
 
     /// Adds the place to a row's fault.
@@ -227,6 +238,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         ReadError {
             file: self.name.clone(),
             line: Some(self.line()),
+            last_line: self.last_line(),
             column: column.filter(|_| matches!(self.rows, Rows::Csv(_))),
             fault,
         }
@@ -345,6 +357,7 @@ impl<R: BufRead> CsvRows<R> {
     }
 
     fn next(&mut self) -> Result<Option<Fields<'_>>, RowFault> {
+        self.reader.get_mut().begin();
         if !self
             .reader
             .read_byte_record(&mut self.record)

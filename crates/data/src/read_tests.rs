@@ -211,6 +211,27 @@ fn faults_in_csv_rows() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_is_told_where_its_row_begins() {
+    let rows = ROW.repeat(3);
+    let told = error(format!("{HEADER}{ROW}\n\r\n\"a,.,,\n{rows}"));
+    assert_eq!(
+        told,
+        "f, line 5: 1 fields, but the header has 4; quote fields that contain commas; this row ends in line 8: \
+         is a quote in it not closed?"
+    );
+    let told = error(format!("{HEADER}{ROW}a,1.2..231..12.1..,,\"7\n{rows}"));
+    let expected = "f, line 3, column rating: rating \"7\\na,1.2..";
+    assert!(told.starts_with(expected) && told.len() < 250, "{told}");
+    // A line break that belongs where it is, and the line of what follows.
+    let told = error(format!("{HEADER}\"a\nb\",1.2..231..12.1..,,\na,1,,\n"));
+    assert!(
+        told.starts_with("f, line 4, column question: 1 cells"),
+        "{told}"
+    );
+    assert!(!told.contains("quote"), "{told}");
+}
+
+#[test]
 fn faults_in_plain_lines() {
     let good = "1.2..231..12.1..";
     let told = |line: &str| error(format!("# note\n{good}\n\n{line}"));
