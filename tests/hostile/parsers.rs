@@ -89,7 +89,7 @@ fn rows<P: Row>(bytes: &[u8], format: P::Format) -> usize {
 /// The bytes as puzzles of every kind: good rows of each.
 pub fn rows_of_each_kind(bytes: &[u8]) -> [usize; 3] {
     static FORMAT: LazyLock<Arc<Format>> = LazyLock::new(|| {
-        let format = Format::new("fuzz", 2, 3, "ab #,\"é", Symmetries::Mirror);
+        let format = Format::new("fuzz", 2, 3, "ab #;\"é", Symmetries::Mirror);
         Arc::new(format.expect("a format"))
     });
     [

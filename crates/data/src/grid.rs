@@ -68,7 +68,7 @@ pub enum GridError {
     #[error("the character {0:?} is there twice")]
     Twice(char),
     /// A character that would end a line or a field.
-    #[error("the character {0:?} cannot stand in a file of lines")]
+    #[error("the character {0:?} would end a line or a field of a file; choose another")]
     Unfit(char),
     /// Rotations of what is no square.
     #[error("{rows} rows x {cols} cols: only a square can be turned; use mirror or none")]
@@ -129,7 +129,8 @@ impl Format {
             if characters[..i].contains(&character) {
                 return Err(GridError::Twice(character));
             }
-            if character.is_control() {
+            // By a comma a file of CSV is told from one of plain lines.
+            if character.is_control() || character == ',' {
                 return Err(GridError::Unfit(character));
             }
         }
@@ -365,7 +366,8 @@ mod tests {
             (new(usize::MAX, 3, "ab", none), "cols: expected 1 to"),
             (new(1, 3, "a", none), "1 characters: expected 2 to"),
             (new(1, 3, "aba", none), "the character 'a' is there twice"),
-            (new(1, 3, "a\n", none), "'\\n' cannot stand in a file"),
+            (new(1, 3, "a\n", none), "'\\n' would end a line or a field"),
+            (new(1, 3, "a,", none), "',' would end a line or a field"),
             (
                 new(2, 3, "ab", Symmetries::Dihedral),
                 "only a square can be turned",
