@@ -83,6 +83,11 @@ pub enum Fault {
         /// The header as it stands.
         found: String,
     },
+    /// A header whose fields something else than a comma separates.
+    #[error(
+        "the fields of this header are separated by {0:?}; separate the fields of every row by commas"
+    )]
+    Separator(char),
     /// A CSV row with another number of fields than the header.
     #[error("{found} fields, but the header has {expected}; quote fields that contain commas")]
     FieldCount {

@@ -176,6 +176,8 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         let header_line = lines.number();
         let rows = if lines.line().contains(&b',') {
             Rows::Csv(CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?)
+        } else if let Some(separator) = other_separator(lines.line()) {
+            return Err(error(Some(header_line), Fault::Separator(separator)));
         } else {
             Rows::Plain(PlainRows {
                 lines,
@@ -399,6 +401,16 @@ impl<R: BufRead> CsvRows<R> {
 /// brace that opens it. No text has zeros there.
 fn is_safetensors(start: &[u8]) -> bool {
     start.get(4..9) == Some(b"\0\0\0\0{")
+}
+
+/// What separates the fields of a header that is one but for its commas.
+fn other_separator(line: &[u8]) -> Option<char> {
+    let separates = |&b: &u8| line.split(|&c| c == b).any(|name| name == b"question");
+    let found = b";\t"
+        .iter()
+        .copied()
+        .find(|b| line.contains(b) && separates(b));
+    found.map(char::from)
 }
 
 /// A field as text.

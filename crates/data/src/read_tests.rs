@@ -153,6 +153,22 @@ fn headers_must_name_every_column() {
 }
 
 #[test]
+fn fields_are_separated_by_commas() {
+    for (header, separator) in [
+        ("source;question;answer;rating", "';'"),
+        ("question\tanswer", "'\\t'"),
+    ] {
+        let told = error(format!("{header}\n"));
+        assert!(
+            told.starts_with("f, line 1: the fields of this header are separated by ")
+                && told.contains(separator)
+                && told.ends_with("separate the fields of every row by commas"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn faults_in_csv_rows() {
     for (row, expected) in [
         (
