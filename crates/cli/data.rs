@@ -353,6 +353,7 @@ fn check_json(file: &Path, report: &Report) -> Value {
         "unique": report.unique,
         "ambiguous": report.ambiguous,
         "unsolvable": report.unsolvable,
+        "undecided": report.undecided,
         "answers": report.answered,
         "valid_answers": report.valid_answers,
         "duplicates": report.duplicates,

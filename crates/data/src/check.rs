@@ -14,6 +14,9 @@ use crate::solver;
 /// Faults, and doubtful rows, that a report keeps word for word; more are only counted.
 pub const FAULTS_KEPT: usize = 20;
 
+/// Guesses after which a search for solutions is given up; hard puzzles take thousands.
+pub const MOST_GUESSES: u64 = 1_000_000;
+
 /// What makes a row doubtful that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
@@ -21,6 +24,8 @@ pub enum Doubt {
     Ambiguous,
     /// No solution.
     Unsolvable,
+    /// [`MOST_GUESSES`] did not show how many.
+    Undecided,
     /// The answer breaks a rule, or changes a given.
     WrongAnswer,
     /// The question stood in an earlier row.
@@ -30,6 +35,7 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Doubt::Undecided => return write!(f, "undecided after {MOST_GUESSES} guesses"),
             Doubt::Ambiguous => "more than one solution",
             Doubt::Unsolvable => "no solution",
             Doubt::WrongAnswer => "a wrong answer",
@@ -51,6 +57,8 @@ pub struct Report {
     pub ambiguous: usize,
     /// Questions without a solution.
     pub unsolvable: usize,
+    /// Questions of which [`MOST_GUESSES`] did not show it.
+    pub undecided: usize,
     /// Rows with an answer.
     pub answered: usize,
     /// Rows whose answer is a full grid that keeps the rules and the givens.
@@ -71,8 +79,8 @@ pub struct Report {
 /// Reads a file to its end and reports on every row, the faulty ones too; `row_done` hears of each.
 ///
 /// Most of the time goes into the search for second solutions: 9 x 9 rows take from some 10 microseconds,
-/// where singles do, to about a millisecond, where thousands of guesses are needed; a few boards without a solution
-/// take seconds.
+/// where singles do, to about a millisecond, where thousands of guesses are needed. A few boards of few clues
+/// and no solution would take far longer; after [`MOST_GUESSES`], about a second, they are left undecided.
 ///
 /// # Errors
 /// If the file cannot be opened, has no row, or has a CSV header without a needed column.
@@ -95,9 +103,10 @@ impl Report {
         let (question, mut doubts) = (&puzzle.question, Vec::new());
         *self.shapes.entry(question.geometry()).or_default() += 1;
         *self.givens.entry(question.givens()).or_default() += 1;
-        match solver::count_solutions(question, 2) {
-            0 => doubts.push(Doubt::Unsolvable),
-            1 => self.unique += 1,
+        match solver::count_solutions_within(question, 2, MOST_GUESSES) {
+            None => doubts.push(Doubt::Undecided),
+            Some(0) => doubts.push(Doubt::Unsolvable),
+            Some(1) => self.unique += 1,
             _ => doubts.push(Doubt::Ambiguous),
         }
         if let Some(answer) = &puzzle.answer {
@@ -113,6 +122,7 @@ impl Report {
         let has = |doubt| usize::from(doubts.contains(&doubt));
         self.unsolvable += has(Doubt::Unsolvable);
         self.ambiguous += has(Doubt::Ambiguous);
+        self.undecided += has(Doubt::Undecided);
         self.duplicates += has(Doubt::Duplicate);
         if !doubts.is_empty() {
             self.doubtful += 1;
@@ -160,8 +170,8 @@ impl fmt::Display for Report {
         writeln!(f, "rows        {} ({})", self.rows(), shapes.join(", "))?;
         writeln!(
             f,
-            "solutions   {} unique, {} ambiguous, {} unsolvable",
-            self.unique, self.ambiguous, self.unsolvable
+            "solutions   {} unique, {} ambiguous, {} unsolvable, {} undecided",
+            self.unique, self.ambiguous, self.unsolvable, self.undecided
         )?;
         writeln!(
             f,
@@ -257,6 +267,18 @@ mod tests {
             report.add(&puzzle(question, answer), 2);
             assert_eq!(report.is_clean(), clean, "{question} {answer}");
         }
+    }
+
+    /// A board whose search does not end in minutes.
+    #[test]
+    fn a_hostile_row_is_left_undecided() {
+        let line =
+            ".....5.8....6.1.............1.5........1.6...3.......553.....61........4.........";
+        let mut report = Report::default();
+        report.add(&Puzzle::of(line.parse().unwrap()), 7);
+        let doubts: Vec<_> = report.doubts_in_words().collect();
+        assert_eq!(doubts, ["line 7: undecided after 1000000 guesses"]);
+        assert_eq!((report.undecided, report.is_clean()), (1, false));
     }
 
     #[test]

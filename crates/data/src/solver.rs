@@ -25,39 +25,24 @@ pub struct Solution {
 
 /// The first solution in search order, or `None` if the board has none.
 pub fn solve(question: &Board) -> Option<Solution> {
-    let mut search = Search {
-        guesses: 0,
-        limit: 1,
-        solutions: 0,
-        first: None,
-    };
-    search.start(question);
-    search.first
+    search(question, 1, u64::MAX).first
 }
 
 /// The number of solutions, but at most `limit`: 2 is enough to know whether there is exactly one.
 pub fn count_solutions(question: &Board, limit: usize) -> usize {
-    let mut search = Search {
-        guesses: 0,
-        limit,
-        solutions: 0,
-        first: None,
-    };
-    if limit > 0 {
-        search.start(question);
-    }
-    search.solutions
+    search(question, limit, u64::MAX).solutions
+}
+
+/// [`count_solutions`] by at most so many `guesses`, or `None` if that is not enough to know: there are boards of few
+/// clues and no solution whose search nobody would wait for.
+pub fn count_solutions_within(question: &Board, limit: usize, guesses: u64) -> Option<usize> {
+    let search = search(question, limit, guesses);
+    (!search.gave_up).then_some(search.solutions)
 }
 
 /// The solution if there is exactly one.
 pub fn unique_solution(question: &Board) -> Option<Solution> {
-    let mut search = Search {
-        guesses: 0,
-        limit: 2,
-        solutions: 0,
-        first: None,
-    };
-    search.start(question);
+    let search = search(question, 2, u64::MAX);
     search.first.filter(|_| search.solutions == 1)
 }
 
@@ -75,20 +60,32 @@ pub fn solve_by_singles(question: &Board) -> Option<Board> {
 
 /// A depth-first search and what it has found so far.
 struct Search {
-    guesses: u64,
     limit: usize,
+    most_guesses: u64,
+    guesses: u64,
+    gave_up: bool,
     solutions: usize,
     first: Option<Solution>,
 }
 
-impl Search {
-    fn start(&mut self, question: &Board) {
-        if let Some(candidates) = Candidates::of(question) {
-            self.explore(&candidates);
-        }
+/// Searches until `limit` solutions are found, `most_guesses` tried, or all is seen.
+fn search(question: &Board, limit: usize, most_guesses: u64) -> Search {
+    let mut search = Search {
+        limit,
+        most_guesses,
+        guesses: 0,
+        gave_up: false,
+        solutions: 0,
+        first: None,
+    };
+    if let Some(candidates) = Candidates::of(question).filter(|_| limit > 0) {
+        search.explore(&candidates);
     }
+    search
+}
 
-    /// Walks all completions of a deduced state until `limit` solutions are found.
+impl Search {
+    /// Walks all completions of a deduced state until `limit` solutions are found, or no guess is left.
     fn explore(&mut self, state: &Candidates) {
         let Some(cell) = state.fewest() else {
             self.solutions += 1;
@@ -99,6 +96,10 @@ impl Search {
             return;
         };
         for digit in state.digits_of(cell) {
+            if self.guesses == self.most_guesses {
+                self.gave_up = true;
+                return;
+            }
             self.guesses += 1;
             if let Some(next) = state.with(cell, digit) {
                 self.explore(&next);
@@ -303,6 +304,17 @@ mod tests {
             );
         }
         assert_eq!(rating(&"11..............".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_search_ends_after_its_guesses() {
+        let hard: Board = RATED[1].0.parse().unwrap();
+        let all = search(&hard, 2, u64::MAX).guesses;
+        assert_eq!(count_solutions_within(&hard, 2, all), Some(1));
+        assert_eq!(count_solutions_within(&hard, 2, all - 1), None);
+        // Two solutions are two, however many more there may be.
+        let blank = Board::blank(Geometry::Nine);
+        assert_eq!(count_solutions_within(&blank, 2, 200), Some(2));
     }
 
     proptest! {
