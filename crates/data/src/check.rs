@@ -26,7 +26,7 @@ pub enum Doubt {
     Unsolvable,
     /// [`MOST_GUESSES`] did not show how many.
     Undecided,
-    /// The answer breaks a rule, or changes a given.
+    /// The answer breaks a rule, or changes a given. In a file that is a fault; this is for rows of other origin.
     WrongAnswer,
     /// The question stood in an earlier row.
     Duplicate,
@@ -59,7 +59,7 @@ pub struct Report {
     pub unsolvable: usize,
     /// Questions of which [`MOST_GUESSES`] did not show it.
     pub undecided: usize,
-    /// Rows with an answer.
+    /// Rows with an answer, be it at fault.
     pub answered: usize,
     /// Rows whose answer is a full grid that keeps the rules and the givens.
     pub valid_answers: usize,
@@ -135,6 +135,7 @@ impl Report {
     /// Takes one row that could not be read into the report.
     pub fn add_fault(&mut self, fault: ReadError) {
         self.faulty += 1;
+        self.answered += usize::from(fault.column == Some("answer"));
         if self.faults.len() < FAULTS_KEPT {
             self.faults.push(fault);
         }
@@ -223,15 +224,16 @@ mod tests {
             "c,123....4........,,",
             "d,1.2..231..12.1.,,",
             "e,11..............,,",
+            "f,1.2..231..12.1..,2134431212433421,",
         ];
         std::fs::write(&path, rows.join("\n")).unwrap();
         let report = check_path(&path, || ()).unwrap();
-        assert_eq!((report.rows(), report.faulty, report.duplicates), (6, 2, 1));
+        assert_eq!((report.rows(), report.faulty, report.duplicates), (7, 3, 1));
         assert_eq!(
             (report.unique, report.ambiguous, report.unsolvable),
             (2, 1, 1)
         );
-        assert_eq!((report.answered, report.valid_answers), (2, 2));
+        assert_eq!((report.answered, report.valid_answers), (3, 2));
         assert_eq!(report.givens, BTreeMap::from([(0, 1), (4, 1), (8, 2)]));
         assert!(!report.is_clean());
         let doubts = [
@@ -242,9 +244,10 @@ mod tests {
         assert_eq!(report.doubts_in_words().collect::<Vec<_>>(), doubts);
         let text = report.to_string();
         assert!(
-            text.starts_with("rows        6 (4 of 4x4, 2 faulty)\nsolutions   2 unique, 1 amb"),
+            text.starts_with("rows        7 (4 of 4x4, 3 faulty)\nsolutions   2 unique, 1 amb"),
             "{text}"
         );
+        assert!(text.contains("answers     3 given, 2 valid\n"), "{text}");
         assert!(text.contains("line 6, column question: 15 cells"), "{text}");
         assert!(
             text.ends_with(&format!("\n  8 givens         2  {}", "#".repeat(40))),
