@@ -24,7 +24,7 @@ pub struct Array {
     pub values: Values,
 }
 
-/// Values of one of the types that data sets use.
+/// Values of one of the types that data sets use; those of other types are read as `I64`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Values {
     /// `|u1`
@@ -63,7 +63,9 @@ pub enum NpyFault {
         why: &'static str,
     },
     /// Not of whole numbers.
-    #[error("holds values of type {0:?}; expected whole numbers, '|u1', '<i4' or '<i8'")]
+    #[error(
+        "holds values of type {0:?}; expected whole numbers such as '|u1'; save array.astype(np.uint8)"
+    )]
     Type(String),
     /// Too short or too long.
     #[error("holds {found} bytes of values; its shape {shape:?} needs {expected}")]
@@ -248,7 +250,7 @@ fn parse(bytes: &[u8]) -> Result<Array, NpyFault> {
     let header = rest.get(..len).unwrap_or(rest);
     let text = String::from_utf8_lossy(header);
     let fault = |why| NpyFault::Header {
-        header: text.chars().take(100).collect(),
+        header: text.trim().chars().take(100).collect(),
         why,
     };
     let values = rest
@@ -256,9 +258,10 @@ fn parse(bytes: &[u8]) -> Result<Array, NpyFault> {
         .ok_or_else(|| fault("it is longer than the file"))?;
     let Header { descr, shape } = Header::parse(&text).map_err(fault)?;
     let width = match descr.as_str() {
-        "|u1" => 1,
-        "<i4" => 4,
-        "<i8" => 8,
+        "|u1" | "|i1" | "|b1" => 1,
+        "<i2" | "<u2" => 2,
+        "<i4" | "<u4" => 4,
+        "<i8" | "<u8" => 8,
         _ => return Err(NpyFault::Type(descr)),
     };
     let expected = shape
@@ -275,26 +278,25 @@ fn parse(bytes: &[u8]) -> Result<Array, NpyFault> {
             shape,
         });
     }
-    let values = match width {
-        1 => Values::U8(values.to_vec()),
-        4 => Values::I32(
-            values
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i32::from_le_bytes(*b))
-                .collect(),
-        ),
-        _ => Values::I64(
-            values
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i64::from_le_bytes(*b))
-                .collect(),
-        ),
+    let values = match descr.as_str() {
+        "|u1" | "|b1" => Values::U8(values.to_vec()),
+        "<i4" => Values::I32(numbers(values, i32::from_le_bytes)),
+        "<i8" => Values::I64(numbers(values, i64::from_le_bytes)),
+        "|i1" => Values::I64(numbers(values, |b| i8::from_le_bytes(b).into())),
+        "<i2" => Values::I64(numbers(values, |b| i16::from_le_bytes(b).into())),
+        "<u2" => Values::I64(numbers(values, |b| u16::from_le_bytes(b).into())),
+        "<u4" => Values::I64(numbers(values, |b| u32::from_le_bytes(b).into())),
+        // Beyond i64 no value is one that anything takes.
+        _ => Values::I64(numbers(values, |b| {
+            u64::from_le_bytes(b).try_into().unwrap_or(i64::MAX)
+        })),
     };
     Ok(Array { shape, values })
+}
+
+/// The numbers of `N` bytes each.
+fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|b| number(*b)).collect()
 }
 
 /// What a header says.
@@ -328,7 +330,9 @@ impl Header {
                 "fortran_order" => {
                     let after = value.strip_prefix("False");
                     set(&mut order, ())?;
-                    after.ok_or("fortran_order must be False: values row by row")?
+                    after.ok_or(
+                        "fortran_order must be False, values row by row; save np.ascontiguousarray(array)",
+                    )?
                 }
                 "shape" => {
                     let inner = value

@@ -28,6 +28,26 @@ fn what_numpy_writes_is_read() {
 }
 
 #[test]
+fn every_width_of_whole_numbers_is_read() {
+    for (descr, bytes, expected) in [
+        ("|u1", &[200][..], 200),
+        ("|b1", &[1], 1),
+        ("|i1", &[0xff], -1),
+        ("<i2", &[0xfe, 0xff], -2),
+        ("<u2", &[0xfe, 0xff], 65_534),
+        ("<i4", &[0xfe, 0xff, 0xff, 0xff], -2),
+        ("<u4", &[0xfe, 0xff, 0xff, 0xff], 4_294_967_294),
+        ("<i8", &[0xff; 8], -1),
+        ("<u8", &[1, 0, 0, 0, 0, 0, 0, 0], 1),
+        ("<u8", &[0xff; 8], i64::MAX),
+    ] {
+        let head = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,)}}");
+        let array = parse(&file(&head, bytes)).unwrap_or_else(|fault| panic!("{descr}: {fault}"));
+        assert_eq!(array.values.get(0), expected, "{descr}");
+    }
+}
+
+#[test]
 fn what_is_no_array_of_whole_numbers_is_refused() {
     let head = |descr: &str, shape: &str| {
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}")
@@ -42,7 +62,7 @@ fn what_is_no_array_of_whole_numbers_is_refused() {
         ),
         (
             file(&head("<f4", "(1,)"), &[0; 4]),
-            "holds values of type \"<f4\"; expected whole numbers",
+            "holds values of type \"<f4\"; expected whole numbers such as '|u1'; save",
         ),
         (
             file(&head("|O", "(1,)"), &[0; 4]),
@@ -57,8 +77,9 @@ fn what_is_no_array_of_whole_numbers_is_refused() {
             "needs more than any",
         ),
         (
-            file(&u1.replace("False", "True"), &[0; 2]),
-            "fortran_order must be False",
+            file(&format!("{:<117}\n", u1.replace("False", "True")), &[0; 2]),
+            "(2,)}\" is not understood: fortran_order must be False, values row by row; \
+             save np.ascontiguousarray(array)",
         ),
         (
             file(&u1.replace("descr", "fortran_order"), &[0; 2]),
