@@ -256,7 +256,12 @@ fn faulty_mazes_are_reported_and_impossible_ones_refused() {
         (&report["rows"], &report["duplicates"], &report["faulty"]),
         (&3.into(), &1.into(), &1.into())
     );
+    assert_eq!(report["duplicate_lines"], serde_json::json!([3]));
     let shown = run(1, &["data", "maze", "check", text(&path)]).out;
+    assert!(
+        shown.contains("\n  line 3: a question that stood in an earlier row\n"),
+        "{shown}"
+    );
     assert!(
         shown.contains("line 4, column question: 0 of 'S'"),
         "{shown}"

@@ -84,7 +84,8 @@ Example:
 
 Every row must be readable and hold a maze with a way from start to goal, a question of its own, and an
 answer, where it has one, that is a shortest way. Several shortest ways are reported and no fault.
-Exit code: 0 when all is well, 1 when some rows are faulty, 2 when there is no such file or no row in it.")]
+The first repeated and the first faulty rows are listed. Exit code: 0 when all is well, 1 when some rows are faulty or
+repeated, 2 when there is no such file or no row in it.")]
 pub(super) struct CheckArgs {
     /// Mazes: CSV or plain lines
     file: PathBuf,
@@ -93,7 +94,7 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-/// Faults that are listed one by one.
+/// Faults, and repeated rows, that are listed one by one.
 const LISTED: usize = 10;
 
 fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -101,7 +102,9 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let (mut unique, mut answered, mut repeats, mut faults) = (0, 0, 0, Vec::new());
     let mut seen = HashSet::new();
     let (mut rows, mut faulty) = (0, 0);
-    for row in Reader::<_, MazePuzzle>::open(&args.file)? {
+    let mut repeated_lines = Vec::new();
+    let mut reader = Reader::<_, MazePuzzle>::open(&args.file)?;
+    while let Some(row) = reader.next() {
         rows += 1;
         match row {
             Ok(maze) => {
@@ -110,7 +113,12 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 let ways = Ways::through(&maze.question);
                 unique += usize::from(ways.is_some_and(|ways| ways.of_some().is_empty()));
                 answered += usize::from(maze.answer.is_some());
-                repeats += usize::from(!seen.insert(maze.question));
+                if !seen.insert(maze.question) {
+                    repeats += 1;
+                    if repeated_lines.len() < LISTED {
+                        repeated_lines.push(reader.line());
+                    }
+                }
             }
             Err(error) if matches!(error.fault, Fault::Empty) => return Err(error.into()),
             Err(fault) => {
@@ -135,6 +143,7 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 "unique": unique,
                 "answers": answered,
                 "duplicates": repeats,
+                "duplicate_lines": repeated_lines,
                 "faulty": faulty,
                 "faults": faults,
             });
@@ -147,6 +156,12 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "one shortest way   {unique}")?;
         writeln!(out, "right answers      {answered}")?;
         writeln!(out, "repeated           {repeats}")?;
+        for line in &repeated_lines {
+            writeln!(
+                out,
+                "  line {line}: a question that stood in an earlier row"
+            )?;
+        }
         writeln!(out, "faulty             {faulty}")?;
         faults
             .iter()
