@@ -83,7 +83,7 @@ pub struct Report {
 /// and no solution would take far longer; after [`MOST_GUESSES`], about a second, they are left undecided.
 ///
 /// # Errors
-/// If the file cannot be opened, has no row, or has a CSV header without a needed column.
+/// If the file cannot be opened, has no row, or has a CSV header without the column `question`.
 pub fn check_path(path: impl AsRef<Path>, row_done: impl Fn()) -> Result<Report, ReadError> {
     let (mut report, mut rows) = (Report::default(), Reader::open(path)?);
     while let Some(row) = rows.next() {

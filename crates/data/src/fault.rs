@@ -71,15 +71,13 @@ pub enum Fault {
          or one puzzle a line"
     )]
     Empty,
-    /// The CSV header lacks a column.
+    /// The CSV header lacks the one column that must be there.
     #[error(
-        "the header has no column {missing:?}, only {}; a puzzle CSV starts with the line \
+        "the header has no column \"question\", only {}; a puzzle CSV starts with the line \
          source,question,answer,rating",
         beginning(.found)
     )]
-    MissingColumn {
-        /// The column that is needed.
-        missing: &'static str,
+    NoQuestions {
         /// The header as it stands.
         found: String,
     },

@@ -3,8 +3,8 @@
 //! Two formats are told apart by the first line that is neither blank nor starts with `#`:
 //!
 //! * with a comma: **CSV** with the header `source,question,answer,rating`, as Sudoku-Extreme has it. The
-//!   columns may stand in any order and among others; `answer` and `rating` may be empty. Fields are taken
-//!   as they are, never trimmed.
+//!   columns may stand in any order and among others; all but `question` may be empty or missing. Fields are
+//!   taken as they are, never trimmed.
 //! * without: **plain lines**, one question each; empty lines are skipped, and for Sudoku also blank ones and
 //!   those that start with `#`, which may be content of mazes and grids.
 //!
@@ -111,7 +111,7 @@ impl<P: Row> Reader<BufReader<File>, P> {
     /// Opens a file and reads as far as its first line of content.
     ///
     /// # Errors
-    /// If it cannot be opened or read, is empty, or has a CSV header without a needed column.
+    /// If it cannot be opened or read, is empty, or has a CSV header without the column `question`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError>
     where
         P::Format: Default,
@@ -175,7 +175,8 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         }
         let header_line = lines.number();
         let rows = if lines.line().contains(&b',') {
-            Rows::Csv(CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?)
+            let rows = CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?;
+            Rows::Csv(Box::new(rows))
         } else if let Some(separator) = other_separator(lines.line()) {
             return Err(error(Some(header_line), Fault::Separator(separator)));
         } else {
@@ -294,7 +295,7 @@ impl From<Fault> for RowFault {
 
 enum Rows<R> {
     Plain(PlainRows<R>),
-    Csv(CsvRows<R>),
+    Csv(Box<CsvRows<R>>),
 }
 
 /// One question a line.
@@ -324,8 +325,8 @@ struct CsvRows<R> {
     reader: csv::Reader<Lines<R>>,
     record: csv::ByteRecord,
     field_count: usize,
-    columns: [usize; COLUMNS.len()], // where each of COLUMNS stands in a record
-    source: Arc<str>,                // of the row before: most rows repeat it
+    columns: [Option<usize>; COLUMNS.len()], // where each of COLUMNS stands in a record
+    source: Arc<str>,                        // of the row before: most rows repeat it
 }
 
 impl<R: BufRead> CsvRows<R> {
@@ -337,17 +338,11 @@ impl<R: BufRead> CsvRows<R> {
             .byte_headers()
             .map_err(|e| Fault::Read(e.into()))?
             .clone();
-        let mut columns = [0; COLUMNS.len()];
-        for (place, missing) in columns.iter_mut().zip(COLUMNS) {
-            let found = header.iter().position(|name| name == missing.as_bytes());
-            *place = found.ok_or_else(|| match text(reader.get_ref().line()) {
-                Ok(found) => Fault::MissingColumn {
-                    missing,
-                    found: found.to_owned(),
-                },
-                Err(fault) => fault,
-            })?;
-        }
+        let columns = COLUMNS.map(|name| header.iter().position(|it| it == name.as_bytes()));
+        let [_, Some(_), ..] = columns else {
+            let found = text(reader.get_ref().line())?.to_owned();
+            return Err(Fault::NoQuestions { found });
+        };
         let (record, source) = (csv::ByteRecord::new(), "".into());
         Ok(CsvRows {
             reader,
@@ -389,7 +384,7 @@ impl<R: BufRead> CsvRows<R> {
         column: usize,
         parse: impl Fn(&'a [u8]) -> Result<T, Fault>,
     ) -> Result<T, RowFault> {
-        let field = &self.record[self.columns[column]];
+        let field = self.columns[column].map_or(&[][..], |place| &self.record[place]);
         parse(field).map_err(|fault| RowFault {
             column: Some(COLUMNS[column]),
             fault,

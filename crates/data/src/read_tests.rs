@@ -138,18 +138,21 @@ fn weights_are_no_puzzles() {
 }
 
 #[test]
-fn headers_must_name_every_column() {
-    let told = error("# note\nsource,question,anwser,rating\n");
+fn headers_must_name_the_question_alone() {
+    let told = error("# note\nsource,questions,answer,rating\n");
     assert!(
         told.starts_with(
-            "f, line 2: the header has no column \"answer\", only \"source,question,anwser,rating\"; "
+            "f, line 2: the header has no column \"question\", only \"source,questions,answer,rating\"; "
         ),
         "{told}"
     );
-    assert!(error(ROW).starts_with("f, line 1: the header has no column \"source\""));
+    assert!(error(ROW).starts_with("f, line 1: the header has no column \"question\""));
     // A file of another kind may have a line of megabytes.
     let told = error(format!("{}\n", "x,".repeat(1 << 20)));
     assert!(told.len() < 250 && told.contains("x,x,\"…"), "{told}");
+
+    let puzzle = &read_str("x,question\n1,1.2..231..12.1..\n", "f").unwrap()[0];
+    assert_eq!(*puzzle, Puzzle::of("1.2..231..12.1..".parse().unwrap()));
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn puzzles() -> Vec<Case> {
         .collect();
     texts.extend([
         (Vec::new(), vec!["no puzzle"]),
-        (b"source,question\n".to_vec(), vec!["no column \"answer\""]),
+        (b"source,answer\n".to_vec(), vec!["no column \"question\""]),
         (HEADER.into(), vec!["no puzzle"]),
         (vec![0xff, 0xfe, 0x00, 0x80], vec![]),
     ]);
