@@ -10,10 +10,12 @@
 //!           ?????             1025
 //! ```
 //!
-//! Lengths are drawn evenly, and each operand evenly from the numbers of its length, so that long sums are as
-//! frequent as short ones; a divisor is any number below 100 of no more digits than are allowed. The `source` of a puzzle
-//! says the operation, the digits of the longer operand (of a remainder those of the first) and, for
-//! sums, the longest chain of carries: `trm eval` then counts each by itself.
+//! The length of each operand is drawn evenly, and then the operand evenly from the numbers of its length; a divisor
+//! is any number below 100 of no more digits than are allowed. Of sums and products the longer operand is therefore
+//! more often long than short: of 1 to 8 digits it has 8 in 15 of 64, and 1 in one of 64. Where all exercises must
+//! differ, the short ones, of which there are few, are rarer still. The `source` of a puzzle says the operation, the
+//! digits of the longer operand (of a remainder those of the first) and, for sums, the longest chain of carries:
+//! `trm eval` then counts each by itself.
 
 use crate::grid::{Format, GridError, GridPuzzle, Symmetries};
 use rand::{Rng, RngExt};
