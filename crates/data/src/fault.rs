@@ -121,9 +121,9 @@ pub enum Fault {
         /// The field as it stands.
         found: String,
     },
-    /// Boards of different sizes in one file.
+    /// Questions of different sizes in one file.
     #[error(
-        "a {}x{} board, but the file began with {}x{} at line {line}; put each size into a file of its own",
+        "a question of {}x{} cells, but the file began with {}x{} at line {line}; put each size into a file of its own",
         found.0, found.1, expected.0, expected.1
     )]
     MixedSizes {

@@ -224,7 +224,9 @@ fn faults_in_csv_rows() {
     }
     let mixed = row_error(&format!("a,{},,", ".".repeat(81)));
     assert!(
-        mixed.starts_with("f, line 4: a 9x9 board, but the file began with 4x4 at line 2;"),
+        mixed.starts_with(
+            "f, line 4: a question of 9x9 cells, but the file began with 4x4 at line 2;"
+        ),
         "{mixed}"
     );
 }
@@ -258,8 +260,9 @@ fn faults_in_plain_lines() {
     assert!(told(&format!("{good} ")).starts_with("f, line 4: character ' ' at position 17"));
     assert!(told("11..............").starts_with("f, line 4: the givens contradict"));
     assert!(
-        told(&".".repeat(36))
-            .starts_with("f, line 4: a 6x6 board, but the file began with 4x4 at line 2")
+        told(&".".repeat(36)).starts_with(
+            "f, line 4: a question of 6x6 cells, but the file began with 4x4 at line 2"
+        )
     );
 }
 

@@ -161,7 +161,8 @@ mod tests {
         let error = read_str(rows, "f").unwrap_err().to_string();
         assert_eq!(
             error,
-            "f, line 3: a 2x2 board, but the file began with 3x3 at line 2; put each size into a file of its own"
+            "f, line 3: a question of 2x2 cells, but the file began with 3x3 at line 2; put each size into a file of \
+             its own"
         );
         let read = read_str(
             "source,question,answer,rating\nx,S  ## #G ,Soo##o#Go,5",
