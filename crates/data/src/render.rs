@@ -2,60 +2,28 @@
 
 use crate::board::{Board, character};
 
-/// The characters of a drawing.
-struct Style {
-    dash: &'static str,
-    bar: char,
-    rules: [[char; 3]; 3], // left end, crossing, right end: of the top, the inner and the bottom lines
-}
-
-const ASCII: Style = Style {
-    dash: "-",
-    bar: '|',
-    rules: [['+', '+', '+']; 3],
-};
-
-const UNICODE: Style = Style {
-    dash: "─",
-    bar: '│',
-    rules: [['┌', '┬', '┐'], ['├', '┼', '┤'], ['└', '┴', '┘']],
-};
-
 impl Board {
     /// The grid for people, several lines drawn with `+`, `-` and `|` so that any terminal shows them.
     pub fn render(&self) -> String {
-        draw(self, &ASCII)
-    }
-
-    /// The grid for people, several lines drawn with Unicode box characters.
-    pub fn render_unicode(&self) -> String {
-        draw(self, &UNICODE)
-    }
-}
-
-fn draw(board: &Board, style: &Style) -> String {
-    let g = board.geometry();
-    let dashes = style.dash.repeat(2 * g.box_cols() + 1);
-    let boxes = vec![dashes.as_str(); g.side() / g.box_cols()];
-    let [top, inner, bottom] = style.rules.map(|[left, crossing, right]| {
-        let dashes = boxes.join(&crossing.to_string());
-        format!("{left}{dashes}{right}\n")
-    });
-    let mut out = top;
-    for (row, digits) in board.digits().chunks(g.side()).enumerate() {
-        if row > 0 && row % g.box_rows() == 0 {
-            out += &inner;
+        let g = self.geometry();
+        let over_box = format!("{}+", "-".repeat(2 * g.box_cols() + 1));
+        let rule = format!("+{}\n", over_box.repeat(g.side() / g.box_cols()));
+        let mut out = String::new();
+        for (row, digits) in self.digits().chunks(g.side()).enumerate() {
+            if row % g.box_rows() == 0 {
+                out += &rule;
+            }
+            for box_digits in digits.chunks(g.box_cols()) {
+                out.push('|');
+                box_digits
+                    .iter()
+                    .for_each(|&digit| out.extend([' ', character(digit)]));
+                out.push(' ');
+            }
+            out += "|\n";
         }
-        for box_digits in digits.chunks(g.box_cols()) {
-            out.push(style.bar);
-            box_digits
-                .iter()
-                .for_each(|&digit| out.extend([' ', character(digit)]));
-            out.push(' ');
-        }
-        out.extend([style.bar, '\n']);
+        out + &rule
     }
-    out + &bottom
 }
 
 #[cfg(test)]
@@ -72,12 +40,10 @@ mod tests {
     }
 
     #[test]
-    fn six_in_unicode() {
-        let six = Board::blank(Geometry::Six).render_unicode();
-        let row = "│ . . . │ . . . │\n".repeat(2);
-        let inner = "├───────┼───────┤\n";
-        let expected =
-            format!("┌───────┬───────┐\n{row}{inner}{row}{inner}{row}└───────┴───────┘\n");
-        assert_eq!(six, expected);
+    fn six_has_boxes_of_two_rows() {
+        let row = "| . . . | . . . |\n".repeat(2);
+        let rule = "+-------+-------+\n";
+        let expected = format!("{rule}{row}{rule}{row}{rule}{row}{rule}");
+        assert_eq!(Board::blank(Geometry::Six).render(), expected);
     }
 }
