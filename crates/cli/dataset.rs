@@ -414,7 +414,12 @@ fn generated<P: Row + Send>(
     };
     let puzzles: anyhow::Result<Vec<P>> = (0..count).into_par_iter().map(one).collect();
     progress.finish();
-    Ok(split::without_repeats(puzzles?))
+    let puzzles = split::without_repeats(puzzles?);
+    if puzzles.len() < count {
+        let repeats = count - puzzles.len();
+        say!("note: {repeats} of {count} generated puzzles are repeats of others, and left out");
+    }
+    Ok(puzzles)
 }
 
 #[cfg(test)]

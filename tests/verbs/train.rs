@@ -2,10 +2,11 @@
 
 use super::{generate, run, said, trm};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-use trm_data::generate::stream;
-use trm_data::{Geometry, Symmetry, read_path, write_path};
+use trm_autograd::random::{Purpose, stream};
+use trm_data::{Difficulty, Geometry, Symmetry, read_path, write_path};
 use trm_kernels::Kernels;
 use trm_model::weights;
 
@@ -421,7 +422,10 @@ fn validation_puzzles_that_look_like_learned_ones_are_counted() {
     let puzzles = read_path(place.path("six.csv")).expect("a puzzle file");
     let turned: Vec<_> = puzzles
         .iter()
-        .map(|puzzle| Symmetry::random(Geometry::Six, &mut stream(3, 0)).apply_to_puzzle(puzzle))
+        .map(|puzzle| {
+            Symmetry::random(Geometry::Six, &mut stream(3, Purpose::Augment, 0))
+                .apply_to_puzzle(puzzle)
+        })
         .collect();
     write_path(place.path("turned.csv"), &turned).expect("a file");
     let data = place.text("turned.csv");
@@ -435,4 +439,20 @@ fn validation_puzzles_that_look_like_learned_ones_are_counted() {
 fn a_file_of_the_default_seed_is_not_what_a_run_of_the_default_seed_learns_from() {
     let said = said_of_validation(&Place::new(), "", &[]);
     assert!(!said.contains("look like"), "{said}");
+}
+
+#[test]
+fn repeats_among_generated_puzzles_are_counted() {
+    let place = Place::new();
+    let many = CONFIG.replace("generate_easy = 60", "generate_minimal = 800");
+    let (config, out) = (place.config("many.toml", &many), place.text("run"));
+    let said = run(0, &["train", &config, "--out", &out, "--steps", "1"]).err;
+    let questions = (0..800).map(|i| {
+        let rng = &mut stream(0, Purpose::Generate, i);
+        let puzzle = trm_data::generate::generate(Geometry::Four, Difficulty::Minimal, rng);
+        puzzle.expect("a minimal one").question
+    });
+    let repeats = 800 - questions.collect::<HashSet<_>>().len();
+    let expected = format!("note: {repeats} of 800 generated puzzles are repeats of others");
+    assert!(repeats > 0 && said.contains(&expected), "{said}");
 }
