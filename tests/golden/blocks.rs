@@ -64,6 +64,7 @@ impl Matrices {
     fn weights(&self, kernels: &'static Kernels) -> Weights<'_> {
         Weights {
             threads: 1,
+            frozen: false,
             kernels,
             values: &self.values,
             packed: &self.packed,

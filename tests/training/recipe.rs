@@ -261,6 +261,17 @@ fn embeddings_are_trained_alone_when_weights_are_frozen() {
     assert!(*run.params.values == *values && *run.ema == *values);
     let moved = run.params.puzzle_emb.iter().zip(&*embeddings);
     assert!(moved.clone().all(|(after, before)| after != before));
+    // No time goes into gradients that nobody asks for, and those of the embeddings are the same.
+    let [frozen, free] = [true, false].map(|freeze_weights| {
+        config.freeze_weights = freeze_weights;
+        let mut run = trainer(Mixer::Mlp, config.clone(), kernels, 2);
+        run_to(&mut run, 1, &puzzles, 2);
+        run
+    });
+    assert_eq!(frozen.params.puzzle_emb[..], free.params.puzzle_emb[..]);
+    let matrix = frozen.net.layout().matrices()[0].at.clone();
+    assert!(frozen.grads()[matrix.clone()].iter().all(|&g| g == 0.0));
+    assert!(free.grads()[matrix].iter().all(|&g| g != 0.0));
 
     config.freeze_weights = true;
     let error = config

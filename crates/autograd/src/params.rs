@@ -68,6 +68,8 @@ pub struct Weights<'a> {
     pub packed: &'a [f32],
     /// Threads that share each product and attention: 1 where there are puzzles enough for all threads.
     pub threads: usize,
+    /// Whether the matrices stay as they are: their gradients are not computed, and stay as they were.
+    pub frozen: bool,
 }
 
 /// The list of parameters of a network, built once from its config.

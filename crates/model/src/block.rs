@@ -58,7 +58,10 @@ impl<'a> Pass<'a> {
     pub(crate) fn of_training(ctx: StepContext<'a>, puzzles: usize) -> Self {
         Pass {
             net: ctx.net,
-            weights: ctx.params.weights(ctx.net),
+            weights: Weights {
+                frozen: ctx.config.freeze_weights,
+                ..ctx.params.weights(ctx.net)
+            },
             puzzles,
             depth: ctx.config.depth(&ctx.net.config, ctx.step),
         }

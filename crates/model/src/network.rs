@@ -370,6 +370,7 @@ impl Parameters {
     pub fn weights(&self, net: &Network) -> Weights<'_> {
         Weights {
             threads: 1,
+            frozen: false,
             kernels: net.kernels,
             values: &self.values,
             packed: &self.packed,

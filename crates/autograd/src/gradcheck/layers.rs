@@ -48,6 +48,7 @@ impl Matrices {
     pub(super) fn parts(&mut self) -> (Weights<'_>, &mut [f32]) {
         let weights = Weights {
             threads: 1,
+            frozen: false,
             kernels: self.kernels,
             values: &self.values,
             packed: &self.packed,

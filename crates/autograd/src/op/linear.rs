@@ -64,7 +64,7 @@ pub fn backward(
     }
 }
 
-/// Gradient of [`forward`] with respect to W: adds to its range of the flat buffer `grads`.
+/// Gradient of [`forward`] with respect to W: adds to its range of the flat buffer `grads`, unless W is frozen.
 ///
 /// Panics when the shapes of `x` and `d_y` are not those of the matrix.
 pub fn backward_weight(
@@ -75,6 +75,9 @@ pub fn backward_weight(
     x: MatRef<'_>,
     scratch: &mut [f32],
 ) {
+    if w.frozen {
+        return;
+    }
     let d_w = MatMut::new(&mut grads[linear.at.clone()], linear.out, linear.input);
     match linear.axis {
         Axis::Channels => product(
