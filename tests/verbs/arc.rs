@@ -247,6 +247,16 @@ fn from_json_files_to_a_submission() {
     }
     std::fs::write(&metadata, whole).expect("a file");
 
+    let part = place.path("run/data/test");
+    let err = run(
+        2,
+        &["eval", "--weights", text(&weights), "--data", text(&part)],
+    )
+    .err;
+    let expected =
+        "run/data/test: this is a part of a data set; expected the folder with identifiers.json";
+    assert!(err.contains(expected), "{err}");
+
     // Where nothing can be written is known before anything is judged.
     for nowhere in ["nowhere/a.json", "run"] {
         let nowhere = place.path(nowhere);

@@ -31,6 +31,7 @@ Examples:
 
 A folder is what the reference's builders write: dataset.json and five arrays. Every row becomes a puzzle of one
 example in a group of its own, with identifier 0; from a folder all examples come back as rows, in order.
+A folder has no place for sources and ratings: they are lost on the way.
 What is there already is never overwritten by a folder; a CSV replaces the file that it is told to, but none of the
 folder that it is made of.")]
 pub(super) struct Args {

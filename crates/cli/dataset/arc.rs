@@ -12,6 +12,7 @@ use trm_data::arc::build::Task as ArcTask;
 use trm_data::arc::read::Role;
 use trm_data::arc::variant::Variant;
 use trm_data::reference::folder::{Folder, Metadata, Set};
+use trm_tensor::file::folder_of;
 
 /// Gives the network of a run as many identifiers as the data set in `folder` has.
 ///
@@ -134,10 +135,17 @@ fn read(folder: &Path, task: Task, names: usize) -> anyhow::Result<Set> {
 /// The names of a folder by identifier: of each variant of each task.
 ///
 /// # Errors
-/// When its `identifiers.json` is none.
+/// When its `identifiers.json` is none, or the folder is a part of a data set.
 pub fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
     refuse_a_file(folder)?;
-    let path = folder.join("identifiers.json");
+    let path = folder.join(NAMES);
+    let above = folder_of(folder);
+    ensure!(
+        path.exists() || !above.join(NAMES).exists(),
+        "{}: this is a part of a data set; expected the folder with {NAMES}, {}",
+        folder.display(),
+        above.display()
+    );
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes)
         .with_context(|| format!("{}: expected a list of names", path.display()))
@@ -166,6 +174,9 @@ fn unanswered(folder: &Path) -> anyhow::Result<HashSet<String>> {
     let tasks = tasks(folder)?.into_iter();
     Ok(tasks.filter(unknown).map(|task| task.name).collect())
 }
+
+/// The file of a folder with the names by identifier.
+const NAMES: &str = "identifiers.json";
 
 /// The file of a folder with the tasks that are tested.
 const TESTED: &str = "test_puzzles.json";
