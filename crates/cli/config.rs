@@ -1,5 +1,7 @@
-//! A run's config: a preset's name or a TOML file, and the command line's word over both.
+//! A run's config: a preset's name or a TOML file, and the command line's word over both. docs/config.md is its manual.
 
+#[cfg(test)]
+mod documented;
 mod idle;
 
 use crate::task::{GridConfig, Kind, Task};

@@ -39,6 +39,8 @@ Examples:
   trm train sudoku6 --out runs/six --export six.ckpt  a small file to go on with elsewhere
   trm train paper-mlp --dry-run                       size, memory and time before you start
 
+The keys of a config, with defaults and ranges, are in docs/config.md.
+
 OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
 the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles held out) and
 lock, by which no other training writes there meanwhile.")]
