@@ -215,7 +215,11 @@ fn in_words(error: toml::de::Error) -> anyhow::Error {
         .next()
         .filter(|_| error.message().starts_with("unknown "));
     let nearest = given.and_then(|given| {
-        let likeness = |word: &&str| strsim::jaro(given, word);
+        // Jaro takes a letter for another one where only its case differs: h_cycles would be L_cycles.
+        let likeness = |word: &&str| match word.eq_ignore_ascii_case(given) {
+            true => 1.0,
+            false => strsim::jaro(given, word),
+        };
         let nearest = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         nearest.filter(|word| likeness(word) > LIKE)
     });

@@ -112,7 +112,7 @@ fn puzzles() -> Vec<Case> {
 
 /// Configs, each with the keys and values that must be named.
 fn configs() -> Vec<Case> {
-    let texts: [(&str, &[&str]); 28] = [
+    let texts: [(&str, &[&str]); 29] = [
         (
             "[data]\nside = 4\nsyde = 3",
             &["syde", "did you mean `side`?"],
@@ -125,6 +125,10 @@ fn configs() -> Vec<Case> {
         ("[data]\nside = \"four\"", &["side"]),
         ("[model]\nwidth = 3", &["data"]),
         ("[data]\nside = 4\n[model]\nwidht = 3", &["widht"]),
+        (
+            "[data]\nside = 4\n[model]\nh_cycles = 2",
+            &["h_cycles", "did you mean `H_cycles`?"],
+        ),
         ("[data]\nside = 4\n[model]\nwidth = 0", &["model.width = 0"]),
         ("[data]\nside = 4\n[model]\nwidth = -1", &["width"]),
         (
