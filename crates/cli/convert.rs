@@ -20,10 +20,14 @@ Examples:
   trm convert mine.safetensors step_1                          and back: torch.load reads it
   trm convert mine.safetensors step_1 --uncompiled             for a model that is not compiled
 
-With --config, FROM is what the reference's pretrain.py saved (or a safetensors file of the same tensors,
-with or without `_orig_mod.`), and the config says what network it is: a checkpoint does not. Without,
-FROM is a weights file of trm. Values are not changed: the same bits come back. Of FROM, half precision becomes f32
-exactly, and double precision is rounded to it. A TO that is there already must be of the kind that is written.")]
+With --config, FROM is what the reference's pretrain.py saved (or a safetensors file of the same
+tensors, with or without `_orig_mod.`), and the config says what network it is: a checkpoint does
+not. Without, FROM is a weights file of trm, of a network that the reference can build: mixer mlp
+or attention, the plain gate, and inner widths that are multiples of 256. None of the weights that
+come with trm is one.
+
+Values are not changed: the same bits come back. Of FROM, half precision becomes f32 exactly, and
+double precision is rounded to it. A TO that is there already must be of the kind that is written.")]
 pub struct Args {
     /// The file to read
     #[arg(value_name = "FROM")]
