@@ -41,9 +41,12 @@ Examples:
 
 The keys of a config, with defaults and ranges, are in docs/config.md.
 
-OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors and
-the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles held out) and
-lock, by which no other training writes there meanwhile.")]
+OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors
+and the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles
+held out) and lock, by which no other training writes there meanwhile.
+
+A run has the length that it began with. To train its weights further, begin another run with
+--init-from OUT/weights.safetensors and another --out.")]
 pub struct Args {
     /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, arc, paper-mlp, paper-att
     pub config: String,

@@ -219,6 +219,14 @@ fn stopped_after_every_step_and_resumed_it_is_the_same_run() {
     // A finished run has nothing left to do, and says where its answer is.
     let said = place.train(0, "straight", &["--resume"]);
     assert_eq!(said.out.trim(), place.text("straight/best.safetensors"));
+    assert!(said.err.contains("the run is complete"), "{}", said.err);
+    // Nor can it be made longer.
+    let said = place.train(2, "straight", &["--resume", "--steps", "99"]);
+    assert!(
+        said.err.contains("begin another run with --init-from"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

@@ -285,8 +285,13 @@ pub(super) fn resume(
     }
     remove_unfinished(&run.out);
     keep_metrics_until(&run.out.join("metrics.jsonl"), run.trainer.step)?;
-    let step = run.trainer.step;
-    say!("resuming {} at step {step}", run.out.display());
+    let (step, out) = (run.trainer.step, run.out.display());
+    match step == run.config.train.steps {
+        true => say!(
+            "resuming {out} at step {step}, its last: the run is complete, nothing is left to train"
+        ),
+        false => say!("resuming {out} at step {step}"),
+    }
     Ok(run)
 }
 
@@ -340,10 +345,18 @@ fn go_on(
     let text = |key: &str| resumed.metadata.get(key).map_or("", String::as_str);
     let stored: RunConfig = serde_json::from_str(text("run"))
         .with_context(|| format!("{}: its run config does not parse", path.display()))?;
+    // The rates of all steps follow from their number.
+    let longer = match stored.train.steps == config.train.steps {
+        true => "",
+        false => {
+            ". A run keeps the length that it began with: to train its weights for longer, begin another run with \
+             --init-from WEIGHTS and another --out"
+        }
+    };
     ensure!(
         stored == config,
         "the run of {} was started with another config than {} gives now: {}; go on with its own, the config.toml of \
-         its folder, and the same --steps and --seed",
+         its folder, and the same --steps and --seed{longer}",
         path.display(),
         args.config,
         config::differences(&stored, &config)?
