@@ -112,7 +112,8 @@ mod tests {
                 36 * step
             );
         }
-        metrics += "{\"step\":150,\"seconds\":7200.0,\"validation\":{\"puzzles\":9,\"exact_accuracy\":0.125,\"cell_accuracy\":0.75}}\n";
+        metrics += "{\"step\":150,\"seconds\":7200.0,\
+            \"validation\":{\"puzzles\":9,\"exact_accuracy\":0.125,\"cell_accuracy\":0.75}}\n";
         let (curve, validation) = curves(&metrics, 10);
         assert_eq!(curve.samples.len(), 50);
         assert_eq!((curve.samples[0], curve.samples[49]), (30, 1500));

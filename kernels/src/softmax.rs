@@ -4,9 +4,10 @@
 //! p[i,j] = exp(c s[i,j] - lse[i])        lse[i] = log sum_j exp(c s[i,j])        s, p: (N, M)
 //! ```
 //!
-//! c is the scale 1/sqrt(E) of attention. It has to be above 0, or [`Kernels::softmax_forward`] panics: the largest c s is
-//! taken for that of the largest s. That kernel leaves the last factor to its caller, who multiplies p with something of
-//! fewer columns: it gives e and `inverse` with p\[i,j\] = e\[i,j\] inverse\[i\]. Backward, with `delta[i] = sum_j d_p[i,j] p[i,j]`:
+//! c is the scale 1/sqrt(E) of attention. It has to be above 0, or [`Kernels::softmax_forward`] panics: the largest
+//! c s is taken for that of the largest s. That kernel leaves the last factor to its caller, who multiplies p with
+//! something of fewer columns: it gives e and `inverse` with p\[i,j\] = e\[i,j\] inverse\[i\]. Backward, with
+//! `delta[i] = sum_j d_p[i,j] p[i,j]`:
 //!
 //! ```text
 //! d_s[i,j] = c p[i,j] (d_p[i,j] - delta[i])

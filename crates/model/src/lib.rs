@@ -8,8 +8,11 @@
 //! on. Training does one such step for every puzzle in a persistent batch, the [`carry`], and then one
 //! optimiser step.
 //!
-//! The README's tour begins with [`recursion`]. In the order of dependence: [`config`], [`network`], [`block`], [`recursion`], [`heads`], [`train_step`],
-//! [`halting`], [`trainer`], [`solve`].
+//! The README's tour begins with [`recursion`]. In the order of dependence:
+//!
+//! * [`config`]; the network: [`groups`], [`network`], [`block`], [`recursion`], [`heads`]
+//! * a step: [`workspace`], [`carry`], [`halting`], [`winner`], [`overflow`], [`train_step`], [`trainer`]
+//! * its use: [`solve`], [`guess`]; files: [`tensors`], [`weights`], [`checkpoint`], [`mod@reference`]
 
 #![forbid(unsafe_code)]
 
