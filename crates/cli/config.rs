@@ -263,8 +263,16 @@ pub fn differences(before: &RunConfig, now: &RunConfig) -> anyhow::Result<String
 /// Every value of a config by its full name, such as `train.steps`.
 fn values(config: &RunConfig) -> anyhow::Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    flatten("", &toml::Value::try_from(config)?, &mut values);
+    flatten("", &toml::Value::Table(table(config)?), &mut values);
     Ok(values)
+}
+
+/// A config as a table of its text, in which floats of 32 bits have the few digits that config.toml has for them.
+///
+/// # Errors
+/// When a value does not fit TOML.
+pub fn table(config: &RunConfig) -> anyhow::Result<toml::Table> {
+    Ok(toml::from_str(&toml::to_string(config)?)?)
 }
 
 fn flatten(name: &str, value: &toml::Value, values: &mut BTreeMap<String, String>) {

@@ -4,7 +4,7 @@
 use super::{End, Run, round};
 use crate::experiment::Experiment;
 use crate::progress::Progress;
-use crate::{info, record};
+use crate::{config, info, record};
 use anyhow::Context;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl Run {
             best_exact_accuracy: (self.best >= 0.0).then_some(self.best),
             curve,
             validation,
-            config: toml::Table::try_from(&self.config)?,
+            config: config::table(&self.config)?,
         };
         record::write(&self.out.join("experiment.toml"), experiment)
     }
