@@ -73,13 +73,23 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
         ),
         (
             "the run",
-            format!("{:.2} h", seconds * c.steps as f64 / 3600.0),
+            duration(seconds * c.steps as f64),
             format!("{} steps", c.steps),
         ),
     ];
     let rows = rows.map(|(what, much, more)| [what.to_owned(), much, more]);
     print(|out| write!(out, "{}", table(&rows)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A time in the unit in which people would tell it.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{s:.1} s"),
+        s if s < 100.0 * 60.0 => format!("{:.1} minutes", s / 60.0),
+        s if s < 48.0 * 3600.0 => format!("{:.1} hours", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
 }
 
 /// Seconds of an optimiser step of full depth at the config's batch, measured on a small part of it.
@@ -103,4 +113,17 @@ fn time_of_a_step(config: &RunConfig, threads: usize) -> anyhow::Result<f64> {
         steps += 1;
     }
     Ok(start.elapsed().as_secs_f64() / f64::from(steps) * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn times_are_told_in_a_fitting_unit() {
+        assert_eq!(
+            [1.25, 324.0, 36_000.0, 61_157_196.0].map(duration),
+            ["1.2 s", "5.4 minutes", "10.0 hours", "707.8 days"]
+        );
+    }
 }
