@@ -308,8 +308,12 @@ fn weights_text(path: &Path, loaded: &Loaded, checksums: bool) -> anyhow::Result
             ),
         ],
     ];
-    let indented = |text: &str| text.trim_end().replace('\n', "\n  ");
-    head.extend(origin(loaded).map(|(key, text)| [key.clone(), indented(text)]));
+    let run = run_text(loaded);
+    let shown = origin(loaded).filter(|(key, _)| run.is_none() || *key != "run");
+    head.extend(shown.map(|(key, text)| {
+        let text = text.trim_end().replace('\n', "\n  ");
+        [label(key).to_owned(), text]
+    }));
     let config = toml::to_string(loaded.net.config())?;
     let [min, max, rms] = ["min", "max", "rms"].map(|text| format!("{text:>9}"));
     let mut rows = vec![["tensor".to_owned(), "shape".to_owned(), min, max, rms]];
@@ -319,7 +323,28 @@ fn weights_text(path: &Path, loaded: &Loaded, checksums: bool) -> anyhow::Result
         [t.name.to_owned(), t.shape_text(), min, max, rms]
     }));
     let (head, rows) = (table(&head), table(&rows));
-    Ok(format!("{head}\n[model]\n{config}\n{rows}"))
+    let run = run.map_or_else(String::new, |run| format!("{run}\n"));
+    Ok(format!("{head}\n{run}[model]\n{config}\n{rows}"))
+}
+
+/// What people are told that a piece of metadata is; one that trm does not write keeps its name.
+fn label(key: &str) -> &str {
+    match key {
+        "best" => "best exact accuracy of the run so far",
+        "data" => "fingerprint of the puzzles",
+        "identifiers" => "fingerprint of the names",
+        "seconds" => "seconds of training",
+        "trained_steps" => "optimiser steps",
+        "validation_exact_accuracy" => "exact accuracy on those held out",
+        other => other,
+    }
+}
+
+/// The config of the run that the weights come from, but for the network's, as TOML; none where they say nothing of one.
+fn run_text(loaded: &Loaded) -> Option<String> {
+    let mut run: Value = serde_json::from_str(loaded.metadata.get("run")?).ok()?;
+    run.as_object_mut()?.remove("model");
+    toml::to_string(&run).ok()
 }
 
 #[cfg(test)]

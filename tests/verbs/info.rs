@@ -117,6 +117,7 @@ fn weights_are_described_whole() {
     let text = run(0, &["info", name]).out;
     for expected in [
         "width = 8",
+        "name = \"small\"\n",
         "accuracy",
         "0.75",
         "lm_head.weight",
