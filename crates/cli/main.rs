@@ -38,7 +38,7 @@ use std::process::ExitCode;
 
 /// Train and run Tiny Recursive Models on multicore CPUs.
 #[derive(Debug, Parser)]
-#[command(name = "trm", version, max_term_width = 100)]
+#[command(name = "trm", version, max_term_width = 120)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -51,16 +51,17 @@ impl Questions {
 Examples:
   trm solve                                 the built-in example
   trm solve --trace                         watch the network think, step by step
-  trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, '.' or '0' for a blank
+  trm solve 1.2..231..12.1..                one puzzle: 16, 36 or 81 characters, blanks '.' or '0'
   trm solve mazes.txt --weights W           mazes: # wall, space free, S start, G goal, one a line
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
-  trm solve hard.csv --weights weights/sudoku9-hard-20k.safetensors --attempts 100 --guess-every 8 --verify
-                                            hard 9x9 ones want other weights, and another try until the rules are kept
+  trm solve hard.csv --weights weights/sudoku9-hard-20k.safetensors \\
+      --attempts 100 --guess-every 8 --verify
+                                            hard 9x9 ones: other weights, and tries until all is valid
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
-Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks without
-rules nobody can tell; their exit code is 0. Without --weights, 9x9 is played by weights/sudoku9-easy.safetensors,
-which has seen easy puzzles alone.")]
+Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks
+without rules nobody can tell; their exit code is 0. Without --weights, 9x9 is played by
+weights/sudoku9-easy.safetensors, which has seen easy puzzles alone.")]
 pub struct Args {
     /// A puzzle, a file of them (CSV or plain lines), or - for standard input
     pub puzzle: Option<String>,
