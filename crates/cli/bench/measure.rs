@@ -89,12 +89,24 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its name in reports.
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::WeightRight, Role::WeightLeft, Role::Gradient];
+
+    /// Its name for programs, by which an earlier report's products are found.
     pub fn name(self) -> &'static str {
         match self {
             Role::WeightRight => "weight right",
             Role::WeightLeft => "weight left",
             Role::Gradient => "gradient",
+        }
+    }
+
+    /// Its name for people.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Role::WeightRight => "x·W",
+            Role::WeightLeft => "W·x",
+            Role::Gradient => "gradient of W",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What `trm bench` prints: one list of figures, as JSON, as Markdown, or for people; beside an earlier
 //! report, each figure with its ratio to the one before.
 
-use super::measure::Rate;
+use super::measure::{Rate, Role};
 use crate::output::table;
 use serde_json::{Map, Value, json};
 use trm_kernels::Precision;
@@ -84,6 +84,9 @@ pub const CONDITIONS: [&str; 8] = [
     "rustc",
 ];
 
+/// Peaks that differ by more than this part are not of the same machine at the same time.
+const CHANGED: f64 = 0.1;
+
 /// The compiler that made this program.
 const RUSTC: &str = env!("TRM_RUSTC");
 
@@ -116,6 +119,7 @@ impl Report {
                 "precision": self.precision.to_string(),
                 "gflops": m.gflops,
                 "fraction_of_peak": m.fraction_of_peak,
+                "peak_gflops": m.peak(),
             })
         });
         let mut report = json!({
@@ -187,7 +191,7 @@ impl Report {
             let Some(value) = value else { continue };
             let digits = if name.ends_with("speedup") { 2 } else { 1 };
             let mut row = vec![
-                readable(&name).to_owned(),
+                readable(&name),
                 format!("{value:>9.digits$}"),
                 self.unit(&name),
             ];
@@ -202,7 +206,6 @@ impl Report {
     }
 
     fn unit(&self, name: &str) -> String {
-        let fraction = |peak: f64| format!("GFLOP/s, {:.1} % of the peak", 100.0 * peak);
         match name {
             "train_samples_per_s" | "eval_samples_per_s" => "puzzles/s".to_owned(),
             "train_gflops" => share(self.train_gflops, self),
@@ -213,9 +216,29 @@ impl Report {
             "fma_peak_gflops" | "f16_peak_gflops" => "GFLOP/s, one thread".to_owned(),
             _ => {
                 let product = self.matmul.iter().find(|m| m.name() == name);
-                product.map_or(String::new(), |m| fraction(m.fraction_of_peak))
+                product.map_or(String::new(), |m| self.share_of_peak(m))
             }
         }
+    }
+
+    /// The peak of one thread, in the precision of the products.
+    fn peak(&self) -> f64 {
+        match self.precision {
+            Precision::F32 => self.fma_peak_gflops,
+            Precision::F16 => self.f16_peak_gflops.unwrap_or(f64::NAN),
+        }
+    }
+
+    /// A product as a share of the peak that was measured in turns with it, which is named where it is another than
+    /// that of the report's own row: the machine was then not as fast, or as idle, as before.
+    fn share_of_peak(&self, product: &MatmulRate) -> String {
+        let (share, meanwhile) = (product.fraction_of_peak, product.peak());
+        let changed = (meanwhile / self.peak() - 1.0).abs() > CHANGED;
+        let note = match changed {
+            true => format!(", {meanwhile:.1} meanwhile"),
+            false => String::new(),
+        };
+        format!("GFLOP/s, {:.1} % of the peak{note}", 100.0 * share)
     }
 
     /// For people.
@@ -239,32 +262,38 @@ impl Report {
 
 /// A rate of work as a share of what all threads could do.
 fn share(gflops: Option<f64>, report: &Report) -> String {
-    let peak = match report.precision {
-        Precision::F32 => report.fma_peak_gflops,
-        Precision::F16 => report.f16_peak_gflops.unwrap_or(f64::NAN),
-    };
-    let peak = peak * report.threads as f64;
+    let peak = report.peak() * report.threads as f64;
     let share = 100.0 * gflops.unwrap_or(0.0) / peak;
     format!("GFLOP/s, {share:.1} % of {} x the peak", report.threads)
 }
 
-/// A figure's name for people; that of a product is readable as it is.
-fn readable(name: &str) -> &str {
-    match name {
+/// A figure's name for people; that of a product has its role as docs/performance.md calls it.
+fn readable(name: &str) -> String {
+    let name = match name {
         "train_samples_per_s" | "train_gflops" | "train_speedup" => "training",
         "eval_samples_per_s" | "eval_gflops" | "eval_speedup" => "evaluation",
         "solve_latency_ms" => "latency",
         "peak_rss_mb" => "most memory",
         "fma_peak_gflops" => "peak",
         "f16_peak_gflops" => "peak in halves",
-        product => product,
-    }
+        product => {
+            return Role::ALL.iter().fold(product.to_owned(), |name, role| {
+                name.replace(role.name(), role.sign())
+            });
+        }
+    };
+    name.to_owned()
 }
 
 impl MatmulRate {
     fn name(&self) -> String {
         let [m, n, k] = self.shape;
         format!("{m} x {n} x {k} {}", self.role)
+    }
+
+    /// The peak that was measured in turns with it.
+    fn peak(&self) -> f64 {
+        self.gflops / self.fraction_of_peak
     }
 }
 
@@ -328,7 +357,8 @@ mod tests {
         assert!(
             [
                 "1.50x",
-                "50.0 % of the peak",
+                "50.0 % of the peak, 30.0 meanwhile",
+                "2 x 3 x 4 gradient of W",
                 "1.87",
                 "times one thread, on 2"
             ]
