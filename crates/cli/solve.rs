@@ -56,7 +56,7 @@ Examples:
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
   trm solve hard.csv --weights weights/sudoku9-hard-20k.safetensors \\
       --attempts 100 --guess-every 8 --verify
-                                            hard 9x9 ones: other weights, and tries until all is valid
+                                            hard 9x9 ones: other weights, more tries
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
 Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks
