@@ -4,8 +4,8 @@
 //! cargo run --release --example four_by_four
 //! ```
 //!
-//! As a project of its own it depends on trm-autograd, trm-data, trm-kernels, trm-model, rand 0.10 and rayon 1: the README
-//! has the lines for its Cargo.toml.
+//! As a project of its own it depends on trm-autograd, trm-data, trm-kernels, trm-model, rand 0.10 and rayon 1; the
+//! README has the lines for its Cargo.toml.
 
 use rand::RngExt;
 use trm_autograd::random::{Purpose, stream};

@@ -21,16 +21,17 @@ pub use judge::judge;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trm arc arc --test arc-agi_evaluation_challenges.json --tasks 40 --variants 16 --minutes 30 --out runs/arc
+  trm arc arc --test arc-agi_evaluation_challenges.json --tasks 40 --variants 16 \\
+    --minutes 30 --out runs/arc
   trm arc arc --test new_challenges.json --variants 16 --init-from runs/arc/weights.safetensors \\
     --minutes 10 --out runs/new                          adapt what was learned to tasks never seen
   trm arc arc --out runs/arc --resume
 
-One command does what three would: trm data arc build makes OUT/data, trm train learns from it in OUT, and trm eval
-asks every variant of every test input and counts the answers as votes. OUT receives what these leave,
+One command does what three would: trm data arc build makes OUT/data, trm train learns from it in OUT, and trm eval \
+asks every variant of every test input and counts the answers as votes. OUT receives what these leave, \
 submission.json (two attempts at every input) and predictions.svg (predictions beside the truth).
 
-The weights are the newest average, not the best on the tests. With --init-from the network is adapted: by its new
+The weights are the newest average, not the best on the tests. With --init-from the network is adapted: by its new \
 puzzle embeddings alone where the config has train.freeze_weights = true, or as a whole.")]
 pub struct Args {
     /// A TOML file or the preset arc, with data.task = "arc"; data.side is the side of the canvas

@@ -31,12 +31,12 @@ Examples:
   trm bench --preset small-att --precision f16     products in halves, on a CPU that has them
   trm bench --scaling --shape 97,512,512           what the second thread brings
 
-Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser,
-moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of
-the peak of the multipliers, measured in turns with the product; where that peak differs by more
+Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser, \
+moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of \
+the peak of the multipliers, measured in turns with the product; where that peak differs by more \
 than a tenth from the row called peak, it is named. Nothing else should be running.
 
-In a product x·W and W·x read a weight that was packed beforehand, as right or left operand;
+In a product x·W and W·x read a weight that was packed beforehand, as right or left operand; \
 the gradient of W adds to that of one. In JSON these are weight right, weight left, gradient.")]
 pub struct Args {
     /// Network: paper-mlp, paper-att, small-mlp, small-att, mid-mlp, maze-att

@@ -16,17 +16,17 @@ use trm_tensor::safetensors::SafeTensorsFile;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trm convert step_65000 mine.safetensors --config paper-mlp   the reference's checkpoint to weights of trm
+  trm convert step_65000 mine.safetensors --config paper-mlp   the reference's, as weights of trm
   trm convert mine.safetensors step_1                          and back: torch.load reads it
   trm convert mine.safetensors step_1 --uncompiled             for a model that is not compiled
 
-With --config, FROM is what the reference's pretrain.py saved (or a safetensors file of the same
-tensors, with or without `_orig_mod.`), and the config says what network it is: a checkpoint does
-not. Without, FROM is a weights file of trm, of a network that the reference can build: mixer mlp
-or attention, the plain gate, and inner widths that are multiples of 256. None of the weights that
+With --config, FROM is what the reference's pretrain.py saved (or a safetensors file of the same \
+tensors, with or without `_orig_mod.`), and the config says what network it is: a checkpoint does \
+not. Without, FROM is a weights file of trm, of a network that the reference can build: mixer mlp \
+or attention, the plain gate, and inner widths that are multiples of 256. None of the weights that \
 come with trm is one.
 
-Values are not changed: the same bits come back. Of FROM, half precision becomes f32 exactly, and
+Values are not changed: the same bits come back. Of FROM, half precision becomes f32 exactly, and \
 double precision is rounded to it. A TO that is there already must be of the kind that is written.")]
 pub struct Args {
     /// The file to read

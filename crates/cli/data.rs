@@ -82,8 +82,8 @@ Examples:
   trm data sudoku generate --side 9 --count 1000 --difficulty minimal    no clue to spare
   trm data sudoku generate --side 6 --count 500 --difficulty givens=14   exactly 14 givens
 
-Writes CSV (source,question,answer,rating); the rating is the number of guesses that a solver needs.
-The same side, difficulty and seed always give the same puzzles, for any number of threads, and a
+Writes CSV (source,question,answer,rating); the rating is the number of guesses that a solver needs. \
+The same side, difficulty and seed always give the same puzzles, for any number of threads, and a \
 larger count continues a smaller one.")]
 struct GenerateArgs {
     /// Side of the board
@@ -102,8 +102,8 @@ struct Making {
     /// How many puzzles
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Seed of the random streams. A training run that generates its puzzles draws the same list from its own seed,
-    /// which is 0 by default: what is to test it takes another
+    /// Seed of the random streams. A training run without --data makes its Sudokus or mazes from its own seed, 0 by
+    /// default, and may make the same ones: what is to test it takes another
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// File to write, whole or not at all [default: standard output]
@@ -224,7 +224,7 @@ fn deliver<P: Row>(puzzles: &[P], out: Option<&Path>, what: &str) -> anyhow::Res
 Example:
   trm data sudoku split all.csv --test 1000 --out-train train.csv --out-test test.csv
 
-Guaranteed: no test question is a train question under any symmetry of Sudoku (digits renamed, rows,
+Guaranteed: no test question is a train question under any symmetry of Sudoku (digits renamed, rows, \
 columns, bands and stacks exchanged, the board mirrored). Not guaranteed: that answers differ, too.
 
 Exit code: 0, or 1 when fewer than --test puzzles could be set aside without breaking that.")]
@@ -311,9 +311,10 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
 Example:
   trm data sudoku check train.csv
 
-Every row must be readable, have exactly one solution and a question of its own, and an answer, where
-it has one, that solves it; the first lines that do not are listed. Exit code: 0 when all do, 1 when some do
-not, 2 when there is no such file or no row in it.")]
+Every row must be readable, have exactly one solution and a question of its own, and an answer, where \
+it has one, that solves it; the first lines that do not are listed. A question that a million guesses do not \
+decide counts among them. Exit code: 0 when all do, 1 when some do not, 2 when there is no such file or no \
+row in it.")]
 struct CheckArgs {
     /// Puzzles: CSV or plain lines
     file: PathBuf,

@@ -217,6 +217,8 @@ pub struct Split {
     pub train: Dataset,
     /// Held out.
     pub validation: Dataset,
+    /// Whether the answers of those are known.
+    pub judged: bool,
     /// A fingerprint of the names that the identifiers stand for; none where all puzzles share one.
     pub identifiers: Option<String>,
 }
@@ -315,12 +317,11 @@ fn divided<P: Row>(
             held_out.truncate(data.validation_puzzles);
         }
         let same = |file: Files<'_>| path.canonicalize().ok() == file.puzzles.canonicalize().ok();
-        let alike = split::look_alikes(&puzzles, &held_out);
         if files.is_some_and(same) {
             say!(
                 "warning: --validate is the file of --data: the accuracy will be that on puzzles that were learned"
             );
-        } else if alike > 0 {
+        } else if let alike @ 1.. = split::look_alikes(&puzzles, &held_out) {
             say!(
                 "note: {alike} of {} puzzles of --validate look like one that is learned from, under a symmetry of the \
                  task: the accuracy will not be that on new ones alone",
@@ -330,6 +331,7 @@ fn divided<P: Row>(
         return Ok(Split {
             train: Dataset::new(&puzzles, task, &from)?,
             validation: Dataset::new(&held_out, task, &path.display().to_string())?,
+            judged: true,
             identifiers: None,
         });
     }
@@ -360,6 +362,7 @@ fn divided<P: Row>(
     Ok(Split {
         train: Dataset::new(&parts.train, task, &from)?,
         validation: Dataset::new(&parts.test, task, &from)?,
+        judged: true,
         identifiers: None,
     })
 }

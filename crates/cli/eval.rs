@@ -4,7 +4,7 @@ use crate::arc::judge;
 use crate::attempts::Attempts;
 use crate::dataset::{self, Files};
 use crate::output::{print, table};
-use crate::paths::{check_out, same_file};
+use crate::paths::{check_out, is_within, same_file};
 use crate::progress::Progress;
 use crate::score::{Score, score};
 use crate::task::Task;
@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
 use trm_model::solve::{Halt, SolveOptions};
-use trm_tensor::file::folder_of;
 
 /// When a puzzle stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,10 +48,11 @@ impl From<HaltArg> for Halt {
 #[command(after_help = "\
 Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
-  trm eval --weights weights/sudoku9-hard-20k.safetensors --data test.csv --attempts 100 --guess-every 8 --verify
+  trm eval --weights weights/sudoku9-hard-20k.safetensors --data test.csv --attempts 100 \\
+    --guess-every 8 --verify
 
-The weights are the moving average of training; every puzzle gets exactly the given number of
-supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as
+The weights are the moving average of training; every puzzle gets exactly the given number of \
+supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as \
 valid when it keeps the rules: in a maze any shortest way does.
 What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass.")]
 pub struct Args {
@@ -116,7 +116,7 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
     for path in args.submission.iter().chain(&args.pictures) {
         check_out(path)?;
         ensure!(
-            !same_file(folder_of(path), &args.data),
+            !is_within(path, &args.data),
             "{}: that is among the files of the data set; choose another folder",
             path.display()
         );

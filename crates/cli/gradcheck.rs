@@ -14,9 +14,9 @@ Examples:
   trm gradcheck --isa portable      one of them
   trm gradcheck --json | jq .ok     for programs
 
-Each gradient of each op, as its f32 backward pass computes it under a random upstream gradient, is
-compared with central differences of the same formula in f64. \"error\" is the difference that comes
-closest to its bound, \"bound\" is what f32 rounding may do there; both are parts of the largest
+Each gradient of each op, as its f32 backward pass computes it under a random upstream gradient, is \
+compared with central differences of the same formula in f64. \"error\" is the difference that comes \
+closest to its bound, \"bound\" is what f32 rounding may do there; both are parts of the largest \
 element of the gradient.
 
 Exit code: 0 when every element of every gradient keeps within its bound, 1 when one does not.")]

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use std::path::Path;
-use trm_tensor::file::folder_of;
+use trm_tensor::file::{end_of_links, folder_of};
 
 /// Fails unless `path` can be the name of a file that is to be written.
 ///
@@ -21,6 +21,11 @@ pub fn check_out(path: &Path) -> anyhow::Result<()> {
         path.display()
     );
     Ok(())
+}
+
+/// Whether what is written to `path` goes into `folder`, be it through a link.
+pub fn is_within(path: &Path, folder: &Path) -> bool {
+    end_of_links(path).is_ok_and(|path| same_file(folder_of(&path), folder))
 }
 
 /// Whether two names are those of one file, be it spelled otherwise or not there yet.

@@ -18,7 +18,7 @@ Examples:
   trm report runs/*/experiment.toml --samples 64000   the beginnings, at equal samples
   trm report runs/*/experiment.toml --json | jq '.runs[].verdict'
 
-The picture shows loss, cell accuracy and exact accuracy, against samples and against hours. A thin
+The picture shows loss, cell accuracy and exact accuracy, against samples and against hours. A thin \
 line with open markers is training, a thick one with filled markers the puzzles held out.")]
 pub struct Args {
     /// Experiment files: TOML that `trm train` wrote

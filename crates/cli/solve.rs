@@ -59,8 +59,8 @@ Examples:
                                             hard 9x9 ones: other weights, more tries
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
-Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks
-without rules nobody can tell; their exit code is 0. Without --weights, 9x9 is played by
+Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks \
+without rules nobody can tell; their exit code is 0. Without --weights, 9x9 is played by \
 weights/sudoku9-easy.safetensors, which has seen easy puzzles alone.")]
 pub struct Args {
     /// A puzzle, a file of them (CSV or plain lines), or - for standard input

@@ -41,11 +41,11 @@ Examples:
 
 The keys of a config, with defaults and ranges, are in docs/config.md.
 
-OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors
-and the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles
+OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors \
+and the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles \
 held out) and lock, by which no other training writes there meanwhile.
 
-A run has the length that it began with. To train its weights further, begin another run with
+A run has the length that it began with. To train its weights further, begin another run with \
 --init-from OUT/weights.safetensors and another --out.")]
 pub struct Args {
     /// A TOML file or a preset: sudoku4, sudoku6, sudoku9, sudoku9-hard, maze10, maze30, addition, arc, paper-mlp, paper-att
@@ -62,7 +62,7 @@ pub struct Args {
     /// Folder of the run [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Worker threads; a training step uses at most train.gradient_shards of them, 8 or fewer [default: all cores]
+    /// Worker threads; at most train.gradient_shards of them, 8 or fewer, compute the gradient [default: all cores]
     #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Optimiser steps, instead of the config's
@@ -388,6 +388,11 @@ impl Run {
 
     /// Exact accuracy on the puzzles held out, as evaluation measures it; keeps the best weights.
     fn validate(&mut self, progress: &Progress) {
+        if !self.data.judged {
+            let saved = self.save_weights("weights.safetensors", None);
+            self.weights_are_old = !self.warn(progress, saved);
+            return;
+        }
         let held_out = &self.data.validation;
         let options = SolveOptions::new(self.config.model.halt_max_steps);
         let (micro_batch, once) = (self.config.train.micro_batch, &Attempts::ONE);

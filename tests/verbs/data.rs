@@ -315,6 +315,13 @@ fn a_file_becomes_a_folder_of_the_reference_and_comes_back() {
         let own = folder.join("dataset.json");
         let said = convert(2, &folder, &own);
         assert!(said.err.contains("among the files"), "{}", said.err);
+        let link = path(&format!("{task}-link.csv"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&own, &link).expect("a link");
+            let said = convert(2, &folder, &link);
+            assert!(said.err.contains("among the files"), "{}", said.err);
+        }
         let nowhere = path("nowhere/x.csv");
         let said = convert(2, &folder, &nowhere);
         assert!(said.err.contains("a folder that exists"), "{}", said.err);

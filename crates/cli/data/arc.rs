@@ -29,19 +29,21 @@ pub(super) enum Arc {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trm data arc build --learn arc-agi_training_challenges.json --learn arc-agi_concept_challenges.json \
-    --test arc-agi_evaluation_challenges.json --variants 100 --out arc1
-  trm data arc build --test arc-agi_evaluation_challenges.json --side 12 --tasks 50 --variants 20 --out small
+  trm data arc build --learn arc-agi_training_challenges.json \\
+    --learn arc-agi_concept_challenges.json --test arc-agi_evaluation_challenges.json \\
+    --variants 100 --out arc1
+  trm data arc build --test arc-agi_evaluation_challenges.json --side 12 --tasks 50 \\
+    --variants 20 --out small
 
-The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is
-one; pairs whose output is not known are not learned, and asked without being judged. Of a file to learn from all
+The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is \
+one; pairs whose output is not known are not learned, and asked without being judged. Of a file to learn from all \
 pairs are learned; of one to test, the pairs that it shows, and the others are tested.
-A file to learn from does not give away what is tested: where it has a task that is tested, under its name or with one
-of its answered pairs, that is left out there. Of tasks with the same name the first counts.
-Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and
-arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and
+A file to learn from does not give away what is tested: where it has a task that is tested, under its name or with one \
+of its answered pairs, that is left out there. Of tasks with the same name the first counts. \
+Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and \
+arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and \
 sources.json (what it was made of).
-A variant takes 2 SIDE SIDE bytes an example on disk, 1,800 on the reference's canvas of 30 x 30, and about as much
+A variant takes 2 SIDE SIDE bytes an example on disk, 1,800 on the reference's canvas of 30 x 30, and about as much \
 again in memory while it is made, beside the grids.")]
 pub(super) struct BuildArgs {
     #[command(flatten)]
@@ -145,7 +147,8 @@ pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
                 "too_large": made.too_large, "left_out": made.left_out, "repeated": made.repeated,
-                "unknown_outputs": made.unknown, "puzzles": made.puzzles, "train_examples": made.train_examples, "test_examples": made.test_examples });
+                "unknown_outputs": made.unknown, "puzzles": made.puzzles,
+                "train_examples": made.train_examples, "test_examples": made.test_examples });
             writeln!(to, "{line}")
         }
         false => writeln!(to, "{}: {made}", out.display()),
@@ -170,12 +173,12 @@ impl Sources {
             out.display()
         );
         let (mut tasks, too_large) = self.read(side, seed)?;
-        let unknown = leave_out_what_is_not_known(&mut tasks);
         let before = tasks.len();
         leave_out_what_is_tested(&mut tasks);
         let left_out = before - tasks.len();
         let mut names = HashSet::new();
         tasks.retain(|task| names.insert(task.name.clone()));
+        let unknown = leave_out_what_is_not_known(&mut tasks);
         let repeated = before - left_out - tasks.len();
         let variants = self.variants as usize;
         let bytes = tasks.iter().map(|task| task.bytes(side, variants)).sum();
@@ -254,7 +257,7 @@ impl Sources {
     }
 }
 
-/// Removes the pairs without an output from what is learned, and counts the test pairs without one.
+/// Removes the pairs without an output from what is learned, and counts all that have none.
 fn leave_out_what_is_not_known(tasks: &mut [Task]) -> usize {
     let unknown = |pairs: &[Pair]| pairs.iter().filter(|pair| pair.output.is_none()).count();
     let count = |task: &Task| unknown(&task.learn) + unknown(&task.test);

@@ -41,11 +41,13 @@ impl From<OperationArg> for Operation {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trm data arithmetic generate --operation add --digits 1..8 --columns 13 --count 50000 --out sums.csv
-  trm data arithmetic generate --operation add --digits 12 --columns 13 --count 1000 --out longer.csv
+  trm data arithmetic generate --operation add --digits 1..8 --columns 13 \\
+    --count 50000 --out sums.csv
+  trm data arithmetic generate --operation add --digits 12 --columns 13 \\
+    --count 1000 --out longer.csv
 
-An exercise is a grid of three rows: the operands below each other, their last digits in one column, and
-the result. Writes CSV (source,question,answer,rating); the source names the digits of the longer operand (of a
+An exercise is a grid of three rows: the operands below each other, their last digits in one column, and \
+the result. Writes CSV (source,question,answer,rating); the source names the digits of the longer operand (of a \
 remainder those of the first) and, for sums, the longest chain of carries, so that trm eval counts each by itself.")]
 pub(super) struct GenerateArgs {
     /// What is to be calculated

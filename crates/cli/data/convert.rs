@@ -1,6 +1,6 @@
 //! `trm data convert`: between files of rows and the folders of the PyTorch reference.
 
-use crate::paths::{check_out, same_file};
+use crate::paths::{check_out, is_within};
 use crate::task::{Kind, Task};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -11,7 +11,6 @@ use trm_data::read::{Reader, Row};
 use trm_data::reference::batches::Levels;
 use trm_data::reference::folder::{Folder, Metadata, Set};
 use trm_data::{Board, Geometry, PAD_TOKEN, Puzzle, write_path};
-use trm_tensor::file::folder_of;
 
 /// What the puzzles are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -29,10 +28,10 @@ Examples:
   trm data convert --task sudoku train.csv sudoku-1k/train     for the reference to train on
   trm data convert --task maze maze-30x30/test test.csv        from one of its folders
 
-A folder is what the reference's builders write: dataset.json and five arrays. Every row becomes a puzzle of one
-example in a group of its own, with identifier 0; from a folder all examples come back as rows, in order.
+A folder is what the reference's builders write: dataset.json and five arrays. Every row becomes a puzzle of one \
+example in a group of its own, with identifier 0; from a folder all examples come back as rows, in order. \
 A folder has no place for sources and ratings: they are lost on the way.
-What is there already is never overwritten by a folder; a CSV replaces the file that it is told to, but none of the
+What is there already is never overwritten by a folder; a CSV replaces the file that it is told to, but none of the \
 folder that it is made of.")]
 pub(super) struct Args {
     /// What the puzzles are
@@ -127,7 +126,7 @@ fn to_file<P: Row>(
     let from = args.from.display();
     check_out(&args.to)?;
     ensure!(
-        !same_file(folder_of(&args.to), &args.from),
+        !is_within(&args.to, &args.from),
         "{}: that is among the files of the folder to read; choose another folder",
         args.to.display()
     );

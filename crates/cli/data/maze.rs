@@ -37,8 +37,8 @@ Examples:
   trm data maze generate --side 10 --min-steps 12 --count 5000 --out train.csv
   trm data maze generate --side 30 --min-steps 111 --count 1000 --plain
 
-Writes CSV (source,question,answer,rating); a maze is one field of side x side characters: # wall, space
-free, S start, G goal, o the way. The rating is the number of steps. Without --plain there is only one
+Writes CSV (source,question,answer,rating); a maze is one field of side x side characters: # wall, space \
+free, S start, G goal, o the way. The rating is the number of steps. Without --plain there is only one \
 shortest way in each. The same options and seed always give the same mazes, for any number of threads.")]
 pub(super) struct GenerateArgs {
     /// Cells along one side
@@ -82,9 +82,9 @@ fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
 Example:
   trm data maze check train.csv
 
-Every row must be readable and hold a maze with a way from start to goal, a question of its own, and an
-answer, where it has one, that is a shortest way. Several shortest ways are reported and no fault.
-The first repeated and the first faulty rows are listed. Exit code: 0 when all is well, 1 when some rows are faulty or
+Every row must be readable and hold a maze with a way from start to goal, a question of its own, and an \
+answer, where it has one, that is a shortest way. Several shortest ways are reported and no fault. \
+The first repeated and the first faulty rows are listed. Exit code: 0 when all is well, 1 when some rows are faulty or \
 repeated, 2 when there is no such file or no row in it.")]
 pub(super) struct CheckArgs {
     /// Mazes: CSV or plain lines

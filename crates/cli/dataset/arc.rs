@@ -71,9 +71,10 @@ pub(super) fn split(
     let originals = asked.of_tasks(&names, |_| true);
     let unknown = unanswered(folder)?;
     let mut validation = asked.of_tasks(&names, |task| !unknown.contains(task));
-    if validation.len() == 0 && originals.len() > 0 {
+    let judged = validation.len() > 0 || originals.len() == 0;
+    if !judged {
         say!(
-            "note: no outputs of the tasks that are tested are known: the accuracies on them say nothing"
+            "note: no outputs of the tasks that are tested are known: nothing is validated, and no weights are the best"
         );
         validation = originals;
     }
@@ -87,6 +88,7 @@ pub(super) fn split(
         train: Dataset::of_set(train, task),
         validation,
         identifiers: Some(digest(&names)),
+        judged,
     })
 }
 
@@ -101,28 +103,28 @@ pub fn tested(folder: &Path, task: Task, names: usize) -> anyhow::Result<Dataset
 
 /// The only set of a folder of examples, whose identifiers stand for so many `names`.
 fn read(folder: &Path, task: Task, names: usize) -> anyhow::Result<Set> {
-    let folder_of = Folder::read(folder)?;
-    let (found, expected) = (folder_of.metadata.seq_len, task.cells());
+    let whole = Folder::read(folder)?;
+    let (found, expected) = (whole.metadata.seq_len, task.cells());
     ensure!(
         found == expected,
         "{}: canvases of {found} cells, but {} has {expected}; data.side must be the side that it was built with",
         folder.display(),
         task.name()
     );
-    let (found, expected) = (folder_of.metadata.vocab_size, task.vocab());
+    let (found, expected) = (whole.metadata.vocab_size, task.vocab());
     ensure!(
         found == expected,
         "{}: {found} tokens, but {} has {expected}",
         folder.display(),
         task.name()
     );
-    let found = folder_of.metadata.num_puzzle_identifiers;
+    let found = whole.metadata.num_puzzle_identifiers;
     ensure!(
         found == names,
         "{}: {found} identifiers, but identifiers.json has {names} names",
         folder.display()
     );
-    let mut sets = folder_of.sets;
+    let mut sets = whole.sets;
     ensure!(
         sets.len() == 1,
         "{}: {} sets; expected one",

@@ -81,6 +81,14 @@ pub enum Fault {
         /// The header as it stands.
         found: String,
     },
+    /// A column that is not there, and one that is almost called so.
+    #[error("the header has a column {}; if that is {meant:?}, call it so, and otherwise less like it", beginning(.found))]
+    MisspeltColumn {
+        /// The name that is there.
+        found: String,
+        /// The name that is not.
+        meant: &'static str,
+    },
     /// A header whose fields something else than a comma separates.
     #[error(
         "the fields of this header are separated by {0:?}; separate the fields of every row by commas"

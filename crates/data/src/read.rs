@@ -174,7 +174,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
             return Err(error(None, Fault::Empty));
         }
         let header_line = lines.number();
-        let rows = if lines.line().contains(&b',') {
+        let rows = if lines.line().contains(&b',') || lines.line() == COLUMNS[1].as_bytes() {
             let rows = CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?;
             Rows::Csv(Box::new(rows))
         } else if let Some(separator) = other_separator(lines.line()) {
@@ -329,6 +329,13 @@ struct CsvRows<R> {
     source: Arc<str>,                        // of the row before: most rows repeat it
 }
 
+/// From which likeness on a name in a header is one of [`COLUMNS`] that was misspelt: `anwser`, `Answer`, `answers`.
+const ALIKE: f64 = 0.85;
+
+fn is_column(name: &[u8]) -> bool {
+    COLUMNS.iter().any(|column| column.as_bytes() == name)
+}
+
 impl<R: BufRead> CsvRows<R> {
     /// Takes over with the header as the current line.
     fn new(lines: Lines<R>) -> Result<CsvRows<R>, Fault> {
@@ -343,6 +350,15 @@ impl<R: BufRead> CsvRows<R> {
             let found = text(reader.get_ref().line())?.to_owned();
             return Err(Fault::NoQuestions { found });
         };
+        let strangers = header.iter().filter(|name| !is_column(name));
+        for name in strangers.filter_map(|name| std::str::from_utf8(name).ok()) {
+            let missing = COLUMNS.iter().zip(columns).filter(|(_, at)| at.is_none());
+            let mut alike = missing.filter(|(meant, _)| strsim::jaro(meant, name) > ALIKE);
+            if let Some((meant, _)) = alike.next() {
+                let found = name.to_owned();
+                return Err(Fault::MisspeltColumn { found, meant });
+            }
+        }
         let (record, source) = (csv::ByteRecord::new(), "".into());
         Ok(CsvRows {
             reader,

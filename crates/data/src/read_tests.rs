@@ -151,8 +151,23 @@ fn headers_must_name_the_question_alone() {
     let told = error(format!("{}\n", "x,".repeat(1 << 20)));
     assert!(told.len() < 250 && told.contains("x,x,\"…"), "{told}");
 
-    let puzzle = &read_str("x,question\n1,1.2..231..12.1..\n", "f").unwrap()[0];
-    assert_eq!(*puzzle, Puzzle::of("1.2..231..12.1..".parse().unwrap()));
+    for text in [
+        "x,question\n1,1.2..231..12.1..\n",
+        "question\r\n1.2..231..12.1..\r\n",
+    ] {
+        let puzzles = read_str(text, "f").unwrap();
+        assert_eq!(*puzzles, [Puzzle::of("1.2..231..12.1..".parse().unwrap())]);
+    }
+    // A column that is left out is one thing, one that is misspelt another.
+    for (found, meant) in [
+        ("anwser", "answer"),
+        ("Source", "source"),
+        ("ratings", "rating"),
+    ] {
+        let told = error(format!("question,{found}\n"));
+        let expected = format!("line 1: the header has a column {found:?}; if that is {meant:?}");
+        assert!(told.contains(&expected), "{told}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Carry {
     pub steps: Vec<u32>,
     /// Whether the row makes room for a new puzzle, (B).
     pub halted: Vec<bool>,
+    /// All rows, those of a puzzle together and in order once its embedding was updated, (B).
+    pub by_puzzle: Vec<u32>,
 }
 
 /// A range of rows of the carry.
@@ -75,13 +77,14 @@ impl Carry {
             puzzles: vec![0; batch],
             steps: vec![0; batch],
             halted: vec![true; batch],
+            by_puzzle: (0..batch as u32).collect(),
         }
     }
 
     /// Bytes that one more puzzle in the batch costs.
     pub fn row_bytes(c: &ModelConfig, states: usize) -> usize {
         let floats = states * (c.state_len() + c.latent_len()) + c.puzzle_emb_ndim;
-        4 * floats + 2 * c.cells + size_of::<u32>() * 2 + size_of::<bool>()
+        4 * floats + 2 * c.cells + size_of::<u32>() * 3 + size_of::<bool>()
     }
 
     /// Puzzles in the batch, B.

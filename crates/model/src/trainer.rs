@@ -66,8 +66,6 @@ pub struct Trainer {
     split: Split,
     /// The pool's.
     threads: usize,
-    /// The rows of the batch, by puzzle.
-    order: Vec<usize>,
     /// One for each shard that is computed at the same time.
     workers: Vec<Mutex<Worker>>,
 }
@@ -146,7 +144,6 @@ impl Trainer {
             carry: Carry::new(&net.config, config.batch, config.winner_take_all),
             step: 0,
             updates: 0,
-            order: (0..config.batch).collect(),
             skipped: 0,
             shards: shards.collect(),
             split: Split::new(&net, config.optimizer, threads.max(1)),
@@ -317,12 +314,17 @@ impl Trainer {
             self.config.puzzle_emb_weight_decay,
         );
         let Carry {
-            d_puzzle, puzzles, ..
+            d_puzzle,
+            puzzles,
+            by_puzzle,
+            ..
         } = &mut self.carry;
-        self.order.sort_unstable_by_key(|&row| (puzzles[row], row));
-        for rows in self.order.chunk_by(|&a, &b| puzzles[a] == puzzles[b]) {
-            let (first, id) = (rows[0], puzzles[rows[0]] as usize);
+        let id = |row: u32| puzzles[row as usize];
+        by_puzzle.sort_unstable_by_key(|&row| (id(row), row));
+        for rows in by_puzzle.chunk_by(|&a, &b| id(a) == id(b)) {
+            let (first, id) = (rows[0] as usize, id(rows[0]) as usize);
             for &row in &rows[1..] {
+                let row = row as usize;
                 let (before, this) = d_puzzle.split_at_mut(row * p);
                 for (sum, d) in before[first * p..][..p].iter_mut().zip(&this[..p]) {
                     *sum += d;

@@ -1,7 +1,8 @@
 //! The memory of one worker: everything a micro-batch needs, carved from one buffer.
 //!
-//! Its size depends on the network, the micro-batch, on what is kept ([`Mode`]) and on the threads that share it: not
-//! on the batch, H_cycles, or the number of supervision steps. The cycles without gradients use the memory of one block for all of theirs.
+//! Its size depends on the network, on the micro-batch, on what is kept ([`Mode`]) and on the threads that share it:
+//! not on the batch, H_cycles, or the number of supervision steps. The cycles without gradients use the memory of one
+//! block for all of theirs.
 
 use crate::block::level;
 use crate::config::{Mixer, System};

@@ -103,7 +103,10 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Where `path` leads, through any links; nothing need be there yet.
-fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// When the links lead in a circle.
+pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     // As many as Linux follows.
     for _ in 0..40 {

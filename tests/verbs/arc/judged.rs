@@ -25,6 +25,18 @@ fn what_nobody_knows_is_neither_learned_nor_judged() {
     let numbers = ["train_examples", "unknown_outputs"].map(|key| built[key].as_u64());
     assert_eq!(numbers, [Some(4), Some(3)], "{built}");
 
+    // Of tasks that are tested and left out where they would be learned, once.
+    let both = place.path("both");
+    let args = [
+        &args[..],
+        &["--test", text(&kept_back), "--variants", "0"],
+        &["--out", text(&both), "--json"],
+    ]
+    .concat();
+    let built = run(0, &args).json();
+    let numbers = ["left_out", "unknown_outputs"].map(|key| built[key].as_u64());
+    assert_eq!(numbers, [Some(2), Some(3)], "{built}");
+
     let said = place.arc(0, "tiny.toml", &kept_back, "run", &["--steps", "20"]);
     assert!(
         said.err
@@ -33,10 +45,12 @@ fn what_nobody_knows_is_neither_learned_nor_judged() {
         said.err
     );
     assert!(
-        said.err.contains("the accuracies on them say nothing"),
+        said.err
+            .contains("nothing is validated, and no weights are the best"),
         "{}",
         said.err
     );
+    assert!(!place.path("run/best.safetensors").exists());
     let said = said.json();
     let numbers = ["tasks", "examples", "judged"].map(|key| said[key].as_u64());
     assert_eq!(numbers, [Some(2), Some(9), Some(0)], "{said}");
@@ -59,7 +73,7 @@ fn what_nobody_knows_is_neither_learned_nor_judged() {
     challenges["b"]["test"][0]["output"] = serde_json::json!([[7, 7], [7, 7]]);
     let some = place.write("s_challenges.json", &challenges.to_string());
     let said = place.arc(0, "tiny.toml", &some, "some", &[]);
-    assert!(!said.err.contains("say nothing"), "{}", said.err);
+    assert!(!said.err.contains("nothing is validated"), "{}", said.err);
     let said = said.json();
     assert_eq!(said["judged"], 6, "{said}");
     assert_eq!(said["pass_at"]["1"], 1.0, "{said}");

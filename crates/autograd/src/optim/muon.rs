@@ -159,6 +159,27 @@ mod tests {
         w
     }
 
+    /// Large enough that the products are divided.
+    #[test]
+    fn threads_change_no_bit() {
+        let (shape, g) = ((160, 96), gradient(160 * 96));
+        let k = &Kernels::available()[0];
+        let step = |threads: usize| {
+            let (mut w, mut m) = (vec![0.0; g.len()], vec![0.0; g.len()]);
+            let mut scratch = vec![f32::NAN; scratch_len(160, 96, threads)];
+            let state = State {
+                w: &mut w,
+                m: &mut m,
+            };
+            update((k, threads), state, &g, shape, 1.0, &HYPER, &mut scratch);
+            w
+        };
+        let alone = step(1);
+        assert!(alone.iter().any(|&w| w != 0.0));
+        assert_eq!(step(2), alone);
+        assert_eq!(step(3), alone);
+    }
+
     /// The polynomial in f64 on each singular value, which for u vᵀ + s u' v'ᵀ can be read off.
     #[test]
     fn singular_vectors_stay_and_singular_values_follow_the_polynomial() {

@@ -64,7 +64,7 @@ pub enum NpyFault {
     },
     /// Not of whole numbers.
     #[error(
-        "holds values of type {0:?}; expected whole numbers such as '|u1'; save array.astype(np.uint8)"
+        "holds values of type {0:?}; expected whole numbers such as '|u1'; save array.astype(np.int64)"
     )]
     Type(String),
     /// Too short or too long.

@@ -15,8 +15,8 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Puzzles that a worker takes through a step together.
     pub micro_batch: usize,
-    /// Partial gradient sums, 1 to 8, each computed by one thread: fixed, so that results do not depend on the number of
-    /// threads, and the most threads that a step uses.
+    /// Partial gradient sums, 1 to 8, each computed by one thread: fixed, so that results do not depend on the
+    /// number of threads, and the most threads that compute the gradient.
     pub gradient_shards: usize,
     /// What matrix products are computed in: "f32", or "f16" on a CPU that has halves ([`trm_kernels::matmul::half`]).
     #[serde(with = "precision")]
