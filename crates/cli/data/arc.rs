@@ -39,7 +39,7 @@ The outputs that a file of challenges keeps back are read from the ..._solutions
 one; pairs whose output is not known are not learned, and asked without being judged. Of a file to learn from all \
 pairs are learned; of one to test, the pairs that it shows, and the others are tested.
 A file to learn from does not give away what is tested: where it has a task that is tested, under its name or with one \
-of its answered pairs, that is left out there. Of tasks with the same name the first counts. \
+of its answered pairs, that is left out there. Of tasks with the same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and \
 arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and \
 sources.json (what it was made of).

@@ -82,7 +82,10 @@ pub enum Fault {
         found: String,
     },
     /// A column that is not there, and one that is almost called so.
-    #[error("the header has a column {}; if that is {meant:?}, call it so, and otherwise less like it", beginning(.found))]
+    #[error(
+        "the header has a column {}; if that is {meant:?}, call it so; if not, give it a name less like it",
+        beginning(.found)
+    )]
     MisspeltColumn {
         /// The name that is there.
         found: String,

@@ -37,11 +37,11 @@ pub fn forward(
     s: usize,
     eps: f32,
 ) {
-    let (rows, d) = (y.rows(), y.cols());
+    let (rows, width) = (y.rows(), y.cols());
     assert_eq!(
         saved.r.len(),
-        saved_len(axis, rows / s, s, d),
-        "r of {rows} x {d}"
+        saved_len(axis, rows / s, s, width),
+        "r of {rows} x {width}"
     );
     match axis {
         Axis::Channels => k.rms_norm_forward(y, saved.r, Some(h), eps),
@@ -73,11 +73,11 @@ pub fn backward(
     s: usize,
     mean: &mut [f32],
 ) {
-    let (rows, d_y) = (y.rows(), y.cols());
+    let (rows, width) = (y.rows(), y.cols());
     assert_eq!(
         saved.r.len(),
-        saved_len(axis, rows / s, s, d_y),
-        "r of {rows} x {d_y}"
+        saved_len(axis, rows / s, s, width),
+        "r of {rows} x {width}"
     );
     match axis {
         Axis::Channels => k.rms_norm_backward(d, y, saved.r),
