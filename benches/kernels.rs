@@ -435,6 +435,40 @@ fn elementwise(c: &mut Criterion) {
     }
 }
 
+/// A step of AdamATan2 for the weights of two networks, small-mlp and paper-mlp.
+fn adam(c: &mut Criterion) {
+    let step = trm_kernels::adam::Step {
+        take1: 0.1,
+        take2: 0.05,
+        keep: 0.9999,
+        rate: 1e-4,
+        root: 0.5,
+        eps: 1e-8,
+    };
+    for len in [690_000, 5_030_000] {
+        let (g, mut p, mut m) = (floats(len), floats(len), floats(len));
+        let mut v = AlignedVec::zeros(len);
+        for (v, m) in v.iter_mut().zip(&m[..]) {
+            *v = m * m;
+        }
+        let (mut naive_p, mut naive_m, mut naive_v) = (p.clone(), m.clone(), v.clone());
+        every_isa(
+            c,
+            ("adam_atan2", &len.to_string(), len),
+            |k| k.adam_atan2(black_box(&mut p), &mut m, &mut v, &g, &step),
+            Some(|| {
+                let moments = naive_m.iter_mut().zip(naive_v.iter_mut());
+                for ((p, (m, v)), g) in naive_p.iter_mut().zip(moments).zip(&g[..]) {
+                    *m += step.take1 * (g - *m);
+                    *v += step.take2 * (g * g - *v);
+                    *p = *p * step.keep - step.rate * m.atan2(v.sqrt() / step.root);
+                }
+                black_box(&mut naive_p);
+            }),
+        );
+    }
+}
+
 /// One puzzle's attention, all heads: 4 S² E operations a head forwards, 10 S² E backwards.
 fn attend(c: &mut Criterion) {
     for (positions, heads, width) in HEADS {
@@ -488,6 +522,7 @@ criterion_group!(
     softmax,
     turn,
     gather,
-    elementwise
+    elementwise,
+    adam
 );
 criterion_main!(benches);

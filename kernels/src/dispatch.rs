@@ -12,7 +12,7 @@ use crate::matmul::{Lhs, Rhs, Write, float, half};
 use crate::precision::Precision;
 use crate::simd::{Emulated, Halves, Isa};
 use crate::view::{MatMut, MatRef};
-use crate::{elementwise, gated_norm, gather, peak, rms_norm, rope, softmax, swiglu};
+use crate::{adam, elementwise, gated_norm, gather, peak, rms_norm, rope, softmax, swiglu};
 use std::sync::OnceLock;
 
 /// A function without generics: the body `$body` for one ISA, compiled with the target features it needs.
@@ -219,6 +219,18 @@ in floats {
     ///
     /// The shapes of [`Kernels::gather`]. Each addition rounds once.
     fn scatter_acc(t: MatMut<'_>, y: MatRef<'_>, index: &[u32]) = gather::scatter;
+
+    /// One step of AdamW: changes `p`, `m` and `v`, all of the length of `g`; see [`crate::adam`].
+    ///
+    /// `p[i] = p[i] keep - rate m[i] / (s[i] + eps)` with the new m, v and `s[i] = sqrt(v[i]) / root`.
+    /// `|error of m| <= 3 u (|m| + |g|)` and `|error of v| <= 4 u (v + g²)`, of the old ones; that of p is `2 u |p|` and what
+    /// those of m, v and the quotient make of the step, some `10 u` of it where m is not much smaller than the gradients.
+    fn adamw(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: &adam::Step) = adam::adamw;
+    /// One step of AdamATan2: changes `p`, `m` and `v`, all of the length of `g`; see [`crate::adam`].
+    ///
+    /// `p[i] = p[i] keep - rate atan2(m[i], s[i])` with the new m, v and `s[i] = sqrt(v[i]) / root`; where both are 0 so is
+    /// the angle. The bounds of m and v are those of [`Kernels::adamw`].
+    fn adam_atan2(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: &adam::Step) = adam::adam_atan2;
 
     /// `y[i] = a[i] + b[i]`, rounded once; all of one length.
     fn add(y: &mut [f32], a: &[f32], b: &[f32]) = elementwise::add;

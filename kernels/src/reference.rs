@@ -190,6 +190,22 @@ pub fn attention(qkv: &[f64], positions: usize, heads: usize, width: usize) -> V
     o
 }
 
+/// The new (p, m, v) of one value after a step of AdamW, or of AdamATan2, with gradient g: the formulas of [`crate::adam`].
+pub fn adam(
+    (p, m, v): (f64, f64, f64),
+    g: f64,
+    step: &crate::adam::Step,
+    atan2: bool,
+) -> (f64, f64, f64) {
+    let [take1, take2, keep] = [step.take1, step.take2, step.keep].map(f64::from);
+    let [rate, root, eps] = [step.rate, step.root, step.eps].map(f64::from);
+    let m = m + take1 * (g - m);
+    let v = v + take2 * (g * g - v);
+    let s = v.sqrt() / root;
+    let direction = if atan2 { m.atan2(s) } else { m / (s + eps) };
+    (p * keep - rate * direction, m, v)
+}
+
 /// `d f / d x[i]` for every i by central differences: (f(x + h e_i) - f(x - h e_i)) / 2h.
 pub fn numeric_gradient(f: impl Fn(&[f64]) -> f64, x: &[f64], h: f64) -> Vec<f64> {
     let mut x = x.to_vec();

@@ -23,7 +23,7 @@ pub fn check(case: &mut Case, kernels: &'static Kernels) {
     rotary(case, kernels);
     token_losses(case);
     halting_loss(case);
-    optimisers(case);
+    optimisers(case, kernels);
     embedding_optimiser(case);
     schedules(case);
     initialisation(case);
@@ -326,7 +326,7 @@ fn halting_loss(case: &Case) {
     }
 }
 
-fn optimisers(case: &mut Case) {
+fn optimisers(case: &mut Case, kernels: &Kernels) {
     let about = &case.json["optim"];
     let betas = numbers(&about["betas"]);
     let number = |key: &str| about[key].as_f64().expect("a number");
@@ -354,7 +354,8 @@ fn optimisers(case: &mut Case) {
                 m: &mut m,
                 v: &mut v,
             };
-            optim::update(kind, state, g, lr, k as u64 + 1, &hyper);
+            let step = hyper.step(lr, k as u64 + 1);
+            optim::update(kernels, kind, state, g, &step);
             all.extend_from_slice(&p);
         }
         case.compare(&format!("optim.{name}.p"), &all);

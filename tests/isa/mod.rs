@@ -6,6 +6,7 @@
 //! list the names that must be tested in `TRM_REQUIRE_ISA`, separated by commas; `avx512fp16` stands for products in
 //! halves of the CPU's own.
 
+mod adam;
 mod attention;
 mod elementwise;
 mod gated_norm;
@@ -31,6 +32,10 @@ macro_rules! suite {
         $(mod $isa {
             use super::*;
             suite! { @tests $isa:
+                adam::steps
+                adam::angles_are_within_three_roundings
+                adam::angles_at_the_ends
+                adam::lengths_that_disagree_panic
                 elementwise::add_and_scale
                 elementwise::row_dots
                 elementwise::chains_of_multiply_adds

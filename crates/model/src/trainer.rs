@@ -262,16 +262,18 @@ impl Trainer {
             eps: 1e-8,
             weight_decay: c.weight_decay,
         };
-        let (lr, kind, k, mu) = (self.lr(c.lr), c.optimizer.into(), self.updates, c.ema_rate);
+        let (kind, mu) = (c.optimizer.into(), c.ema_rate);
+        let (k, step) = (self.net.kernels, hyper.step(self.lr(c.lr), self.updates));
         for range in &self.split.others {
             let moments = self.m[range.clone()]
                 .par_chunks_mut(UPDATE_CHUNK)
                 .zip(self.v[range.clone()].par_chunks_mut(UPDATE_CHUNK));
             let grads = self.shards[0].grads[range.clone()].par_chunks(UPDATE_CHUNK);
             let values = self.params.values[range.clone()].par_chunks_mut(UPDATE_CHUNK);
-            values.zip(moments).zip(grads).for_each(|((p, (m, v)), g)| {
-                optim::update(kind, State { p, m, v }, g, lr, k, &hyper)
-            });
+            values
+                .zip(moments)
+                .zip(grads)
+                .for_each(|((p, (m, v)), g)| optim::update(k, kind, State { p, m, v }, g, &step));
         }
         let (lr, muon_hyper) = (
             self.lr(c.muon_lr),

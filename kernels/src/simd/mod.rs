@@ -73,6 +73,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a < b ? a : b`: a NaN in `b` survives, so bounds go first.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a > b ? yes : no`; `no` where either is NaN.
+    fn select_greater(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
     /// `sqrt(a)`, correctly rounded.
     fn sqrt(self, a: Self::F) -> Self::F;
     /// The nearest integer, ties to even; `|a| < 2^22`.

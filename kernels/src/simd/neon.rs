@@ -92,6 +92,17 @@ impl Isa for Neon {
         unsafe { vminq_f32(a, b) }
     }
     #[inline(always)]
+    fn select_greater(
+        self,
+        a: float32x4_t,
+        b: float32x4_t,
+        yes: float32x4_t,
+        no: float32x4_t,
+    ) -> float32x4_t {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe { vbslq_f32(vcgtq_f32(a, b), yes, no) }
+    }
+    #[inline(always)]
     fn sqrt(self, a: float32x4_t) -> float32x4_t {
         // SAFETY: `self` proves that the CPU has the instruction.
         unsafe { vsqrtq_f32(a) }

@@ -80,6 +80,10 @@ impl Isa for Portable {
         a.simd_lt(b).select(a, b)
     }
     #[inline(always)]
+    fn select_greater(self, a: f32x8, b: f32x8, yes: f32x8, no: f32x8) -> f32x8 {
+        a.simd_gt(b).select(yes, no)
+    }
+    #[inline(always)]
     fn sqrt(self, a: f32x8) -> f32x8 {
         a.sqrt()
     }

@@ -13,12 +13,15 @@
 //!
 //! AdamATan2 (Everett et al. 2024, arXiv 2407.05872) needs no eps: where m and v are both 0, atan2 is 0.
 //! The correction of m stands outside the arctangent, as in the package that the reference uses
-//! (TRM_SPEC 6).
+//! (TRM_SPEC 6). Both are kernels ([`trm_kernels::adam`]); here their numbers are made.
 
 pub mod ema;
 pub mod muon;
 pub mod schedule;
 pub mod sign_sgd;
+
+use trm_kernels::Kernels;
+pub use trm_kernels::adam::Step;
 
 /// Kinds of optimisers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,21 @@ pub struct Hyper {
     pub weight_decay: f64,
 }
 
+impl Hyper {
+    /// The numbers of step k = 1, 2, … at rate `lr`, computed in f64 and rounded once, as the reference does.
+    pub fn step(&self, lr: f64, k: u64) -> Step {
+        let correction = |beta: f64| 1.0 - beta.powf(k as f64);
+        Step {
+            take1: (1.0 - self.beta1) as f32,
+            take2: (1.0 - self.beta2) as f32,
+            keep: (1.0 - lr * self.weight_decay) as f32,
+            rate: (lr / correction(self.beta1)) as f32,
+            root: correction(self.beta2).sqrt() as f32,
+            eps: self.eps as f32,
+        }
+    }
+}
+
 /// A part of the parameters with its moments: three slices of one length.
 #[derive(Debug)]
 pub struct State<'a> {
@@ -53,27 +71,12 @@ pub struct State<'a> {
     pub v: &'a mut [f32],
 }
 
-/// Takes step number `k` = 1, 2, … with gradients `g`: changes all of `state`.
-///
-/// The step's constants are computed in f64 and rounded once, as the reference does; every element depends
-/// on its own numbers alone.
-pub fn update(kind: OptimizerKind, state: State<'_>, g: &[f32], lr: f64, k: u64, hyper: &Hyper) {
-    let correction = |beta: f64| 1.0 - beta.powf(k as f64);
-    let (take1, take2) = ((1.0 - hyper.beta1) as f32, (1.0 - hyper.beta2) as f32);
-    let keep = (1.0 - lr * hyper.weight_decay) as f32;
-    let rate = (lr / correction(hyper.beta1)) as f32;
-    let root = correction(hyper.beta2).sqrt() as f32;
-    let eps = hyper.eps as f32;
-    let moments = state.m.iter_mut().zip(state.v);
-    for ((p, (m, v)), &g) in state.p.iter_mut().zip(moments).zip(g) {
-        *m += take1 * (g - *m);
-        *v += take2 * (g * g - *v);
-        let scale = v.sqrt() / root;
-        let direction = match kind {
-            OptimizerKind::AdamW => *m / (scale + eps),
-            OptimizerKind::AdamAtan2 => m.atan2(scale),
-        };
-        *p = *p * keep - rate * direction;
+/// Takes one step with gradients `g`: changes all of `state`. Every element depends on its own numbers alone.
+pub fn update(k: &Kernels, kind: OptimizerKind, state: State<'_>, g: &[f32], step: &Step) {
+    let State { p, m, v } = state;
+    match kind {
+        OptimizerKind::AdamW => k.adamw(p, m, v, g, step),
+        OptimizerKind::AdamAtan2 => k.adam_atan2(p, m, v, g, step),
     }
 }
 
@@ -97,7 +100,8 @@ mod tests {
                 m: &mut m,
                 v: &mut v,
             };
-            update(kind, state, &[*g], lr, k as u64 + 1, hyper);
+            let step = hyper.step(lr, k as u64 + 1);
+            update(&Kernels::available()[0], kind, state, &[*g], &step);
         }
         f64::from(p[0]) - 1.0
     }
