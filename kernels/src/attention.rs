@@ -51,13 +51,13 @@
 
 use crate::dispatch::Kernels;
 use crate::matmul::{KC, Lhs, Packed, Rhs, SCRATCH, Write};
-use crate::shapes::enough_scratch;
+use crate::shapes::{enough_scratch, same_shape};
 use crate::view::{MatMut, MatRef};
 use std::ops::Range;
 
 /// Query rows whose scores exist at a time, about: see [`rows_of_block`].
 const ROWS: usize = 84;
-/// The most that [`rows_of_block`] gives.
+/// No block has more: see [`rows_of_block`].
 const MOST_ROWS: usize = ROWS * 3 / 2;
 /// Keys whose scores exist at a time in the backward pass: one block of the summed axis of d_q = d_s k.
 const KEYS: usize = KC;
@@ -275,13 +275,13 @@ pub fn backward(
     let (qkv, o) = (saved.qkv, saved.o);
     let width = width_of_heads(qkv, heads, (o.rows(), o.cols()), saved.lse);
     let positions = qkv.rows();
-    assert!(
-        d_o.rows() == o.rows() && d_o.cols() == o.cols(),
-        "d_o has the shape of o"
-    );
-    assert!(
-        d_qkv.rows() == positions && d_qkv.cols() == qkv.cols(),
-        "d_qkv has the shape of qkv"
+    let shape = (o.rows(), o.cols());
+    same_shape("d_o has the shape of o", (d_o.rows(), d_o.cols()), shape);
+    let shape = (qkv.rows(), qkv.cols());
+    same_shape(
+        "d_qkv has the shape of qkv",
+        (d_qkv.rows(), d_qkv.cols()),
+        shape,
     );
     enough_scratch(scratch.len(), scratch_len(k, positions, width), 1);
     let (scratch, rest) = scratch.split_at_mut(SCRATCH);

@@ -60,6 +60,8 @@ macro_rules! kernels {
             nr: usize,
             /// Bytes of a value of a packed right operand.
             packed_bytes: usize,
+            /// Chains of [`crate::peak`].
+            chains: usize,
             $($product: fn($($product_type),*),)*
             $($name: fn($($type),*),)*
         }
@@ -91,6 +93,7 @@ macro_rules! kernels {
                     mr: <$d isa>::MR,
                     nr: <$d isa>::NR,
                     packed_bytes: size_of::<f32>(),
+                    chains: <$d isa>::CHAINS,
                     $($product,)*
                     $($name,)*
                 }
@@ -119,7 +122,7 @@ in either precision {
     /// C = A·B or C += A·B: see [`crate::matmul`], and for halves [`crate::matmul::half`].
     ///
     /// `C[i,j] (+)= sum_p A[i,p] B[p,j]`, C: (m, n), A: (m, k), B: (k, n). In floats
-    /// `|error| <= 2 k u sum_p |A[i,p] B[p,j]|`. `scratch` holds at least [`crate::SCRATCH`] floats.
+    /// `|error| <= 2 k u sum_p |A[i,p] B[p,j]|`; C += A·B also rounds C once in 256 products. `scratch` holds at least [`crate::SCRATCH`] floats.
     fn matmul(c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write: Write, scratch: &mut [f32]) = float::matmul, half::matmul;
     /// Packs A, (m, k), for this ISA and precision: overwrites `dst`, [`Kernels::packed_lhs_len`] floats.
     ///

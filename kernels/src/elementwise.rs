@@ -48,11 +48,19 @@ pub(crate) fn row_dots<I: Isa>(isa: I, dots: &mut [f32], a: MatRef<'_>, b: MatRe
     }
 }
 
-/// `sum_j a[j] * b[j]`, in `LANES` chains.
+/// `sum_j a[j] * b[j]`, in four registers of sums, since one would wait for itself.
 #[inline(always)]
 pub(crate) fn dot<I: Isa>(isa: I, a: &[f32], b: &[f32]) -> f32 {
     let (len, mut at) = (a.len(), 0);
-    let mut sum = isa.splat(0.0);
+    let mut sums = [isa.splat(0.0); 4];
+    while at + 4 * I::LANES <= len {
+        for sum in &mut sums {
+            *sum = isa.mul_add(isa.load(&a[at..len]), isa.load(&b[at..len]), *sum);
+            at += I::LANES;
+        }
+    }
+    let [s0, s1, s2, s3] = sums;
+    let mut sum = isa.add(isa.add(s0, s1), isa.add(s2, s3));
     while at + I::LANES <= len {
         sum = isa.mul_add(isa.load(&a[at..]), isa.load(&b[at..len]), sum);
         at += I::LANES;

@@ -7,8 +7,8 @@ use crate::dispatch::Kernels;
 use crate::precision::Precision;
 use crate::simd::{Halves, Isa};
 
-/// Independent chains: enough to hide four cycles of latency on two ports, few enough for 16 registers.
-pub const CHAINS: usize = 12;
+/// More chains than any instruction set has.
+const MOST_CHAINS: usize = 24;
 
 /// Floating-point operations of one call of [`Kernels::multiply_add_chains`].
 pub fn flops(kernels: &Kernels, rounds: usize) -> usize {
@@ -16,7 +16,7 @@ pub fn flops(kernels: &Kernels, rounds: usize) -> usize {
         Precision::F32 => kernels.lanes(),
         Precision::F16 => 2 * kernels.lanes(),
     };
-    2 * CHAINS * lanes * rounds
+    2 * kernels.chains() * lanes * rounds
 }
 
 /// Overwrites `out` (one register or more) with the sum of all chains after `rounds` rounds.
@@ -24,15 +24,17 @@ pub fn flops(kernels: &Kernels, rounds: usize) -> usize {
 pub(crate) fn multiply_add_chains<I: Isa>(isa: I, out: &mut [f32], rounds: usize) {
     // The chains tend to b / (1 - a), so nothing overflows or becomes subnormal.
     let (a, b) = (isa.splat(0.999), isa.splat(0.001));
-    let mut chains = [isa.splat(1.5); CHAINS];
+    let mut chains = [isa.splat(1.5); MOST_CHAINS];
+    let chains = &mut chains[..I::CHAINS];
     for _ in 0..rounds {
-        for chain in &mut chains {
+        for chain in &mut *chains {
             *chain = isa.mul_add(*chain, a, b);
         }
     }
-    let sum = chains
-        .into_iter()
-        .fold(isa.splat(0.0), |sum, chain| isa.add(sum, chain));
+    let mut sum = isa.splat(0.0);
+    for chain in chains {
+        sum = isa.add(sum, *chain);
+    }
     isa.store(out, sum);
 }
 
@@ -46,15 +48,16 @@ pub(crate) fn multiply_add_chains_in_halves<H: Halves>(isa: H, out: &mut [f32], 
         isa.splat(lanes[0])
     };
     let (a, b) = (spread(0.999), spread(0.001));
-    let mut chains = [spread(1.5); CHAINS];
+    let mut chains = [spread(1.5); MOST_CHAINS];
+    let chains = &mut chains[..H::Single::CHAINS];
     for _ in 0..rounds {
-        for chain in &mut chains {
+        for chain in &mut *chains {
             *chain = isa.mul_add(*chain, a, b);
         }
     }
     let mut sum = single.splat(0.0);
     for chain in chains {
-        let [low, high] = isa.widen(chain);
+        let [low, high] = isa.widen(*chain);
         sum = single.add(sum, single.add(low, high));
     }
     single.store(out, sum);

@@ -93,6 +93,11 @@ impl Kernels {
         self.name
     }
 
+    /// Chains of [`crate::peak`], which keep the multipliers busy.
+    pub(crate) fn chains(&self) -> usize {
+        self.chains
+    }
+
     /// Floats in a register.
     pub fn lanes(&self) -> usize {
         self.lanes

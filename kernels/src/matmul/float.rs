@@ -86,7 +86,6 @@ impl<I: Isa> Arithmetic for InFloats<I> {
         (p0, kc): (usize, usize),
         (j0, nc): (usize, usize),
         scratch: &'a mut [f32],
-        _aside: &mut [f32],
     ) -> Panels<'a, f32> {
         let len = I::NR * kc;
         let (x, k_is_rows) = match b {

@@ -11,8 +11,8 @@
 //! **Scales.** A half reaches from 2^-24 to 65504, gradients from 1e-12 to 1. So every row of a block of A is
 //! multiplied by a power of two that brings its largest value to 2^4 .. 2^5, and every block of B by one that
 //! brings it to 2^3 .. 2^4; both are undone when the sums leave the tile. Powers of two change no digit, so
-//! only values 2^18 below the largest of their row or block lose any. A row's scale is its own: what a puzzle
-//! computes does not depend on its neighbours in a micro-batch. A block of B is [`KC`] rows and, in a B that was packed
+//! only values 2^18 below the largest of their row of A, or 2^17 below that of their block of B, lose any. A row's scale is
+//! its own: what a puzzle computes does not depend on its neighbours in a micro-batch. A block of B is [`KC`] rows and, in a B that was packed
 //! beforehand, all columns; in any other [`NC`](super::NC) columns. So beyond that many columns a packed B may have a
 //! coarser scale than a plain one, and the results differ in their last bits, within the bound below.
 //!
@@ -23,9 +23,9 @@
 //! takes the scale away, which is then 1: of a row of A, or in B of its whole block, whose other values from 65520 on
 //! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone.
 //!
-//! Numerics, with u = 2^-11: `|error| <= (2 + CHUNK) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of times less,
-//! since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus `2^-26 max|A[i,:]| max|B|`
-//! for each p, where values are lost below.
+//! Numerics, with u = 2^-11: `|error| <= 1.05 (2 + min(k, CHUNK)) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of
+//! times less, since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus `2^-26 max|A[i,:]| max|B|`
+//! for each p, where values are lost below; plus the bound of a product in floats, for the sums of chunks.
 
 mod pack;
 
@@ -43,8 +43,10 @@ pub const CHUNK: usize = 64;
 /// Rows and columns of the largest tile of any backend.
 const MAX_MR: usize = 14;
 const MAX_NR: usize = 64;
-/// Floats of scratch beside those of the two blocks: the rows' scales and a panel on its way.
-pub(super) const ASIDE: usize = MC + MAX_NR * KC;
+/// Floats in the widest register.
+const MAX_LANES: usize = 16;
+/// Floats of scratch beside those of the two blocks: the rows' scales, and a panel of A on its way.
+pub(super) const ASIDE: usize = MC + MAX_MR * KC;
 
 /// A block of A, packed: step p of panel i at `(i * k + p) * MR`, as [`Halves::spreadable`] made it.
 #[derive(Clone, Copy)]
@@ -122,7 +124,6 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         (p0, kc): (usize, usize),
         (j0, nc): (usize, usize),
         scratch: &'a mut [f32],
-        aside: &mut [f32],
     ) -> Panels<'a, H::Packed> {
         let len = H::NR * kc;
         let (x, k_is_rows) = match b {
@@ -143,7 +144,7 @@ impl<H: Halves> Arithmetic for InHalves<H> {
         let stride = len + GAP * size_of::<f32>() / size_of::<H::Packed>();
         let data: &mut [H::Packed] = bytemuck::cast_slice_mut(scratch);
         let data = &mut data[..nc.div_ceil(H::NR) * stride];
-        let unscale = pack_b(self.0, data, stride, x, k_is_rows, aside);
+        let unscale = pack_b(self.0, data, stride, x, k_is_rows);
         Panels {
             data,
             stride,
@@ -205,11 +206,11 @@ fn tile<H: Halves, const MR: usize, const NV: usize>(
     for (chunk, (values_a, values_b)) in chunks.enumerate() {
         let write = if chunk == 0 { write } else { Write::Add };
         let sums: [[H::H; NV]; MR] = products(isa, values_a, values_b);
-        let whole = c.rows() == MR && c.cols() == nr;
+        let whole = c.cols() == nr;
         let mut line = [0.0; MAX_NR];
         for (i, sums) in sums.into_iter().enumerate() {
             let factor = unscale[i] * b.unscale;
-            if whole {
+            if whole && i < c.rows() {
                 write_row(isa, c.row(i), sums, factor, write);
             } else if i < c.rows() {
                 write_row(isa, &mut line[..nr], sums, factor, Write::Overwrite);

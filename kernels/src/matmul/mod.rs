@@ -27,7 +27,8 @@
 //! next.
 //!
 //! Numerics: each element is a chain of `KC` products in f32, chains are added in order of k. The order
-//! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`.
+//! depends on k alone, never on m, n or threads. `|error| <= 2 k 2^-24 sum_p |A[i,p] B[p,j]|`; where the product is added to
+//! C, each chain is rounded once more, by 2^-24 of what C is by then.
 
 mod cut;
 pub(crate) mod float;
@@ -182,7 +183,6 @@ pub(crate) trait Arithmetic: Copy {
         depth: (usize, usize),
         columns: (usize, usize),
         scratch: &'a mut [f32],
-        aside: &mut [f32],
     ) -> Panels<'a, Self::B>;
 
     /// Loop 5: adds to `c`, or replaces it by, the products of a block of A and a panel of B.
@@ -269,7 +269,7 @@ fn matmul<X: Arithmetic>(
         let write = if p0 == 0 { write } else { Write::Add };
         for j0 in (0..n).step_by(nc_most) {
             let nc = nc_most.min(n - j0);
-            let b = x.block_of_b(b, (p0, kc), (j0, nc), b_scratch, aside);
+            let b = x.block_of_b(b, (p0, kc), (j0, nc), b_scratch);
             for rows in Cut::new(m, X::MR).blocks(MC / X::MR) {
                 let of_a = (rows.start, rows.len());
                 let a = x.block_of_a(a, (p0, kc), of_a, nc, a_scratch, aside);

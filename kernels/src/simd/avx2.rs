@@ -12,12 +12,29 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
+/// A register whose first `len` lanes (at most 8) have all bits set, the others none.
+#[inline(always)]
+fn first_lanes(isa: Avx2, len: usize) -> __m256 {
+    static ONES_THEN_ZEROS: [f32; 16] = {
+        let mut bits = [0.0; 16];
+        let mut i = 0;
+        while i < 8 {
+            bits[i] = f32::from_bits(u32::MAX);
+            i += 1;
+        }
+        bits
+    };
+    isa.load(&ONES_THEN_ZEROS[8 - len..])
+}
+
 impl Isa for Avx2 {
     type F = __m256;
     const NAME: &'static str = "avx2";
     const LANES: usize = 8;
     const MR: usize = 6;
     const NR: usize = 16;
+    // Four cycles of latency on two ports; two of sixteen registers hold the factors.
+    const CHAINS: usize = 12;
 
     fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Avx2(()))
@@ -41,15 +58,18 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn load_partial(self, src: &[f32], fill: f32) -> __m256 {
-        let mut lanes = [fill; 8];
-        lanes[..src.len()].copy_from_slice(src);
-        self.load(&lanes)
+        let mask = first_lanes(self, src.len());
+        // SAFETY: `self` proves the instructions; the mask keeps the load within the slice.
+        unsafe {
+            let values = _mm256_maskload_ps(src.as_ptr(), _mm256_castps_si256(mask));
+            _mm256_blendv_ps(_mm256_set1_ps(fill), values, mask)
+        }
     }
     #[inline(always)]
     fn store_partial(self, dst: &mut [f32], v: __m256) {
-        let mut lanes = [0.0; 8];
-        self.store(&mut lanes, v);
-        dst.copy_from_slice(&lanes[..dst.len()]);
+        let mask = first_lanes(self, dst.len());
+        // SAFETY: `self` proves the instruction; the mask keeps the store within the slice.
+        unsafe { _mm256_maskstore_ps(dst.as_mut_ptr(), _mm256_castps_si256(mask), v) }
     }
     #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {

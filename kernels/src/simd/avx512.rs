@@ -18,6 +18,8 @@ impl Isa for Avx512 {
     const LANES: usize = 16;
     const MR: usize = 14;
     const NR: usize = 32;
+    // Four cycles of latency on two ports.
+    const CHAINS: usize = 12;
 
     fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Avx512(()))

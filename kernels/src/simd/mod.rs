@@ -43,6 +43,9 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// Columns of the register tile: a whole number of registers.
     const NR: usize;
 
+    /// Independent multiply-adds that keep its multipliers busy, in registers: see [`crate::peak`].
+    const CHAINS: usize;
+
     /// The proof, if this CPU has the instructions.
     fn detect() -> Option<Self>;
 

@@ -18,6 +18,8 @@ impl Isa for Neon {
     const LANES: usize = 4;
     const MR: usize = 12;
     const NR: usize = 8;
+    // Up to four cycles of latency on four ports.
+    const CHAINS: usize = 24;
 
     fn detect() -> Option<Self> {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))

@@ -6,7 +6,7 @@
 use super::super::cut::Cut;
 use super::super::pack::{pack_columns, pack_rows};
 use super::super::{KC, Lhs, Packed, Rhs, packed_len};
-use super::{MAX_MR, MAX_NR};
+use super::{MAX_LANES, MAX_MR, MAX_NR};
 use crate::lanes::for_lanes;
 use crate::simd::{Halves, Isa};
 use crate::view::MatRef;
@@ -159,7 +159,6 @@ pub(super) fn pack_b<H: Halves>(
     stride: usize,
     x: MatRef<'_>,
     k_is_rows: bool,
-    aside: &mut [f32],
 ) -> f32 {
     let (single, lanes) = (isa.single(), H::Single::LANES);
     let mut largest = 0.0;
@@ -187,11 +186,18 @@ pub(super) fn pack_b<H: Halves>(
         let panels = packed.chunks_mut(stride);
         for (first, panel) in (0..x.rows()).step_by(H::NR).zip(panels) {
             let rows = x.row_range(first..x.rows().min(first + H::NR));
-            let aside = &mut aside[..H::NR * x.cols()];
-            pack_columns(single, aside, rows, H::NR, 0, false);
-            let steps = panel.chunks_exact_mut(lanes).zip(aside.chunks_exact(lanes));
-            for (to, from) in steps {
-                isa.narrow(to, single.mul(single.load(from), scale));
+            for (p, panel) in (0..x.cols())
+                .step_by(lanes)
+                .zip(panel.chunks_mut(H::NR * lanes))
+            {
+                let columns = rows.columns(p..x.cols().min(p + lanes));
+                let mut aside = [0.0; MAX_NR * MAX_LANES];
+                let aside = &mut aside[..H::NR * columns.cols()];
+                pack_columns(single, aside, columns, H::NR, 0, false);
+                let steps = panel.chunks_exact_mut(lanes).zip(aside.chunks_exact(lanes));
+                for (to, from) in steps {
+                    isa.narrow(to, single.mul(single.load(from), scale));
+                }
             }
         }
     }
@@ -246,7 +252,6 @@ pub(crate) fn pack_rhs<H: Halves>(isa: H, dst: &mut [f32], b: Rhs<'_>) {
     let padded = n.next_multiple_of(H::NR);
     let (panels, unscale) = dst.split_at_mut(padded * k * bytes / size_of::<f32>());
     let panels: &mut [H::Packed] = bytemuck::cast_slice_mut(panels);
-    let mut aside = [0.0; MAX_NR * KC];
     for (p0, unscale) in (0..k).step_by(KC).zip(unscale) {
         let depth = p0..k.min(p0 + KC);
         let (stride, len) = (H::NR * depth.len(), padded * depth.len());
@@ -256,7 +261,7 @@ pub(crate) fn pack_rhs<H: Halves>(isa: H, dst: &mut [f32], b: Rhs<'_>) {
         } else {
             x.columns(depth)
         };
-        *unscale = pack_b(isa, panels, stride, x, k_is_rows, &mut aside);
+        *unscale = pack_b(isa, panels, stride, x, k_is_rows);
     }
 }
 
