@@ -10,6 +10,8 @@ use std::ptr::NonNull;
 /// Bytes of a cache line, and of the widest register: a register load from a multiple of this many bytes
 /// never touches two lines.
 pub const ALIGNMENT: usize = 64;
+/// Floats that may lie before the first boundary, and one.
+const SPARE: usize = ALIGNMENT / size_of::<f32>();
 
 /// A buffer of `f32` of fixed length that starts on a boundary of [`ALIGNMENT`] bytes.
 ///
@@ -19,8 +21,17 @@ pub struct AlignedVec {
     /// `len` initialised floats, or dangling when `len` is 0.
     ptr: NonNull<f32>,
     len: usize,
-    /// The map that the floats lie in; none for memory of the allocator.
-    map: Option<MmapMut>,
+    memory: Memory,
+}
+
+/// What the floats lie in, to be given back with them.
+enum Memory {
+    /// Nothing, where there are none.
+    None,
+    /// What the allocator gave, from its first float on.
+    Allocated(NonNull<f32>),
+    /// A map of a file.
+    Mapped(#[expect(dead_code, reason = "kept to be dropped")] MmapMut),
 }
 
 // SAFETY: the buffer is the only owner of its floats, as a Box<[f32]> is, and f32 is Send.
@@ -29,7 +40,7 @@ unsafe impl Send for AlignedVec {}
 unsafe impl Sync for AlignedVec {}
 
 impl AlignedVec {
-    /// `len` zeros.
+    /// `len` zeros. Where they are many, the system gives memory page by page, when it is written to for the first time.
     ///
     /// Panics when `len` floats are more than the address space holds; aborts when there is no memory left.
     pub fn zeros(len: usize) -> Self {
@@ -37,15 +48,19 @@ impl AlignedVec {
             return AlignedVec {
                 ptr: NonNull::dangling(),
                 len,
-                map: None,
+                memory: Memory::None,
             };
         }
         let layout = Self::layout(len);
         // SAFETY: the layout's size is not zero, since len is not.
-        let ptr = unsafe { alloc_zeroed(layout) }.cast::<f32>();
-        let ptr = NonNull::new(ptr).unwrap_or_else(|| handle_alloc_error(layout));
-        let map = None;
-        AlignedVec { ptr, len, map }
+        let base = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+        let base = NonNull::new(base).unwrap_or_else(|| handle_alloc_error(layout));
+        let beyond = base.addr().get() % ALIGNMENT;
+        let skipped = (ALIGNMENT - beyond) % ALIGNMENT / size_of::<f32>();
+        // SAFETY: `skipped` is less than SPARE, and `layout` has room for `len + SPARE` floats.
+        let ptr = unsafe { base.add(skipped) };
+        let memory = Memory::Allocated(base);
+        AlignedVec { ptr, len, memory }
     }
 
     /// `len` zeros in a file without a name in `folder`: for a table larger than memory of which a few rows at a
@@ -62,24 +77,24 @@ impl AlignedVec {
     /// # Panics
     /// When `len` floats are more than the address space holds.
     pub fn zeros_on_disk(len: usize, folder: &Path) -> io::Result<Self> {
-        let bytes = Self::layout(len).size();
-        if bytes == 0 {
+        if len == 0 {
             return Ok(Self::zeros(0));
         }
+        let bytes = Self::layout(len).size();
         let mut file = tempfile::tempfile_in(folder)?;
         io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
-        // SAFETY: the file has no name, so no other program can open it to write into it or cut it short, and this
-        // function, which has the only handle, gives it to nobody.
+        // SAFETY: nobody else writes into the file or cuts it short: it has no name by now, and this function, which has
+        // the only handle, gives it to nobody. A program could only get at it by searching the system for open files.
         let mut map = unsafe { MmapMut::map_mut(&file) }?;
         // Pages begin on multiples of far more than ALIGNMENT, and the map stays where it is when it is moved.
         let ptr = NonNull::new(map.as_mut_ptr().cast()).expect("a map has an address");
-        let map = Some(map);
-        Ok(AlignedVec { ptr, len, map })
+        let memory = Memory::Mapped(map);
+        Ok(AlignedVec { ptr, len, memory })
     }
 
     /// Whether the floats lie in a file.
     pub fn is_on_disk(&self) -> bool {
-        self.map.is_some()
+        matches!(self.memory, Memory::Mapped(_))
     }
 
     /// A copy of `values`.
@@ -89,18 +104,22 @@ impl AlignedVec {
         copy
     }
 
+    /// Memory in which `len` floats can begin on the boundary.
+    ///
+    /// It does not ask for that boundary itself: allocators fill aligned memory with zeros of their own, so that all of it
+    /// comes into memory, but get other zeroed memory from the system as it is.
     fn layout(len: usize) -> Layout {
-        Layout::array::<f32>(len)
-            .and_then(|layout| layout.align_to(ALIGNMENT))
-            .unwrap_or_else(|_| panic!("{len} floats do not fit in the address space"))
+        len.checked_add(SPARE)
+            .and_then(|floats| Layout::array::<f32>(floats).ok())
+            .unwrap_or_else(|| panic!("{len} floats do not fit in the address space"))
     }
 }
 
 impl Drop for AlignedVec {
     fn drop(&mut self) {
-        if self.len > 0 && self.map.is_none() {
-            // SAFETY: without a map, `zeros` allocated ptr with the layout of this length, and nothing else frees it.
-            unsafe { dealloc(self.ptr.as_ptr().cast(), Self::layout(self.len)) }
+        if let Memory::Allocated(base) = self.memory {
+            // SAFETY: `zeros` allocated base with the layout of this length, and nothing else frees it.
+            unsafe { dealloc(base.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
 }
