@@ -51,17 +51,16 @@ impl Data<'_> {
 /// Panics when a tensor's numbers are not as many as its shape says.
 ///
 /// # Errors
-/// When the file cannot be written; the unfinished file is then removed. Before anything is written, what
-/// [`SafeTensorsFile::open`](super::SafeTensorsFile::open) would refuse: a reserved name, two tensors of one name, and a
-/// header longer than the format allows.
-pub fn write<'a, N: AsRef<str> + Ord + std::fmt::Display>(
+/// When the file cannot be written; the unfinished file is then removed. Before anything is written, what could not be
+/// read again: a reserved name, two tensors of one name, and a header longer than the format allows.
+pub fn write<'a, N: AsRef<str>>(
     path: &Path,
     tensors: impl IntoIterator<Item = (N, Shape, Data<'a>)>,
     metadata: BTreeMap<String, String>,
 ) -> Result<(), FileError> {
     let mut tensors: Vec<(N, Shape, Data<'a>)> = tensors.into_iter().collect();
     // Floats first, where they begin on multiples of their size.
-    tensors.sort_by(|(a, _, x), (b, _, y)| (y.dtype(), a).cmp(&(x.dtype(), b)));
+    tensors.sort_by(|(a, _, x), (b, _, y)| (y.dtype(), a.as_ref()).cmp(&(x.dtype(), b.as_ref())));
     let header = check_names(&tensors, &metadata).and_then(|()| header(&tensors, metadata));
     let written = header.and_then(|header| {
         file::replace(path, |out| {
@@ -110,13 +109,14 @@ fn check_names<N: AsRef<str>>(
 }
 
 /// The header of a file that holds `tensors` in this order: JSON, filled up with blanks to a multiple of eight bytes.
-fn header<N: AsRef<str> + std::fmt::Display>(
+fn header<N: AsRef<str>>(
     tensors: &[(N, Shape, Data<'_>)],
     mut text: BTreeMap<String, String>,
 ) -> io::Result<Vec<u8>> {
     let mut infos = Map::new();
     let mut start = 0;
     for (name, shape, data) in tensors {
+        let name = name.as_ref();
         assert_eq!(data.len(), shape.len(), "tensor {name} of shape {shape}");
         let end = start + data.bytes().len();
         let info = TensorInfo {
