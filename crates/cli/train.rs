@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use trm_kernels::Precision;
 use trm_model::Trainer;
 use trm_model::config::System;
+use trm_model::metrics::Metrics;
 use trm_model::solve::SolveOptions;
-use trm_model::train_step::Metrics;
 
 pub use start::check_weights;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use trm_kernels::Kernels;
 use trm_model::config::{FeedForward, Mixer, PositionEncoding, System};
-use trm_model::train_step::Metrics;
+use trm_model::metrics::Metrics;
 use trm_model::{ModelConfig, Network, Parameters};
 use trm_tensor::safetensors::SafeTensorsFile;
 

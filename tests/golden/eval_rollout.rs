@@ -4,8 +4,8 @@ use super::case::Case;
 use serde_json::{Value, json};
 use trm_autograd::op::loss::{self, LossKind};
 use trm_kernels::Kernels;
+use trm_model::metrics::Metrics;
 use trm_model::solve::Rollout;
-use trm_model::train_step::Metrics;
 
 pub fn check(case: &mut Case, kernels: &'static Kernels) {
     let (net, params) = case.network(kernels);

@@ -3,7 +3,7 @@
 use super::case::Case;
 use trm_kernels::Kernels;
 use trm_model::config::OptimizerName;
-use trm_model::train_step::Metrics;
+use trm_model::metrics::Metrics;
 use trm_model::{Network, TrainConfig, Trainer};
 
 pub fn check(case: &mut Case, kernels: &'static Kernels) {

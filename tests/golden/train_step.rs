@@ -4,7 +4,8 @@ use super::case::Case;
 use trm_kernels::Kernels;
 use trm_model::carry::Carry;
 use trm_model::config::{LossName, System};
-use trm_model::train_step::{Metrics, StepContext, micro_batch};
+use trm_model::metrics::Metrics;
+use trm_model::train_step::{StepContext, micro_batch};
 use trm_model::workspace::{Memory, Mode, Workspace};
 use trm_model::{Network, TrainConfig};
 

@@ -11,7 +11,6 @@
 
 use crate::config::Depth;
 use crate::network::Network;
-use crate::train_step::StepContext;
 use trm_autograd::arena::{Carve, Carver, Count};
 use trm_autograd::op::attention::{self, Attention};
 use trm_autograd::op::group_mixer::{self, GroupMixer};
@@ -54,19 +53,6 @@ pub struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// The pass of an optimiser step for `puzzles`.
-    pub(crate) fn of_training(ctx: StepContext<'a>, puzzles: usize) -> Self {
-        Pass {
-            net: ctx.net,
-            weights: Weights {
-                frozen: ctx.config.freeze_weights,
-                ..ctx.params.weights(ctx.net)
-            },
-            puzzles,
-            depth: ctx.config.depth(&ctx.net.config, ctx.step),
-        }
-    }
-
     /// Rows of an activation: puzzles · S, S the rows of a puzzle's state.
     pub fn rows(&self) -> usize {
         self.puzzles * self.net.config.rows()

@@ -154,6 +154,13 @@ pub struct Depth {
     pub l_cycles: usize,
 }
 
+impl Depth {
+    /// Whether update `i` of a cycle is one of the L_cycles, which read x, or the one after them, which does not.
+    pub fn is_low(self, i: usize) -> bool {
+        i < self.l_cycles
+    }
+}
+
 /// A config value that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value}: {expected}")]

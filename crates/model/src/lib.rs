@@ -11,7 +11,7 @@
 //! The README's tour begins with [`recursion`]. In the order of dependence:
 //!
 //! * [`config`]; the network: [`groups`], [`network`], [`block`], [`recursion`], [`heads`]
-//! * a step: [`workspace`], [`carry`], [`halting`], [`winner`], [`overflow`], [`train_step`], [`trainer`]
+//! * a step: [`workspace`], [`carry`], [`halting`], [`winner`], [`overflow`], [`train_step`], [`metrics`], [`trainer`]
 //! * its use: [`solve`], [`guess`]; files: [`tensors`], [`weights`], [`checkpoint`], [`mod@reference`]
 
 #![forbid(unsafe_code)]
@@ -20,10 +20,12 @@ pub mod block;
 pub mod carry;
 pub mod checkpoint;
 pub mod config;
+mod embed;
 pub mod groups;
 pub mod guess;
 pub mod halting;
 pub mod heads;
+pub mod metrics;
 pub mod network;
 pub mod overflow;
 pub mod recursion;

@@ -245,7 +245,7 @@ impl Network {
         &self.config
     }
 
-    /// The blocks of an update that is one of the L_cycles ([`System::is_low`]), or of the one after them.
+    /// The blocks of an update that is one of the L_cycles ([`Depth::is_low`]), or of the one after them.
     pub(crate) fn blocks_of(&self, low: bool) -> &[Block] {
         if low || self.high.is_empty() {
             &self.low
@@ -321,7 +321,7 @@ impl Network {
     /// Blocks that the last `updates` updates of a cycle run.
     fn blocks_in(&self, updates: usize) -> f64 {
         let (system, depth) = (self.config.system, self.config.depth());
-        let of = |i| self.blocks_of(system.is_low(i, depth)).len();
+        let of = |i| self.blocks_of(depth.is_low(i)).len();
         let all = system.updates(depth);
         let blocks: usize = (all - updates..all).map(of).sum();
         blocks as f64

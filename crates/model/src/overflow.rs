@@ -9,7 +9,8 @@
 //! skipped ([`crate::Trainer::step`]). Both are counted in the metrics.
 
 use crate::carry::Rows;
-use crate::train_step::{Metrics, StepContext};
+use crate::metrics::Metrics;
+use crate::train_step::StepContext;
 use crate::trainer::astray::astray;
 use crate::workspace::Workspace;
 use trm_autograd::op::loss::IGNORE;

@@ -5,8 +5,9 @@
 //! then once:        z_H ← level(z_H + z_L)
 //! ```
 //!
-//! A supervision step is H_cycles of them, in `train_step` and in `solve`. Only the last cycle has gradients, or each
-//! has its own with a loss of its own: the levels of such a cycle keep their activations, the others overwrite theirs.
+//! A supervision step is H_cycles of them, in `train_step` and in `solve`. Only the last cycle has gradients; with
+//! `cycle_loss` every cycle has, each from its own loss. The levels of such a cycle keep their activations, the others
+//! overwrite theirs.
 //! The gradient enters at z_H, goes down through all levels of that cycle, and leaves at x; the states that came from
 //! before the cycle are constants.
 //!
@@ -34,18 +35,15 @@ fn part(buffer: &mut [f32], i: usize, len: usize) -> &mut [f32] {
     &mut buffer[i * len..(i + 1) * len]
 }
 
-/// Runs one cycle on `state`, reading x from `ws`; its levels keep what `keep` says, or nothing.
-pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, keep: Option<Mode>) {
+/// Runs one cycle on `state`, reading x from `ws`; its levels keep what `mode` says.
+pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, mode: Mode) {
     let system = pass.net.config.system;
     pass.net.kernels.add(ws.y_x, state.z_h, ws.x);
     let updates = system.updates(pass.depth);
     let first = updates - system.trained_updates(pass.depth);
     for i in 0..updates {
-        if i < first {
-            level_forward(pass, ws, state, i, None);
-        } else {
-            level_forward(pass, ws, state, i, keep.map(|mode| (i - first, mode)));
-        }
+        let keeps = mode != Mode::Evaluate && i >= first;
+        level_forward(pass, ws, state, i, keeps.then(|| (i - first, mode)));
     }
 }
 
@@ -60,7 +58,7 @@ fn level_forward(
     let (k, system, len) = (pass.net.kernels, pass.net.config.system, pass.state_len());
     let n_d = pass.puzzles * len;
     let h = part(ws.inputs, kept.map_or(0, |(place, _)| place), n_d);
-    let low = system.is_low(i, pass.depth);
+    let low = pass.depth.is_low(i);
     match (system, low) {
         (System::Trm | System::Hrm | System::MultiZ, true) => {
             add_latents(pass, h, state.z_l, ws.y_x);
@@ -68,8 +66,8 @@ fn level_forward(
         (System::Trm | System::Hrm | System::MultiZ, false) => {
             add_latents(pass, h, state.z_l, state.z_h);
         }
-        (System::SingleZ, false) => h.copy_from_slice(state.z_h),
-        (System::SingleZ, true) | (System::Transformer, _) => k.add(h, state.z_h, ws.x),
+        (System::SingleZ | System::Transformer, false) => h.copy_from_slice(state.z_h),
+        (System::SingleZ | System::Transformer, true) => k.add(h, state.z_h, ws.x),
     }
     let mut z = match (system, low) {
         (System::Trm | System::Hrm, true) => Places::new(state.z_l, len, (0, len)),
@@ -119,7 +117,8 @@ pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode:
     for i in (first..updates).rev() {
         let h = part(ws.inputs, i - first, pass.puzzles * pass.state_len());
         let memory = level_memory(pass, ws.levels, i - first, mode);
-        let blocks = pass.net.blocks_of(system.is_low(i, depth));
+        let low = depth.is_low(i);
+        let blocks = pass.net.blocks_of(low);
         // The last level is the one that ran last: its activations are still there.
         if mode == Mode::Recompute && i + 1 < updates {
             level::forward_saving(pass, blocks, None, h, memory, &mut ws.scratch);
@@ -127,7 +126,7 @@ pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode:
         level::backward(pass, blocks, ws.d, grads, h, memory, &mut ws.scratch);
         // What leaves a level goes to the states that it read. Of those, only what a level of this cycle wrote
         // is no constant: the last z_L for z_H ← level(z_H + z_L), the z_L before for the levels below.
-        if system.reads_x(i, depth) {
+        if low {
             k.add_acc(ws.d_x, ws.d);
         }
         // Of several latents, each is read by all levels that come after it and is written once.

@@ -10,9 +10,8 @@ use crate::config::System;
 use crate::guess::{Guess, fill_one};
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
-use crate::train_step::{embed, start};
 use crate::workspace::{Memory, Mode, Workspace};
-use crate::{heads, recursion};
+use crate::{embed, heads, recursion};
 use rand::Rng;
 use rayon::prelude::*;
 use trm_autograd::op::loss::argmax;
@@ -184,7 +183,7 @@ impl<'a> Rollout<'a> {
         let z_l = &mut self.z_l[b * latent_len..][..latent_len];
         let (attempt, sigma) = self.noise;
         let draws = stream(attempt, Purpose::Noise, 0);
-        start(self.params, z_h, z_l, sigma, draws);
+        embed::start(self.params, z_h, z_l, sigma, draws);
     }
 
     /// Takes puzzle `b` out; the last one moves into its place.
@@ -209,7 +208,7 @@ impl<'a> Rollout<'a> {
         let pass = self.pass();
         let (cells, n) = (self.net.config.cells, self.puzzles);
         let ws = self.memory.carve(self.net, n);
-        embed(
+        embed::forward(
             pass,
             self.params,
             ws.x,
@@ -246,7 +245,7 @@ impl<'a> Rollout<'a> {
             z_l: &mut self.z_l[..latent_len],
         };
         for _ in 0..pass.depth.h_cycles {
-            recursion::forward(pass, &mut ws, &mut state, None);
+            recursion::forward(pass, &mut ws, &mut state, Mode::Evaluate);
         }
         heads::forward(pass, &mut ws, state.z_h);
     }

@@ -4,13 +4,12 @@
 //! loop over supervision steps turned inside out: every optimiser step does one supervision step for
 //! every puzzle of the carry, and a puzzle that halts is replaced.
 //!
-//! For puzzle b = 1, …, B of the batch, with logits y\[b,i,:\] and label a\[b,i\] of cell i and the halting logit
-//! q_b (TRM_SPEC 5):
+//! For puzzle b = 1, …, B of the batch, cell i and symbol k, with the halting logit q_b (TRM_SPEC 5):
 //!
 //! ```text
 //! loss    = 1/B sum_b (lm_b + w BCE(q_b, right_b))                     w: halt_loss_weight, 0.5
-//! lm_b    = 1/max(n_b, 1) sum_{i labelled} -ln p(y[b,i,:])[a[b,i]]       n_b: labelled cells of b   p: stable-max
-//! right_b = 1 if argmax_k y[b,i,k] = a[b,i] for every labelled i, otherwise 0; no gradient
+//! lm_b    = 1/max(n_b, 1) sum_{i labelled} -ln p(logits[b,i,:])[label[b,i]]       n_b: labelled cells of b   p: stable-max
+//! right_b = 1 if argmax_k logits[b,i,k] = label[b,i] for every labelled i, otherwise 0; no gradient
 //! ```
 //!
 //! [`trm_autograd::op::loss`] has p, and the sum with `label_smoothing`.
@@ -20,14 +19,13 @@ use crate::block::Pass;
 use crate::carry::Rows;
 use crate::config::{System, TrainConfig};
 use crate::halting::Halting;
+use crate::metrics::Metrics;
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
-use crate::workspace::Workspace;
-use crate::{heads, overflow, recursion};
-use rand::Rng;
-use trm_autograd::init::add_truncated_normal;
-use trm_autograd::op::embedding;
+use crate::workspace::{Mode, Workspace};
+use crate::{embed, heads, overflow, recursion};
 use trm_autograd::op::loss::{self, RowLoss, TokenLoss};
+use trm_autograd::params::Weights;
 use trm_autograd::random::{Purpose, stream};
 
 /// What all micro-batches of a step share.
@@ -43,78 +41,17 @@ pub struct StepContext<'a> {
     pub step: u64,
 }
 
-/// Sums over the puzzles of a step (TRM_SPEC 5).
-///
-/// The three losses and what overflowed are over all puzzles; everything else over those that halted with labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Metrics {
-    /// Puzzles that halted and had labels.
-    pub count: f64,
-    /// Share of right cells of each, added up.
-    pub accuracy: f64,
-    /// Puzzles with every cell right.
-    pub exact_accuracy: f64,
-    /// Puzzles whose halting logit agreed with that.
-    pub q_halt_accuracy: f64,
-    /// Supervision steps that they took.
-    pub steps: f64,
-    /// Token loss.
-    pub lm_loss: f64,
-    /// Halting loss.
-    pub q_halt_loss: f64,
-    /// HRM's loss of what going on is worth.
-    pub q_continue_loss: f64,
-    /// Rows that were reset since their numbers overflowed (in halves: see [`crate::overflow`]).
-    pub rows_reset: f64,
-    /// Updates that were skipped since the gradient overflowed (in halves).
-    pub updates_skipped: f64,
-}
-
-impl Metrics {
-    /// Adds the sums of `other`.
-    pub fn add(&mut self, other: &Metrics) {
-        self.count += other.count;
-        self.accuracy += other.accuracy;
-        self.exact_accuracy += other.exact_accuracy;
-        self.q_halt_accuracy += other.q_halt_accuracy;
-        self.steps += other.steps;
-        self.lm_loss += other.lm_loss;
-        self.q_halt_loss += other.q_halt_loss;
-        self.q_continue_loss += other.q_continue_loss;
-        self.rows_reset += other.rows_reset;
-        self.updates_skipped += other.updates_skipped;
-    }
-
-    /// Makes losses that are not finite zero: those of a step that counts for nothing, in halves.
-    pub(crate) fn forget_what_overflowed(&mut self) {
-        for loss in [
-            &mut self.lm_loss,
-            &mut self.q_halt_loss,
-            &mut self.q_continue_loss,
-        ] {
-            if !loss.is_finite() {
-                *loss = 0.0;
-            }
-        }
-    }
-
-    /// Counts one puzzle: its losses always, the rest if it `halted` and has labels.
-    pub fn count_puzzle(
-        &mut self,
-        row: &RowLoss,
-        q_halt: f32,
-        q_halt_loss: f64,
-        steps: u32,
-        halted: bool,
-    ) {
-        self.lm_loss += row.loss;
-        self.q_halt_loss += q_halt_loss;
-        if halted && row.count > 0 {
-            self.count += 1.0;
-            self.accuracy += row.correct as f64 / row.count as f64;
-            self.exact_accuracy += f64::from(row.all_right());
-            self.q_halt_accuracy += f64::from((q_halt >= 0.0) == row.all_right());
-            self.steps += f64::from(steps);
+impl<'a> StepContext<'a> {
+    /// The pass of this step for `puzzles`.
+    pub(crate) fn pass(self, puzzles: usize) -> Pass<'a> {
+        Pass {
+            net: self.net,
+            weights: Weights {
+                frozen: self.config.freeze_weights,
+                ..self.params.weights(self.net)
+            },
+            puzzles,
+            depth: self.config.depth(&self.net.config, self.step),
         }
     }
 }
@@ -142,8 +79,8 @@ pub(crate) fn improve(
     grads: &mut [f32],
     metrics: &mut Metrics,
 ) {
-    let pass = Pass::of_training(ctx, rows.len());
-    embed(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
+    let pass = ctx.pass(rows.len());
+    embed::forward(pass, ctx.params, ws.x, rows.inputs, rows.puzzles);
 
     let mode = ctx.config.mode();
     ws.d_x.fill(0.0);
@@ -154,7 +91,12 @@ pub(crate) fn improve(
             z_h: rows.z_h,
             z_l: rows.z_l,
         };
-        recursion::forward(pass, ws, &mut state, judged.then_some(mode));
+        recursion::forward(
+            pass,
+            ws,
+            &mut state,
+            if judged { mode } else { Mode::Evaluate },
+        );
         if !judged {
             continue;
         }
@@ -178,7 +120,7 @@ pub(crate) fn improve(
         heads::backward(pass, ws, grads, rows.z_h);
         recursion::backward(pass, ws, grads, mode);
     }
-    embed_backward(pass, ws.d_x, grads, rows);
+    embed::backward(pass, ws.d_x, grads, rows);
 }
 
 /// Puts the initial state into every row that holds a new puzzle.
@@ -189,7 +131,7 @@ fn start_new_puzzles(ctx: StepContext<'_>, rows: &mut Rows<'_>) {
             let draw = draw_of(ctx, row.first);
             let noise = stream(ctx.config.seed, Purpose::Noise, draw);
             let sigma = ctx.net.config.init_noise;
-            start(ctx.params, row.z_h, row.z_l, sigma, noise);
+            embed::start(ctx.params, row.z_h, row.z_l, sigma, noise);
             (row.halted[0], row.steps[0]) = (false, 0);
         }
     }
@@ -200,85 +142,32 @@ pub(crate) fn draw_of(ctx: StepContext<'_>, row: usize) -> u64 {
     ctx.step * ctx.config.batch as u64 + row as u64
 }
 
-/// Writes the initial state of one puzzle, z_H (S, D) and z_L (latents, S, D): the same vectors at every position, and
-/// on z_L noise of standard deviation `sigma`, or on z_H where there is no latent (EqR, arXiv 2605.21488, trains
-/// with a random start and gains from restarts).
-pub(crate) fn start(
-    params: &Parameters,
-    z_h: &mut [f32],
-    z_l: &mut [f32],
-    sigma: f64,
-    mut draws: impl Rng,
-) {
-    let (width, len) = (params.h_init.len(), z_h.len());
-    let latents = z_l.chunks_exact_mut(len);
-    let inits = params.l_init.chunks_exact(width);
-    for (z, init) in latents.zip(inits).chain([(&mut *z_h, &*params.h_init)]) {
-        for row in z.chunks_exact_mut(width) {
-            row.copy_from_slice(init);
-        }
-    }
-    if sigma > 0.0 {
-        let noisy = if z_l.is_empty() { z_h } else { z_l };
-        add_truncated_normal(noisy, sigma, &mut draws);
-    }
-}
-
-/// Overwrites `x` (N x D) with the embedding of every puzzle.
-pub(crate) fn embed(
-    pass: Pass<'_>,
-    params: &Parameters,
-    x: &mut [f32],
-    inputs: &[u8],
-    puzzles: &[u32],
-) {
-    let c = &pass.net.config;
-    let boards = x
-        .chunks_exact_mut(c.rows() * c.width)
-        .zip(inputs.chunks_exact(c.cells));
-    for ((x, inputs), &id) in boards.zip(puzzles) {
-        embedding::forward(
-            &pass.net.embedding,
-            x,
-            pass.weights.values,
-            params.puzzle(pass.net, id),
-            inputs,
-        );
-    }
-}
-
-/// Gradient of [`embed`]: adds to the tables in `grads`, overwrites the rows' `d_puzzle`.
-fn embed_backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut Rows<'_>) {
-    let c = &pass.net.config;
-    let p = c.puzzle_emb_ndim;
-    let boards = d_x
-        .chunks_exact_mut(c.rows() * c.width)
-        .zip(rows.inputs.chunks_exact(c.cells));
-    for (b, (d_x, inputs)) in boards.enumerate() {
-        let d_puzzle = &mut rows.d_puzzle[b * p..(b + 1) * p];
-        embedding::backward(&pass.net.embedding, d_x, grads, d_puzzle, inputs);
-    }
-}
-
-/// How the tokens of an answer are judged.
-pub(crate) fn token_loss(ctx: StepContext<'_>) -> TokenLoss {
-    TokenLoss {
+/// The token loss of puzzle `b` of a micro-batch, from its logits in `ws`, and `scale` times its gradient to `ws.d_logits`.
+pub(crate) fn token_loss(
+    ctx: StepContext<'_>,
+    ws: &mut Workspace<'_>,
+    b: usize,
+    labels: &[u8],
+    scale: f64,
+) -> RowLoss {
+    let c = &ctx.net.config;
+    let loss = TokenLoss {
         kind: ctx.config.loss.into(),
         smoothing: ctx.config.label_smoothing,
-        first: ctx.net.config.first_output(),
-    }
+        first: c.first_output(),
+    };
+    let len = c.cells * c.outputs();
+    let of_puzzle = b * len..(b + 1) * len;
+    let (logits, d_logits) = (&ws.logits[of_puzzle.clone()], &mut ws.d_logits[of_puzzle]);
+    let labels = &labels[b * c.cells..(b + 1) * c.cells];
+    loss::token_cross_entropy(loss, d_logits, logits, labels, scale)
 }
 
 /// Gradients of the token loss after a cycle that is not the last (`ws.d_logits`); nobody halts there.
 fn cycle_losses(ctx: StepContext<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
-    let (c, loss) = (&ctx.net.config, token_loss(ctx));
     let share = ctx.config.cycle_loss / ctx.config.batch as f64;
-    let len = c.cells * c.outputs();
     for b in 0..rows.len() {
-        let logits = &ws.logits[b * len..(b + 1) * len];
-        let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];
-        let labels = &rows.labels[b * c.cells..(b + 1) * c.cells];
-        loss::token_cross_entropy(loss, d_logits, logits, labels, share);
+        token_loss(ctx, ws, b, rows.labels, share);
     }
     ws.d_q.fill(0.0);
 }
@@ -297,13 +186,8 @@ fn losses(
         seed: t.seed,
     };
     let share = 1.0 / t.batch as f64;
-    let len = c.cells * c.outputs();
-    let loss = token_loss(ctx);
     for b in 0..rows.len() {
-        let logits = &ws.logits[b * len..(b + 1) * len];
-        let d_logits = &mut ws.d_logits[b * len..(b + 1) * len];
-        let labels = &rows.labels[b * c.cells..(b + 1) * c.cells];
-        let row = loss::token_cross_entropy(loss, d_logits, logits, labels, share);
+        let row = token_loss(ctx, ws, b, rows.labels, share);
         let q_halt = ws.q[2 * b];
         let (q_halt_loss, d_q_halt) =
             loss::bce_with_logits(f64::from(q_halt), f64::from(u8::from(row.all_right())));
@@ -362,7 +246,7 @@ fn look_ahead(pass: Pass<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
     state.z_h.copy_from_slice(rows.z_h);
     state.z_l.copy_from_slice(rows.z_l);
     for _ in 0..pass.depth.h_cycles {
-        recursion::forward(pass, ws, &mut state, None);
+        recursion::forward(pass, ws, &mut state, Mode::Evaluate);
     }
     heads::forward(pass, ws, state.z_h);
     (ws.ahead.z_h, ws.ahead.z_l) = (state.z_h, state.z_l);

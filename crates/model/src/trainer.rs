@@ -14,8 +14,9 @@ pub use worker::workspace_bytes;
 
 use crate::carry::{Carry, Rows, Slot};
 use crate::config::{ConfigError, OptimizerName, TrainConfig};
+use crate::metrics::Metrics;
 use crate::network::{Network, Parameters};
-use crate::train_step::{Metrics, StepContext, micro_batch};
+use crate::train_step::{StepContext, micro_batch};
 use crate::winner;
 use rayon::prelude::*;
 use std::ops::Range;

@@ -9,13 +9,12 @@
 //! arXiv 2601.19085). It costs K steps forward beside the one that is trained. Starts differ by the model's
 //! `init_noise`; halting follows the winner.
 
-use crate::block::Pass;
 use crate::carry::Rows;
+use crate::metrics::Metrics;
 use crate::recursion::{self, State};
-use crate::train_step::{self, Metrics, StepContext};
-use crate::workspace::Workspace;
-use crate::{config::ModelConfig, heads, overflow};
-use trm_autograd::op::loss;
+use crate::train_step::{self, StepContext};
+use crate::workspace::{Mode, Workspace};
+use crate::{config::ModelConfig, embed, heads, overflow};
 use trm_autograd::random::{Purpose, stream};
 
 /// Floats of scratch of a worker: the winner's state before the step, and one more.
@@ -67,7 +66,7 @@ fn start_new_puzzle(ctx: StepContext<'_>, row: &mut Rows<'_>) {
     let draw = train_step::draw_of(ctx, row.first);
     for (i, (z_h, z_l)) in (0..).zip(states(c, row.z_h, row.z_l)) {
         let noise = stream(ctx.config.seed, Purpose::Noise, draw * k + i);
-        train_step::start(ctx.params, z_h, z_l, c.init_noise, noise);
+        embed::start(ctx.params, z_h, z_l, c.init_noise, noise);
     }
     (row.halted[0], row.steps[0]) = (false, 0);
 }
@@ -81,9 +80,9 @@ fn rank(
     row: &mut Rows<'_>,
     metrics: &mut Metrics,
 ) {
-    let pass = Pass::of_training(ctx, 1);
+    let pass = ctx.pass(1);
     let c = &ctx.net.config;
-    train_step::embed(pass, ctx.params, ws.x, row.inputs, row.puzzles);
+    embed::forward(pass, ctx.params, ws.x, row.inputs, row.puzzles);
     let mut least = f64::INFINITY;
     for (i, (z_h, z_l)) in states(c, row.z_h, row.z_l).enumerate() {
         let (spare_h, spare_l) = spare.split_at_mut(c.state_len());
@@ -91,12 +90,11 @@ fn rank(
         spare_l.copy_from_slice(z_l);
         let mut state = State { z_h, z_l };
         for _ in 0..pass.depth.h_cycles {
-            recursion::forward(pass, ws, &mut state, None);
+            recursion::forward(pass, ws, &mut state, Mode::Evaluate);
         }
         heads::forward(pass, ws, state.z_h);
         let State { z_h, z_l } = state;
-        let how = train_step::token_loss(ctx);
-        let loss = loss::token_cross_entropy(how, ws.d_logits, ws.logits, row.labels, 1.0).loss;
+        let loss = train_step::token_loss(ctx, ws, 0, row.labels, 1.0).loss;
         let lost = overflow::lose_state(ctx, z_h, z_l, loss, metrics);
         // A lost state wins only where all are lost: one must.
         if i == 0 || !lost && loss < least {

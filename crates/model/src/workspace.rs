@@ -15,9 +15,9 @@ use trm_tensor::AlignedVec;
 /// Whether gradients will be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Every level of the last cycle keeps its activations.
+    /// Every level of a cycle with gradients keeps its activations.
     Train,
-    /// Every level of the last cycle keeps its input; the backward pass rebuilds the rest.
+    /// Every level of a cycle with gradients keeps its input; the backward pass rebuilds the rest.
     Recompute,
     /// Nothing is kept.
     Evaluate,

@@ -57,16 +57,6 @@ impl System {
         }
     }
 
-    /// Whether update `i` of a cycle of `depth` is one of the L_cycles: of a latent, or of a state that is one.
-    pub fn is_low(self, i: usize, depth: Depth) -> bool {
-        self != System::Transformer && i < depth.l_cycles
-    }
-
-    /// Whether update `i` of a cycle of `depth` reads x.
-    pub fn reads_x(self, i: usize, depth: Depth) -> bool {
-        self == System::Transformer || self.is_low(i, depth)
-    }
-
     /// A puzzle may halt when this is positive, from its two logits: q_halt alone, or what it is above q_continue.
     pub fn halting_margin(self, q_halt: f32, q_continue: f32) -> f32 {
         match self {

@@ -4,7 +4,7 @@
 //! the square of a float beyond 1.8e19 is none.
 
 use super::{Trainer, UPDATE_CHUNK};
-use crate::train_step::Metrics;
+use crate::metrics::Metrics;
 
 /// A number that went astray in a step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
