@@ -9,7 +9,6 @@ use trm_tensor::AlignedVec;
 /// The persistent batch (TRM_SPEC 4).
 #[derive(Clone, Debug)]
 pub struct Carry {
-    batch: usize,
     /// Answer states, (B, S, D), or (B, K, S, D) with K states a puzzle.
     pub z_h: AlignedVec,
     /// Latent states, (B, latents, S, D), or (B, K, latents, S, D).
@@ -24,9 +23,9 @@ pub struct Carry {
     pub puzzles: Vec<u32>,
     /// Supervision steps done, (B).
     pub steps: Vec<u32>,
-    /// Whether the row makes room for a new puzzle, (B).
+    /// Whether the row halted, and so takes a new puzzle in the next step, (B).
     pub halted: Vec<bool>,
-    /// All rows, those of a puzzle together and in order once its embedding was updated, (B).
+    /// Row numbers, sorted by puzzle identifier where embeddings are updated; scratch of that update, (B).
     pub by_puzzle: Vec<u32>,
 }
 
@@ -68,7 +67,6 @@ impl Carry {
     /// All rows halted, so that the first step fills them; with K = `states` of each puzzle.
     pub fn new(c: &ModelConfig, batch: usize, states: usize) -> Self {
         Carry {
-            batch,
             z_h: AlignedVec::zeros(batch * states * c.state_len()),
             z_l: AlignedVec::zeros(batch * states * c.latent_len()),
             d_puzzle: AlignedVec::zeros(batch * c.puzzle_emb_ndim),
@@ -87,14 +85,9 @@ impl Carry {
         4 * floats + 2 * c.cells + size_of::<u32>() * 3 + size_of::<bool>()
     }
 
-    /// Puzzles in the batch, B.
-    pub fn batch(&self) -> usize {
-        self.batch
-    }
-
     /// Asks `fill(row, slot)` for a new puzzle for every halted row.
     pub fn refill(&mut self, mut fill: impl FnMut(usize, Slot<'_>)) {
-        let cells = self.inputs.len() / self.batch;
+        let cells = self.inputs.len() / self.puzzles.len();
         let boards = self
             .inputs
             .chunks_exact_mut(cells)

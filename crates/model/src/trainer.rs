@@ -21,7 +21,7 @@ use crate::winner;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
-use trm_autograd::optim::{self, Hyper, State, ema, muon, schedule, sign_sgd};
+use trm_autograd::optim::{Hyper, ema, muon, schedule, sign_sgd};
 use trm_autograd::params::Linear;
 use trm_kernels::Precision;
 use trm_tensor::AlignedVec;
@@ -59,19 +59,19 @@ pub struct Trainer {
     pub carry: Carry,
     /// Optimiser steps done.
     pub step: u64,
-    /// Updates taken: of all steps, but for those of which an update in halves was skipped. Adam's moments are as old.
+    /// Updates applied: `step` less those skipped in halves. Adam's bias correction counts these.
     pub updates: u64,
     /// Updates that were skipped one after the other.
     skipped: u32,
     shards: Vec<Shard>,
     split: Split,
-    /// The pool's.
+    /// Threads the run was made for.
     threads: usize,
     /// One for each shard that is computed at the same time.
     workers: Vec<Mutex<Worker>>,
 }
 
-/// Which parameters are whose.
+/// Which optimiser updates which parameters.
 #[derive(Debug)]
 struct Split {
     /// Muon's matrices.
@@ -263,7 +263,7 @@ impl Trainer {
             eps: 1e-8,
             weight_decay: c.weight_decay,
         };
-        let (kind, mu) = (c.optimizer.into(), c.ema_rate);
+        let (optimizer, mu) = (c.optimizer, c.ema_rate);
         let (k, step) = (self.net.kernels, hyper.step(self.lr(c.lr), self.updates));
         for range in &self.split.others {
             let moments = self.m[range.clone()]
@@ -274,7 +274,11 @@ impl Trainer {
             values
                 .zip(moments)
                 .zip(grads)
-                .for_each(|((p, (m, v)), g)| optim::update(k, kind, State { p, m, v }, g, &step));
+                .for_each(|((p, (m, v)), g)| match optimizer {
+                    OptimizerName::AdamAtan2 => k.adam_atan2(p, m, v, g, &step),
+                    // Beside Muon, which takes the matrices of the blocks, AdamW takes the rest.
+                    OptimizerName::Adamw | OptimizerName::Muon => k.adamw(p, m, v, g, &step),
+                });
         }
         let (lr, muon_hyper) = (
             self.lr(c.muon_lr),

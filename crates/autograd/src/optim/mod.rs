@@ -13,24 +13,14 @@
 //!
 //! AdamATan2 (Everett et al. 2024, arXiv 2407.05872) needs no eps: where m and v are both 0, atan2 is 0.
 //! The correction of m stands outside the arctangent, as in the package that the reference uses
-//! (TRM_SPEC 6). Both are kernels ([`trm_kernels::adam`]); here their numbers are made.
+//! (TRM_SPEC 6). Both are kernels ([`trm_kernels::adam`]); [`Hyper::step`] computes the constants of a step.
 
 pub mod ema;
 pub mod muon;
 pub mod schedule;
 pub mod sign_sgd;
 
-use trm_kernels::Kernels;
 pub use trm_kernels::adam::Step;
-
-/// Kinds of optimisers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OptimizerKind {
-    /// AdamW.
-    AdamW,
-    /// AdamATan2: the paper's.
-    AdamAtan2,
-}
 
 /// The constants of a run.
 #[derive(Clone, Copy, Debug)]
@@ -60,29 +50,10 @@ impl Hyper {
     }
 }
 
-/// A part of the parameters with its moments: three slices of one length.
-#[derive(Debug)]
-pub struct State<'a> {
-    /// Values.
-    pub p: &'a mut [f32],
-    /// Mean of the gradient.
-    pub m: &'a mut [f32],
-    /// Mean of its square.
-    pub v: &'a mut [f32],
-}
-
-/// Takes one step with gradients `g`: changes all of `state`. Every element depends on its own numbers alone.
-pub fn update(k: &Kernels, kind: OptimizerKind, state: State<'_>, g: &[f32], step: &Step) {
-    let State { p, m, v } = state;
-    match kind {
-        OptimizerKind::AdamW => k.adamw(p, m, v, g, step),
-        OptimizerKind::AdamAtan2 => k.adam_atan2(p, m, v, g, step),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trm_kernels::Kernels;
 
     const HYPER: Hyper = Hyper {
         beta1: 0.9,
@@ -91,17 +62,14 @@ mod tests {
         weight_decay: 0.0,
     };
 
+    type Kernel = fn(&Kernels, &mut [f32], &mut [f32], &mut [f32], &[f32], &Step);
+
     /// The change of one value over steps with these gradients.
-    fn change(kind: OptimizerKind, gradients: &[f32], lr: f64, hyper: &Hyper) -> f64 {
+    fn change(kernel: Kernel, gradients: &[f32], lr: f64, hyper: &Hyper) -> f64 {
         let (mut p, mut m, mut v) = ([1.0], [0.0], [0.0]);
-        for (k, g) in gradients.iter().enumerate() {
-            let state = State {
-                p: &mut p,
-                m: &mut m,
-                v: &mut v,
-            };
-            let step = hyper.step(lr, k as u64 + 1);
-            update(&Kernels::available()[0], kind, state, &[*g], &step);
+        for (k, g) in (1..).zip(gradients) {
+            let kernels = &Kernels::available()[0];
+            kernel(kernels, &mut p, &mut m, &mut v, &[*g], &hyper.step(lr, k));
         }
         f64::from(p[0]) - 1.0
     }
@@ -110,10 +78,10 @@ mod tests {
     fn the_first_step_knows_only_the_sign() {
         for g in [3.0_f32, 1e-3, -2e4] {
             let sign = f64::from(g.signum());
-            let step = change(OptimizerKind::AdamW, &[g], 0.01, &HYPER);
+            let step = change(Kernels::adamw, &[g], 0.01, &HYPER);
             assert!((step + 0.01 * sign).abs() < 2e-7, "{step}");
             // atan(m / |g|) / (1 - beta1) with m = 0.1 g
-            let step = change(OptimizerKind::AdamAtan2, &[g], 0.01, &HYPER);
+            let step = change(Kernels::adam_atan2, &[g], 0.01, &HYPER);
             assert!(
                 (step + 0.01 * sign * 0.1_f64.atan() / 0.1).abs() < 2e-7,
                 "{step}"
@@ -124,9 +92,11 @@ mod tests {
     #[test]
     fn a_steady_gradient_moves_by_a_quarter_of_pi() {
         let (many, more) = ([2.0; 300], [2.0; 301]);
-        let step = |kind| change(kind, &more, 1e-4, &HYPER) - change(kind, &many, 1e-4, &HYPER);
-        assert!((step(OptimizerKind::AdamW) + 1e-4).abs() < 1e-6);
-        assert!((step(OptimizerKind::AdamAtan2) + 1e-4 * std::f64::consts::FRAC_PI_4).abs() < 1e-6);
+        let step = |kernel: Kernel| {
+            change(kernel, &more, 1e-4, &HYPER) - change(kernel, &many, 1e-4, &HYPER)
+        };
+        assert!((step(Kernels::adamw) + 1e-4).abs() < 1e-6);
+        assert!((step(Kernels::adam_atan2) + 1e-4 * std::f64::consts::FRAC_PI_4).abs() < 1e-6);
     }
 
     #[test]
@@ -135,9 +105,9 @@ mod tests {
             weight_decay: 0.5,
             ..HYPER
         };
-        for kind in [OptimizerKind::AdamW, OptimizerKind::AdamAtan2] {
-            let shrunk = change(kind, &[0.0], 0.1, &hyper);
-            assert!((shrunk + 0.05).abs() < 1e-7, "{kind:?}: {shrunk}");
+        for kernel in [Kernels::adamw, Kernels::adam_atan2] {
+            let shrunk = change(kernel, &[0.0], 0.1, &hyper);
+            assert!((shrunk + 0.05).abs() < 1e-7, "{shrunk}");
         }
     }
 }

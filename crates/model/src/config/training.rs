@@ -4,7 +4,6 @@ use super::{ConfigError, Depth, ModelConfig, System, check};
 use crate::workspace::Mode;
 use serde::{Deserialize, Serialize};
 use trm_autograd::op::loss::LossKind;
-use trm_autograd::optim::OptimizerKind;
 use trm_kernels::{Kernels, Precision};
 
 /// The training run: batches, optimiser, schedule.
@@ -168,16 +167,6 @@ pub enum OptimizerName {
     AdamAtan2,
     /// Muon for the matrices of the blocks, AdamW for everything else.
     Muon,
-}
-
-impl From<OptimizerName> for OptimizerKind {
-    /// The one that updates element by element.
-    fn from(name: OptimizerName) -> OptimizerKind {
-        match name {
-            OptimizerName::Adamw | OptimizerName::Muon => OptimizerKind::AdamW,
-            OptimizerName::AdamAtan2 => OptimizerKind::AdamAtan2,
-        }
-    }
 }
 
 impl TrainConfig {

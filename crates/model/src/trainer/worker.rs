@@ -33,7 +33,7 @@ impl Worker {
         }
     }
 
-    /// One that no shard has, to begin with this thread's own, whose memory is near.
+    /// A free worker, this thread's own first: its memory may still be in the cache.
     pub fn free(workers: &[Mutex<Worker>]) -> MutexGuard<'_, Worker> {
         let own = rayon::current_thread_index().unwrap_or(0) % workers.len();
         let (before, from) = workers.split_at(own);
