@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use trm_data::maze::{Maze, MazePuzzle};
 use trm_data::read::{Reader, Row};
 use trm_data::reference::batches::Levels;
-use trm_data::reference::folder::{Folder, Metadata, Set};
-use trm_data::{Board, Geometry, PAD_TOKEN, Puzzle, write_path};
+use trm_data::reference::folder::{Folder, Set};
+use trm_data::{Board, Geometry, Puzzle, write_path};
 
 /// What the puzzles are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -91,27 +91,14 @@ fn to_folder<P: Row<Format: Default>>(args: &Args, kind: Kind) -> anyhow::Result
     }
     let count = rows.len();
     let one_each: Vec<usize> = (0..=count).collect();
-    let folder = Folder {
-        metadata: Metadata {
-            pad_id: PAD_TOKEN.into(),
-            ignore_label_id: Some(PAD_TOKEN.into()),
-            blank_identifier_id: 0,
-            vocab_size: task.vocab(),
-            seq_len: task.cells(),
-            num_puzzle_identifiers: 1,
-            total_groups: count,
-            mean_puzzle_examples: 1.0,
-            total_puzzles: count,
-            sets: vec!["all".to_owned()],
-        },
-        sets: vec![Set {
-            name: "all".to_owned(),
-            inputs,
-            labels,
-            identifiers: vec![0; count],
-            levels: Levels::new(one_each.clone(), one_each, count)?,
-        }],
+    let set = Set {
+        name: "all".to_owned(),
+        inputs,
+        labels,
+        identifiers: vec![0; count],
+        levels: Levels::new(one_each.clone(), one_each, count)?,
     };
+    let folder = Folder::of(set, task.cells(), task.vocab(), 1);
     folder.write(&args.to)?;
     Ok(count)
 }

@@ -6,7 +6,7 @@
 use super::variant::Variant;
 use super::{Pair, VOCAB, puzzle_hash};
 use crate::reference::batches::Levels;
-use crate::reference::folder::{Folder, Metadata, Set};
+use crate::reference::folder::{Folder, Set};
 use std::collections::{HashMap, HashSet};
 
 /// Trials for each variant asked for: some repeat the ones before.
@@ -96,8 +96,8 @@ pub fn build(
     );
     let count = identifiers.names.len();
     Built {
-        train: folder(train, side, count),
-        test: folder(test, side, count),
+        train: Folder::of(train, side * side, VOCAB, count),
+        test: Folder::of(test, side * side, VOCAB, count),
         identifiers: identifiers.names,
     }
 }
@@ -205,26 +205,6 @@ fn corner(pair: &Pair, side: usize, below: &mut impl FnMut(usize) -> usize) -> (
     let ((a, b), (c, d)) = (pair.input.size(), pair.label().size());
     let row = below(side - a.max(c) + 1);
     (row, below(side - b.max(d) + 1))
-}
-
-fn folder(set: Set, side: usize, identifiers: usize) -> Folder {
-    let levels = &set.levels;
-    let puzzles = levels.puzzles().max(1); // a split may have none
-    Folder {
-        metadata: Metadata {
-            pad_id: 0,
-            ignore_label_id: Some(0),
-            blank_identifier_id: 0,
-            vocab_size: VOCAB,
-            seq_len: side * side,
-            num_puzzle_identifiers: identifiers,
-            total_groups: levels.groups(),
-            mean_puzzle_examples: levels.examples() as f64 / puzzles as f64,
-            total_puzzles: levels.puzzles(),
-            sets: vec![set.name.clone()],
-        },
-        sets: vec![set],
-    }
 }
 
 #[cfg(test)]

@@ -21,12 +21,12 @@ use trm_tensor::file::folder_of;
 /// `dataset.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The token of what is not there.
-    pub pad_id: u32,
-    /// Labels of this token are not asked for.
-    pub ignore_label_id: Option<u32>,
-    /// The identifier of no puzzle in particular.
-    pub blank_identifier_id: u32,
+    /// The token of what is not there: 0.
+    pad_id: i64,
+    /// Labels of this token are not asked for: 0, though other builders may write any token, or null.
+    ignore_label_id: Option<i64>,
+    /// The identifier of no puzzle in particular: 0.
+    blank_identifier_id: i64,
     /// Tokens that there are.
     pub vocab_size: usize,
     /// Cells of an example: S.
@@ -119,6 +119,28 @@ pub enum FolderError {
 const MAX_VOCAB: usize = 255;
 
 impl Folder {
+    /// A folder of one set, whose examples have `seq_len` cells of `vocab_size` tokens, and `identifiers` to choose from.
+    pub fn of(set: Set, seq_len: usize, vocab_size: usize, identifiers: usize) -> Folder {
+        let levels = &set.levels;
+        let puzzles = levels.puzzles().max(1); // a split may have none
+        let metadata = Metadata {
+            pad_id: 0,
+            ignore_label_id: Some(0),
+            blank_identifier_id: 0,
+            vocab_size,
+            seq_len,
+            num_puzzle_identifiers: identifiers,
+            total_groups: levels.groups(),
+            mean_puzzle_examples: levels.examples() as f64 / puzzles as f64,
+            total_puzzles: levels.puzzles(),
+            sets: vec![set.name.clone()],
+        };
+        Folder {
+            metadata,
+            sets: vec![set],
+        }
+    }
+
     /// Reads a folder such as `train` or `test` of a data set.
     ///
     /// # Errors
@@ -200,6 +222,18 @@ impl Metadata {
 
 /// What is wrong with the values of `dataset.json`.
 fn check(m: &Metadata) -> Result<(), String> {
+    // All that trm understands, and all that the reference's builders write.
+    let zeros = [
+        ("pad_id", Some(m.pad_id)),
+        ("ignore_label_id", m.ignore_label_id),
+        ("blank_identifier_id", Some(m.blank_identifier_id)),
+    ];
+    if let Some((key, found)) = zeros.into_iter().find(|(_, id)| *id != Some(0)) {
+        let found = found.map_or("null".to_owned(), |id| id.to_string());
+        return Err(format!(
+            "{key} is {found}; expected 0, as the reference's builders write it"
+        ));
+    }
     let ranges = [
         ("vocab_size", m.vocab_size, MAX_VOCAB),
         ("seq_len", m.seq_len, 1 << 20),
@@ -319,27 +353,14 @@ mod tests {
     use super::*;
 
     fn folder() -> Folder {
-        Folder {
-            metadata: Metadata {
-                pad_id: 0,
-                ignore_label_id: Some(0),
-                blank_identifier_id: 0,
-                vocab_size: 5,
-                seq_len: 2,
-                num_puzzle_identifiers: 3,
-                total_groups: 1,
-                mean_puzzle_examples: 1.5,
-                total_puzzles: 2,
-                sets: vec!["all".into()],
-            },
-            sets: vec![Set {
-                name: "all".into(),
-                inputs: vec![1, 2, 3, 4, 1, 1],
-                labels: vec![0, 2, 4, 4, 1, 0],
-                identifiers: vec![1, 2],
-                levels: Levels::new(vec![0, 2, 3], vec![0, 2], 3).unwrap(),
-            }],
-        }
+        let set = Set {
+            name: "all".into(),
+            inputs: vec![1, 2, 3, 4, 1, 1],
+            labels: vec![0, 2, 4, 4, 1, 0],
+            identifiers: vec![1, 2],
+            levels: Levels::new(vec![0, 2, 3], vec![0, 2], 3).unwrap(),
+        };
+        Folder::of(set, 2, 5, 3)
     }
 
     #[test]
@@ -359,7 +380,23 @@ mod tests {
     #[test]
     fn files_that_contradict_each_other_are_refused() {
         type Spoil = fn(&mut Folder);
-        let cases: [(Spoil, &str); 6] = [
+        let cases: [(Spoil, &str); 10] = [
+            (
+                |f| f.metadata.pad_id = 1,
+                "pad_id is 1; expected 0, as the reference's builders write it",
+            ),
+            (
+                |f| f.metadata.ignore_label_id = Some(-100),
+                "ignore_label_id is -100; expected 0",
+            ),
+            (
+                |f| f.metadata.ignore_label_id = None,
+                "ignore_label_id is null; expected 0",
+            ),
+            (
+                |f| f.metadata.blank_identifier_id = 2,
+                "blank_identifier_id is 2; expected 0",
+            ),
             (
                 |f| f.metadata.vocab_size = 4,
                 "inputs.npy: value 3 is 4; expected 0 to 3",
