@@ -265,7 +265,7 @@ impl Task {
                             answer: Some(answer),
                             ..Puzzle::of(question)
                         };
-                        let why = puzzle.check().err().map(|why| why.to_string());
+                        let why = puzzle.check().err().map(|(_, why)| why.to_string());
                         format!("not valid: {}", why.unwrap_or_default())
                     }
                     conflicts => format!("not valid: {conflicts} conflicts"),

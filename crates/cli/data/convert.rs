@@ -57,7 +57,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 answer: Some(board(answer)),
                 ..Puzzle::of(board(question))
             };
-            to_file(args, Kind::Sudoku, puzzle, |puzzle| Ok(puzzle.check()?))?
+            let check = |puzzle: &Puzzle| Ok(puzzle.check().map_err(|(_, why)| why)?);
+            to_file(args, Kind::Sudoku, puzzle, check)?
         }
         (TaskArg::Maze, true) => {
             let puzzle = |question: &[u8], answer: &[u8]| MazePuzzle {
@@ -66,7 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 answer: Some(Maze::from_tokens(answer)),
                 rating: None,
             };
-            let check = |maze: &MazePuzzle| Ok(maze.check().map_err(|(_, error)| error)?);
+            let check = |maze: &MazePuzzle| Ok(maze.check().map_err(|(_, why)| why)?);
             to_file(args, Kind::Maze, puzzle, check)?
         }
     };

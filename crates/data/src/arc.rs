@@ -10,6 +10,7 @@ pub mod read;
 pub mod variant;
 pub mod votes;
 
+use crate::fault::Invalid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -63,61 +64,33 @@ impl Pair {
     }
 }
 
-/// Why rows make no grid.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ArcError {
-    /// Nothing, or too much.
-    #[error("a grid of {rows}x{cols}; expected 1 to {CANVAS} rows and as many columns")]
-    Size {
-        /// Rows that there are.
-        rows: usize,
-        /// Columns of the first.
-        cols: usize,
-    },
-    /// Rows of different lengths.
-    #[error("row {row} has {found} cells, but the first has {expected}")]
-    Ragged {
-        /// Counted from 1.
-        row: usize,
-        /// Its cells.
-        found: usize,
-        /// Cells of the first row.
-        expected: usize,
-    },
-    /// No colour.
-    #[error("colour {found} in row {row}, column {col}; expected 0 to 9")]
-    Colour {
-        /// What stands there.
-        found: u8,
-        /// Counted from 1.
-        row: usize,
-        /// Counted from 1.
-        col: usize,
-    },
-}
-
 impl TryFrom<Vec<Vec<u8>>> for Grid {
-    type Error = ArcError;
+    type Error = Invalid;
 
-    fn try_from(rows: Vec<Vec<u8>>) -> Result<Grid, ArcError> {
+    fn try_from(rows: Vec<Vec<u8>>) -> Result<Grid, Invalid> {
         let cols = rows.first().map_or(0, Vec::len);
         let sides = 1..=CANVAS;
         if !sides.contains(&rows.len()) || !sides.contains(&cols) {
-            let rows = rows.len();
-            return Err(ArcError::Size { rows, cols });
+            return Err(Invalid(format!(
+                "a grid of {}x{cols}; expected 1 to {CANVAS} rows and as many columns",
+                rows.len()
+            )));
         }
         for (i, row) in rows.iter().enumerate() {
             let (found, expected) = (row.len(), cols);
             if found != expected {
-                return Err(ArcError::Ragged {
-                    row: i + 1,
-                    found,
-                    expected,
-                });
+                return Err(Invalid(format!(
+                    "row {} has {found} cells, but the first has {expected}",
+                    i + 1
+                )));
             }
             if let Some(j) = row.iter().position(|&colour| colour > 9) {
-                let (row, col, found) = (i + 1, j + 1, row[j]);
-                return Err(ArcError::Colour { found, row, col });
+                return Err(Invalid(format!(
+                    "colour {} in row {}, column {}; expected 0 to 9",
+                    row[j],
+                    i + 1,
+                    j + 1
+                )));
             }
         }
         Ok(Grid {

@@ -17,7 +17,8 @@
 //! digits of the longer operand (of a remainder those of the first) and, for sums, the longest chain of carries:
 //! `trm eval` then counts each by itself.
 
-use crate::grid::{Format, GridError, GridPuzzle, Symmetries};
+use crate::fault::Invalid;
+use crate::grid::{Format, GridPuzzle, Symmetries};
 use rand::{Rng, RngExt};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -80,7 +81,7 @@ impl Operation {
 ///
 /// # Errors
 /// When there are none, or too many.
-pub fn format(columns: usize) -> Result<Format, GridError> {
+pub fn format(columns: usize) -> Result<Format, Invalid> {
     Format::new("arithmetic", 3, columns, CHARACTERS, Symmetries::None)
 }
 

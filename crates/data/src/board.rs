@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::fault::Invalid;
 use crate::geometry::{BLANK_TOKEN, Geometry, MAX_CELLS, MAX_SIDE, Unit};
 
 /// A Sudoku grid of 4 x 4, 6 x 6 or 9 x 9 cells, each blank (0) or a digit `1..=side`.
@@ -28,18 +29,18 @@ impl Board {
     ///
     /// # Errors
     /// If there are not 16, 36 or 81 of them, or one is larger than the side.
-    pub fn from_digits(digits: &[u8]) -> Result<Board, BoardError> {
-        let geometry = Geometry::from_cells(digits.len()).ok_or(BoardError::Length {
-            found: digits.len(),
-        })?;
+    pub fn from_digits(digits: &[u8]) -> Result<Board, Invalid> {
+        let geometry = Geometry::from_cells(digits.len());
+        let geometry = geometry.ok_or_else(|| no_shape(digits.len()))?;
         let mut board = Board::blank(geometry);
         for (cell, &digit) in digits.iter().enumerate() {
             if usize::from(digit) > geometry.side() {
-                return Err(BoardError::Digit {
-                    geometry,
-                    cell,
-                    digit,
-                });
+                return Err(Invalid(format!(
+                    "digit {digit} at position {} ({}); a {geometry} board has digits 1 to {}",
+                    cell + 1,
+                    geometry.cell_name(cell),
+                    geometry.side()
+                )));
             }
             board.cells[cell] = digit;
         }
@@ -167,6 +168,13 @@ impl Board {
     }
 }
 
+/// What is wrong with a number of cells that belongs to no shape.
+fn no_shape(found: usize) -> Invalid {
+    Invalid(format!(
+        "{found} cells, but a board has 16 (4x4), 36 (6x6) or 81 (9x9)"
+    ))
+}
+
 /// The character of a digit: `.` for a blank.
 pub(crate) fn character(digit: u8) -> char {
     if digit == 0 {
@@ -189,10 +197,10 @@ impl fmt::Display for Board {
 }
 
 impl FromStr for Board {
-    type Err = BoardError;
+    type Err = Invalid;
 
     /// Reads one line of 16, 36 or 81 characters: `.` or `0` for a blank, else a digit `1..=side`.
-    fn from_str(line: &str) -> Result<Board, BoardError> {
+    fn from_str(line: &str) -> Result<Board, Invalid> {
         // Foreign characters come first: they explain a wrong length better than the count does.
         let mut digits = [0; MAX_CELLS];
         let mut found = 0;
@@ -201,10 +209,10 @@ impl FromStr for Board {
                 '.' => 0,
                 '0'..='9' => character as u8 - b'0',
                 _ => {
-                    return Err(BoardError::Character {
-                        position: found + 1,
-                        character,
-                    });
+                    return Err(Invalid(format!(
+                        "character {character:?} at position {}; expected a digit, or '.' or '0' for a blank",
+                        found + 1
+                    )));
                 }
             };
             if let Some(slot) = digits.get_mut(found) {
@@ -212,7 +220,7 @@ impl FromStr for Board {
             }
             found += 1;
         }
-        Board::from_digits(digits.get(..found).ok_or(BoardError::Length { found })?)
+        Board::from_digits(digits.get(..found).ok_or_else(|| no_shape(found))?)
     }
 }
 
@@ -238,40 +246,6 @@ impl fmt::Display for Conflict {
             self.digit, self.unit
         )
     }
-}
-
-/// Why some text or some digits are no board.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BoardError {
-    /// The number of cells belongs to no shape.
-    #[error("{found} cells, but a board has 16 (4x4), 36 (6x6) or 81 (9x9)")]
-    Length {
-        /// Cells found.
-        found: usize,
-    },
-    /// A character that is neither a digit nor a blank.
-    #[error(
-        "character {character:?} at position {position}; expected a digit, or '.' or '0' for a blank"
-    )]
-    Character {
-        /// Place in the line, counted from 1.
-        position: usize,
-        /// What stands there.
-        character: char,
-    },
-    /// A digit beyond the side of the board.
-    #[error(
-        "digit {digit} at position {} ({}); a {geometry} board has digits 1 to {}",
-        cell + 1, geometry.cell_name(*cell), geometry.side()
-    )]
-    Digit {
-        /// Shape of the board, known from its length.
-        geometry: Geometry,
-        /// Cell, counted from 0.
-        cell: usize,
-        /// The digit that stands there.
-        digit: u8,
-    },
 }
 
 #[cfg(test)]

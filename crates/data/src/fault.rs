@@ -3,11 +3,6 @@
 use std::fmt;
 use std::io;
 
-use crate::board::BoardError;
-use crate::grid::GridError;
-use crate::maze::MazeError;
-use crate::puzzle::PuzzleError;
-
 /// A fault in a puzzle file and its place.
 #[derive(Debug)]
 pub struct ReadError {
@@ -50,7 +45,7 @@ impl std::error::Error for ReadError {
     }
 }
 
-/// The kinds of fault; each message says what is wrong, what was expected, and what to do.
+/// The kinds of fault, as far as anyone acts on them.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file cannot be opened.
@@ -59,96 +54,25 @@ pub enum Fault {
     /// The file stopped being readable.
     #[error("cannot read on: {0}")]
     Read(io::Error),
-    /// A folder where a file belongs.
-    #[error("this is a folder; expected a file of puzzles")]
-    Folder,
-    /// Trained weights where puzzles belong.
-    #[error("this looks like a weights file; expected puzzles, and weights go to --weights")]
-    Weights,
     /// There is nothing in the file.
     #[error(
         "no puzzles here; expected CSV with the header source,question,answer,rating, \
          or one puzzle a line"
     )]
     Empty,
-    /// The CSV header lacks the one column that must be there.
-    #[error(
-        "the header has no column \"question\", only {}; a puzzle CSV starts with the line \
-         source,question,answer,rating",
-        beginning(.found)
-    )]
-    NoQuestions {
-        /// The header as it stands.
-        found: String,
-    },
-    /// A column that is not there, and one that is almost called so.
-    #[error(
-        "the header has a column {}; if that is {meant:?}, call it so; if not, give it a name less like it",
-        beginning(.found)
-    )]
-    MisspeltColumn {
-        /// The name that is there.
-        found: String,
-        /// The name that is not.
-        meant: &'static str,
-    },
-    /// A header whose fields something else than a comma separates.
-    #[error(
-        "the fields of this header are separated by {0:?}; separate the fields of every row by commas"
-    )]
-    Separator(char),
-    /// A CSV row with another number of fields than the header.
-    #[error("{found} fields, but the header has {expected}; quote fields that contain commas")]
-    FieldCount {
-        /// Fields in the row.
-        found: usize,
-        /// Fields in the header.
-        expected: usize,
-    },
-    /// Bytes that are no text.
-    #[error("byte {position} is not UTF-8 text; save the file as UTF-8")]
-    NotUtf8 {
-        /// Place in the line or field, counted from 1.
-        position: usize,
-    },
-    /// Text that is no board.
-    #[error("{0}")]
-    Board(BoardError),
-    /// A question and an answer that are no puzzle.
-    #[error("{0}; correct or remove this row")]
-    Puzzle(PuzzleError),
-    /// Text that is no maze.
-    #[error("{0}")]
-    Maze(MazeError),
-    /// A question and an answer that are no maze.
-    #[error("{0}; correct or remove this row")]
-    MazePuzzle(MazeError),
-    /// Text that is no grid of the format at hand.
-    #[error("{0}")]
-    Grid(GridError),
-    /// A rating that is no number.
-    #[error("rating {}; expected a whole number from 0, or nothing", beginning(.found))]
-    Rating {
-        /// The field as it stands.
-        found: String,
-    },
-    /// Questions of different sizes in one file.
-    #[error(
-        "a question of {}x{} cells, but the file began with {}x{} at line {line}; put each size into a file of its own",
-        found.0, found.1, expected.0, expected.1
-    )]
-    MixedSizes {
-        /// Rows and columns of this one.
-        found: (usize, usize),
-        /// Rows and columns of the first.
-        expected: (usize, usize),
-        /// Line of the first row.
-        line: u64,
-    },
+    /// What is in it is no puzzle.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
 }
 
+/// What is wrong with a text, a puzzle, a file or a wish: the place, what was found, what was expected, and what to do.
+/// Nobody acts on the difference between two of them, so they are words, built where the fault is found.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
 /// The beginning of a line as a literal, for a message: a file of another kind may have a line of megabytes.
-fn beginning(line: &str) -> String {
+pub(crate) fn beginning(line: &str) -> String {
     const MOST: usize = 80;
     match line.char_indices().nth(MOST) {
         Some((end, _)) => format!("{:?}…", &line[..end]),

@@ -18,6 +18,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::board::Board;
+use crate::fault::Invalid;
 use crate::geometry::{Geometry, MAX_CELLS, MAX_SIDE};
 use crate::puzzle::Puzzle;
 use crate::solver::{self, Candidates};
@@ -80,19 +81,6 @@ pub fn easy_givens(geometry: Geometry) -> (usize, usize) {
     }
 }
 
-/// The number of givens asked for was not reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "no {geometry} puzzle with {givens} givens and one solution found in {ATTEMPTS} attempts; \
-     ask for another number of givens (at most {}), or for minimal puzzles", geometry.cells()
-)]
-pub struct OutOfReach {
-    /// Shape asked for.
-    pub geometry: Geometry,
-    /// Number of givens asked for.
-    pub givens: usize,
-}
-
 /// Makes one puzzle, with its answer and its rating.
 ///
 /// # Errors
@@ -102,7 +90,7 @@ pub fn generate(
     geometry: Geometry,
     difficulty: Difficulty,
     rng: &mut (impl Rng + ?Sized),
-) -> Result<Puzzle, OutOfReach> {
+) -> Result<Puzzle, Invalid> {
     let (source, target) = match difficulty {
         Difficulty::Easy => {
             let (least, most) = easy_givens(geometry);
@@ -128,10 +116,11 @@ pub fn generate(
             });
         }
     }
-    Err(OutOfReach {
-        geometry,
-        givens: target,
-    })
+    Err(Invalid(format!(
+        "no {geometry} puzzle with {target} givens and one solution found in {ATTEMPTS} attempts; \
+         ask for another number of givens (at most {}), or for minimal puzzles",
+        geometry.cells()
+    )))
 }
 
 /// A random solved board. Every solved board can come out, though not all equally often.
@@ -232,14 +221,12 @@ mod tests {
                 Difficulty::Givens(impossible),
                 &mut stream(0, 0),
             );
-            assert_eq!(
-                error,
-                Err(OutOfReach {
-                    geometry: Geometry::Four,
-                    givens: impossible
-                })
+            let error = error.unwrap_err().to_string();
+            let expected = format!(
+                "no 4x4 puzzle with {impossible} givens and one solution found in 1000 attempts; ask for another number \
+                 of givens (at most 16), or for minimal puzzles"
             );
-            assert!(error.unwrap_err().to_string().contains("(at most 16)"));
+            assert_eq!(error, expected);
         }
     }
 

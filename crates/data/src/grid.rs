@@ -16,7 +16,7 @@
 //! ```
 
 use crate::dihedral::Dihedral;
-use crate::fault::{Fault, ReadError};
+use crate::fault::{Invalid, ReadError};
 use crate::read::{Fields, Reader, Row, RowFault, text};
 use std::path::Path;
 use std::sync::Arc;
@@ -50,62 +50,6 @@ pub struct Format {
     symmetries: Symmetries,
 }
 
-/// Why a format, or a text of one, is none.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum GridError {
-    /// Nothing, or too much.
-    #[error("{rows} rows x {cols} cols: expected 1 to {MAX_CELLS} cells")]
-    Size {
-        /// Rows asked for.
-        rows: usize,
-        /// Columns asked for.
-        cols: usize,
-    },
-    /// Too few or too many characters.
-    #[error("{0} characters: expected 2 to {MAX_CHARACTERS}")]
-    Characters(usize),
-    /// A character that stands for two tokens.
-    #[error("the character {0:?} is there twice")]
-    Twice(char),
-    /// A character that would end a line or a field.
-    #[error("the character {0:?} would end a line or a field of a file; choose another")]
-    Unfit(char),
-    /// Rotations of what is no square.
-    #[error("{rows} rows x {cols} cols: only a square can be turned; use mirror or none")]
-    NotSquare {
-        /// Rows asked for.
-        rows: usize,
-        /// Columns asked for.
-        cols: usize,
-    },
-    /// Text of another length.
-    #[error(
-        "{found} characters; expected {expected}, {rows} rows of {cols}, with every space kept"
-    )]
-    Length {
-        /// Characters in the text.
-        found: usize,
-        /// Characters of a grid.
-        expected: usize,
-        /// Rows of the format.
-        rows: usize,
-        /// Columns of the format.
-        cols: usize,
-    },
-    /// A character that the format does not have.
-    #[error("{found:?} in row {row}, column {col}; expected one of {expected:?}")]
-    Character {
-        /// The character.
-        found: char,
-        /// Counted from 1.
-        row: usize,
-        /// Counted from 1.
-        col: usize,
-        /// All that may stand there.
-        expected: String,
-    },
-}
-
 impl Format {
     /// A format of `rows` x `cols` cells.
     ///
@@ -117,25 +61,36 @@ impl Format {
         cols: usize,
         characters: &str,
         symmetries: Symmetries,
-    ) -> Result<Format, GridError> {
+    ) -> Result<Format, Invalid> {
         if !(1..=MAX_CELLS).contains(&rows.saturating_mul(cols)) {
-            return Err(GridError::Size { rows, cols });
+            return Err(Invalid(format!(
+                "{rows} rows x {cols} cols: expected 1 to {MAX_CELLS} cells"
+            )));
         }
         let characters: Vec<char> = characters.chars().collect();
         if !(2..=MAX_CHARACTERS).contains(&characters.len()) {
-            return Err(GridError::Characters(characters.len()));
+            return Err(Invalid(format!(
+                "{} characters: expected 2 to {MAX_CHARACTERS}",
+                characters.len()
+            )));
         }
         for (i, &character) in characters.iter().enumerate() {
             if characters[..i].contains(&character) {
-                return Err(GridError::Twice(character));
+                return Err(Invalid(format!(
+                    "the character {character:?} is there twice"
+                )));
             }
             // By a comma a file of CSV is told from one of plain lines.
             if character.is_control() || character == ',' {
-                return Err(GridError::Unfit(character));
+                return Err(Invalid(format!(
+                    "the character {character:?} would end a line or a field of a file; choose another"
+                )));
             }
         }
         if symmetries == Symmetries::Dihedral && rows != cols {
-            return Err(GridError::NotSquare { rows, cols });
+            return Err(Invalid(format!(
+                "{rows} rows x {cols} cols: only a square can be turned; use mirror or none"
+            )));
         }
         Ok(Format {
             name: name.to_owned(),
@@ -184,23 +139,22 @@ impl Format {
     ///
     /// # Errors
     /// When it has another length, or a character that the format does not have.
-    pub fn tokens(&self, line: &str) -> Result<Vec<u8>, GridError> {
+    pub fn tokens(&self, line: &str) -> Result<Vec<u8>, Invalid> {
         let (found, expected) = (line.chars().count(), self.cells());
         if found != expected {
-            return Err(GridError::Length {
-                found,
-                expected,
-                rows: self.rows,
-                cols: self.cols,
-            });
+            return Err(Invalid(format!(
+                "{found} characters; expected {expected}, {} rows of {}, with every space kept",
+                self.rows, self.cols
+            )));
         }
         let token = |(cell, found): (usize, char)| {
             let i = self.characters.iter().position(|&c| c == found);
-            i.map(|i| i as u8 + 1).ok_or_else(|| GridError::Character {
-                found,
-                row: cell / self.cols + 1,
-                col: cell % self.cols + 1,
-                expected: self.characters.iter().collect(),
+            i.map(|i| i as u8 + 1).ok_or_else(|| {
+                let (row, col) = (cell / self.cols + 1, cell % self.cols + 1);
+                let expected: String = self.characters.iter().collect();
+                Invalid(format!(
+                    "{found:?} in row {row}, column {col}; expected one of {expected:?}"
+                ))
             })
         };
         line.chars().enumerate().map(token).collect()
@@ -250,11 +204,8 @@ impl Row for GridPuzzle {
 
     fn from_fields(fields: Fields<'_>, format: &Arc<Format>) -> Result<GridPuzzle, RowFault> {
         let tokens = |column, field| {
-            let tokens = text(field).and_then(|line| format.tokens(line).map_err(Fault::Grid));
-            tokens.map_err(|fault| RowFault {
-                column: Some(column),
-                fault,
-            })
+            let tokens = text(field).and_then(|line| format.tokens(line));
+            tokens.map_err(|why| RowFault::new(column, why))
         };
         Ok(GridPuzzle {
             source: fields.source,

@@ -68,11 +68,11 @@ mod testing;
 pub mod write;
 
 pub use augment::Symmetry;
-pub use board::{Board, BoardError, Conflict};
+pub use board::{Board, Conflict};
 pub use check::Report;
-pub use fault::{Fault, ReadError};
+pub use fault::{Fault, Invalid, ReadError};
 pub use generate::Difficulty;
 pub use geometry::{BLANK_TOKEN, Geometry, PAD_TOKEN, Unit};
-pub use puzzle::{Puzzle, PuzzleError};
+pub use puzzle::Puzzle;
 pub use read::{read_path, read_str};
 pub use write::write_path;

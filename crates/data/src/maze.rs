@@ -9,7 +9,7 @@
 //! println!("{}", question.render());
 //! assert_eq!(question.steps(), Some(5));
 //! assert!(answer.is_shortest_way_through(&question));
-//! # Ok::<(), trm_data::maze::MazeError>(())
+//! # Ok::<(), trm_data::Invalid>(())
 //! ```
 //!
 //! Steps go up, down, left and right. A network reads a token for each cell (TRM_SPEC 7.3) and answers with
@@ -20,6 +20,7 @@ mod path;
 mod puzzle;
 
 use crate::dihedral::Dihedral;
+use crate::fault::Invalid;
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,69 +44,13 @@ pub struct Maze {
     cells: Vec<u8>,
 }
 
-/// Why a text is no maze, or a maze no question or answer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum MazeError {
-    /// Not a square.
-    #[error(
-        "{found} characters; expected a square of side 2 to {MAX_SIDE}, such as 100 or 900, with every \
-         space kept"
-    )]
-    Length {
-        /// Characters in the text.
-        found: usize,
-    },
-    /// A character that means nothing.
-    #[error("{found:?} at {place}; expected '#', ' ', 'S', 'G' or 'o'")]
-    Character {
-        /// The character.
-        found: char,
-        /// Its row and column.
-        place: String,
-    },
-    /// No start or goal, or several.
-    #[error("{found} of {what:?}; a maze has exactly one")]
-    Ends {
-        /// `S` or `G`.
-        what: char,
-        /// How many there are.
-        found: usize,
-    },
-    /// A way in a question.
-    #[error("'o' at {0}; a question has no way drawn into it")]
-    Way(String),
-    /// No way at all.
-    #[error("no way leads from S to G")]
-    NoWay,
-    /// An answer of another side than its question.
-    #[error("the answer has side {answer}, but its question has side {question}")]
-    Sides {
-        /// Side of the question.
-        question: usize,
-        /// Side of the answer.
-        answer: usize,
-    },
-    /// An answer that changes more than free cells.
-    #[error("the answer has {found:?} at {place}, where the question has {expected:?}")]
-    Changed {
-        /// In the answer.
-        found: char,
-        /// In the question.
-        expected: char,
-        /// Row and column.
-        place: String,
-    },
-    /// An answer whose way is none, or is not the shortest.
-    #[error("the cells 'o' of the answer are no shortest way, which takes {steps} steps")]
-    NotShortest {
-        /// Steps of a shortest way.
-        steps: u32,
-    },
-}
-
 /// Row and column of a cell, counted from 1, as people read them.
 fn place(cell: usize, side: usize) -> String {
     format!("r{}c{}", cell / side + 1, cell % side + 1)
+}
+
+fn no_way() -> Invalid {
+    Invalid("no way leads from S to G".to_owned())
 }
 
 /// The side of a square of `cells` cells, if a maze can be that large.
@@ -114,15 +59,22 @@ pub fn side_of(cells: usize) -> Option<usize> {
 }
 
 impl FromStr for Maze {
-    type Err = MazeError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Maze, MazeError> {
+    fn from_str(text: &str) -> Result<Maze, Invalid> {
         let found = text.chars().count();
-        let side = side_of(found).ok_or(MazeError::Length { found })?;
+        let side = side_of(found).ok_or_else(|| {
+            Invalid(format!(
+                "{found} characters; expected a square of side 2 to {MAX_SIDE}, such as 100 or 900, with every space \
+                 kept"
+            ))
+        })?;
         for (cell, found) in text.chars().enumerate() {
             if !found.is_ascii() || !CHARACTERS.contains(&(found as u8)) {
-                let place = place(cell, side);
-                return Err(MazeError::Character { found, place });
+                return Err(Invalid(format!(
+                    "{found:?} at {}; expected '#', ' ', 'S', 'G' or 'o'",
+                    place(cell, side)
+                )));
             }
         }
         let cells = text.as_bytes().to_vec();
@@ -206,19 +158,20 @@ impl Maze {
     }
 
     /// The only cell that holds `what`.
-    fn only(&self, what: u8) -> Result<usize, MazeError> {
+    fn only(&self, what: u8) -> Result<usize, Invalid> {
         let mut cells = (0..self.cells.len()).filter(|&i| self.cells[i] == what);
         match (cells.next(), cells.count()) {
             (Some(cell), 0) => Ok(cell),
-            (first, more) => Err(MazeError::Ends {
-                what: char::from(what),
-                found: more + usize::from(first.is_some()),
-            }),
+            (first, more) => Err(Invalid(format!(
+                "{} of {:?}; a maze has exactly one",
+                more + usize::from(first.is_some()),
+                char::from(what)
+            ))),
         }
     }
 
     /// Start and goal.
-    fn ends(&self) -> Result<(usize, usize), MazeError> {
+    fn ends(&self) -> Result<(usize, usize), Invalid> {
         Ok((self.only(b'S')?, self.only(b'G')?))
     }
 
@@ -231,41 +184,47 @@ impl Maze {
     ///
     /// # Errors
     /// The first fault.
-    pub fn check_question(&self) -> Result<(), MazeError> {
+    pub fn check_question(&self) -> Result<(), Invalid> {
         self.ends()?;
         if let Some(cell) = self.cells.iter().position(|&c| c == b'o') {
-            return Err(MazeError::Way(place(cell, self.side)));
+            return Err(Invalid(format!(
+                "'o' at {}; a question has no way drawn into it",
+                place(cell, self.side)
+            )));
         }
-        self.steps().map(|_| ()).ok_or(MazeError::NoWay)
+        self.steps().map(|_| ()).ok_or_else(no_way)
     }
 
     /// Fails unless this is `question` with a shortest way drawn into its free cells, any of them.
     ///
     /// # Errors
     /// The first fault.
-    pub fn check_answer(&self, question: &Maze) -> Result<(), MazeError> {
+    pub fn check_answer(&self, question: &Maze) -> Result<(), Invalid> {
         if self.side != question.side {
-            return Err(MazeError::Sides {
-                question: question.side,
-                answer: self.side,
-            });
+            return Err(Invalid(format!(
+                "the answer has side {}, but its question has side {}",
+                self.side, question.side
+            )));
         }
         for (cell, (&found, &expected)) in self.cells.iter().zip(&question.cells).enumerate() {
             if found != expected && (found, expected) != (b'o', b' ') {
-                return Err(MazeError::Changed {
-                    found: found.into(),
-                    expected: expected.into(),
-                    place: place(cell, self.side),
-                });
+                return Err(Invalid(format!(
+                    "the answer has {:?} at {}, where the question has {:?}",
+                    char::from(found),
+                    place(cell, self.side),
+                    char::from(expected)
+                )));
             }
         }
-        let steps = question.steps().ok_or(MazeError::NoWay)?;
+        let steps = question.steps().ok_or_else(no_way)?;
         let drawn = self.cells.iter().filter(|&&c| c == b'o').count();
         // So many cells, and as long a way through them alone: each of them is on it.
         let ways = Ways::within(self, |c| c != b'#' && c != b' ');
         match ways.and_then(|ways| ways.steps()) {
             Some(found) if found == steps && drawn + 1 == steps as usize => Ok(()),
-            _ => Err(MazeError::NotShortest { steps }),
+            _ => Err(Invalid(format!(
+                "the cells 'o' of the answer are no shortest way, which takes {steps} steps"
+            ))),
         }
     }
 
@@ -304,7 +263,7 @@ mod tests {
             };
             check()
                 .err()
-                .map_or(String::new(), |e: MazeError| e.to_string())
+                .map_or(String::new(), |e: Invalid| e.to_string())
         };
         let question = "S  ## #G ";
         for (question, answer, expected) in [

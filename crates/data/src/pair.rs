@@ -4,7 +4,8 @@
 //! (`.npy`), of shape (grids, cells) or (grids, rows, cols), where k stands for the k-th character of the format,
 //! counted from 0. Every line counts: none is a comment, and none is skipped.
 
-use crate::grid::{Format, GridError, GridPuzzle};
+use crate::fault::Invalid;
+use crate::grid::{Format, GridPuzzle};
 use crate::reference::npy::{Array, NpyError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub enum PairError {
         /// Counted from 1.
         line: usize,
         /// What is wrong with it.
-        error: GridError,
+        error: Invalid,
     },
     /// An array that cannot be read, or holds a number that stands for no character.
     #[error(transparent)]

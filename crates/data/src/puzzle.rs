@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::board::{Board, Conflict};
-use crate::fault::Fault;
-use crate::geometry::Geometry;
+use crate::board::Board;
+use crate::fault::Invalid;
 use crate::read::{Fields, Row, RowFault, text};
 use crate::split;
 
@@ -39,37 +38,52 @@ impl Puzzle {
     /// [`solver::count_solutions`](crate::solver::count_solutions).
     ///
     /// # Errors
-    /// The first fault found.
-    pub fn check(&self) -> Result<(), PuzzleError> {
-        let geometry = self.question.geometry();
-        if let Some(conflict) = self.question.conflicts().next() {
-            return Err(PuzzleError::Question(conflict));
-        }
-        let Some(answer) = &self.answer else {
-            return Ok(());
-        };
-        if answer.geometry() != geometry {
-            return Err(PuzzleError::Sizes {
-                question: geometry,
-                answer: answer.geometry(),
-            });
-        }
-        if let Some(cell) = answer.digits().iter().position(|&digit| digit == 0) {
-            return Err(PuzzleError::Blank { geometry, cell });
-        }
-        if let Some(cell) = answer.first_change_from(&self.question) {
-            let (given, found) = (self.question.get(cell), answer.get(cell));
-            return Err(PuzzleError::GivenChanged {
-                geometry,
-                cell,
-                given,
-                found,
-            });
-        }
-        answer
-            .conflicts()
-            .next()
-            .map_or(Ok(()), |conflict| Err(PuzzleError::Answer(conflict)))
+    /// The column, `question` or `answer`, and its first fault.
+    pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
+        check_question(&self.question).map_err(|why| ("question", why))?;
+        let answer = self.answer.as_ref();
+        answer.map_or(Ok(()), |answer| {
+            check_answer(answer, &self.question).map_err(|why| ("answer", why))
+        })
+    }
+}
+
+fn check_question(question: &Board) -> Result<(), Invalid> {
+    match question.conflicts().next() {
+        Some(conflict) => Err(Invalid(format!(
+            "the givens contradict each other: {conflict}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_answer(answer: &Board, question: &Board) -> Result<(), Invalid> {
+    let geometry = question.geometry();
+    if answer.geometry() != geometry {
+        return Err(Invalid(format!(
+            "the answer is {}, but its question is {geometry}",
+            answer.geometry()
+        )));
+    }
+    if let Some(cell) = answer.digits().iter().position(|&digit| digit == 0) {
+        return Err(Invalid(format!(
+            "the answer is blank at {}; it must be a full grid",
+            geometry.cell_name(cell)
+        )));
+    }
+    if let Some(cell) = answer.first_change_from(question) {
+        return Err(Invalid(format!(
+            "the answer has {} at {}, but the question gives {} there",
+            answer.get(cell),
+            geometry.cell_name(cell),
+            question.get(cell)
+        )));
+    }
+    match answer.conflicts().next() {
+        Some(conflict) => Err(Invalid(format!(
+            "the answer is not a valid grid: {conflict}"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -80,24 +94,21 @@ impl Row for Puzzle {
 
     fn from_fields(fields: Fields<'_>, (): &()) -> Result<Puzzle, RowFault> {
         let board = |column, field| {
-            let board = text(field).and_then(|text| text.parse().map_err(Fault::Board));
-            board.map_err(|fault| RowFault { column, fault })
+            let board = text(field).and_then(str::parse);
+            board.map_err(|why| RowFault::new(column, why))
         };
         let puzzle = Puzzle {
             source: fields.source,
-            question: board(Some("question"), fields.question)?,
+            question: board("question", fields.question)?,
             answer: fields
                 .answer
-                .map(|field| board(Some("answer"), field))
+                .map(|field| board("answer", field))
                 .transpose()?,
             rating: fields.rating,
         };
         match puzzle.check() {
             Ok(()) => Ok(puzzle),
-            Err(error) => Err(RowFault {
-                column: Some(error.column()),
-                fault: Fault::Puzzle(error),
-            }),
+            Err((column, why)) => Err(RowFault::unsound(column, why)),
         }
     }
 
@@ -134,58 +145,6 @@ impl Row for Puzzle {
     }
 }
 
-/// Why a question and its answer are no puzzle.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PuzzleError {
-    /// Two givens break the rules, so there is no solution.
-    #[error("the givens contradict each other: {0}")]
-    Question(Conflict),
-    /// Question and answer have different shapes.
-    #[error("the answer is {answer}, but its question is {question}")]
-    Sizes {
-        /// Shape of the question.
-        question: Geometry,
-        /// Shape of the answer.
-        answer: Geometry,
-    },
-    /// The answer is not complete.
-    #[error("the answer is blank at {}; it must be a full grid", geometry.cell_name(*cell))]
-    Blank {
-        /// Shape of the board.
-        geometry: Geometry,
-        /// The first blank cell.
-        cell: usize,
-    },
-    /// The answer does not keep a given.
-    #[error(
-        "the answer has {found} at {}, but the question gives {given} there",
-        geometry.cell_name(*cell)
-    )]
-    GivenChanged {
-        /// Shape of the board.
-        geometry: Geometry,
-        /// The first such cell.
-        cell: usize,
-        /// Digit in the question.
-        given: u8,
-        /// Digit in the answer.
-        found: u8,
-    },
-    /// The answer is full but breaks the rules.
-    #[error("the answer is not a valid grid: {0}")]
-    Answer(Conflict),
-}
-
-impl PuzzleError {
-    /// The column of a puzzle file that holds the fault: `question` or `answer`.
-    pub fn column(&self) -> &'static str {
-        match self {
-            PuzzleError::Question(_) => "question",
-            _ => "answer",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +159,7 @@ mod tests {
         puzzle
             .check()
             .err()
-            .map_or(String::new(), |e| format!("{}: {e}", e.column()))
+            .map_or(String::new(), |(column, why)| format!("{column}: {why}"))
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::fault::{Fault, ReadError};
+use crate::fault::{Fault, Invalid, ReadError, beginning};
 use crate::lines::Lines;
 use crate::puzzle::Puzzle;
 
@@ -127,7 +127,9 @@ impl<P: Row> Reader<BufReader<File>, P> {
         let path = path.as_ref();
         let file = path.display().to_string();
         let source = match File::open(path) {
-            _ if path.is_dir() => Err(Fault::Folder),
+            _ if path.is_dir() => {
+                Err(Invalid("this is a folder; expected a file of puzzles".to_owned()).into())
+            }
             Ok(source) => Ok(BufReader::with_capacity(1 << 16, source)),
             Err(e) => Err(Fault::Open(e)),
         };
@@ -164,7 +166,9 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         };
         let start = source.fill_buf().map_err(|e| error(None, Fault::Read(e)))?;
         if is_safetensors(start) {
-            return Err(error(None, Fault::Weights));
+            let why =
+                "this looks like a weights file; expected puzzles, and weights go to --weights";
+            return Err(error(None, Invalid(why.to_owned()).into()));
         }
         let mut lines = Lines::new(source);
         if !lines
@@ -178,7 +182,10 @@ impl<R: BufRead, P: Row> Reader<R, P> {
             let rows = CsvRows::new(lines).map_err(|fault| error(Some(header_line), fault))?;
             Rows::Csv(Box::new(rows))
         } else if let Some(separator) = other_separator(lines.line()) {
-            return Err(error(Some(header_line), Fault::Separator(separator)));
+            let why = format!(
+                "the fields of this header are separated by {separator:?}; separate the fields of every row by commas"
+            );
+            return Err(error(Some(header_line), Invalid(why).into()));
         } else {
             Rows::Plain(PlainRows {
                 lines,
@@ -209,12 +216,12 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         let found = puzzle.size();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
-            return Err(Fault::MixedSizes {
-                found,
-                expected,
-                line,
-            }
-            .into());
+            let why = format!(
+                "a question of {}x{} cells, but the file began with {}x{} at line {line}; put each size into a file \
+                 of its own",
+                found.0, found.1, expected.0, expected.1
+            );
+            return Err(Fault::from(Invalid(why)).into());
         }
         Ok(Some(puzzle))
     }
@@ -284,6 +291,24 @@ pub struct RowFault {
     pub fault: Fault,
 }
 
+impl RowFault {
+    /// What is wrong with a field.
+    pub(crate) fn new(column: &'static str, why: Invalid) -> RowFault {
+        RowFault {
+            column: Some(column),
+            fault: why.into(),
+        }
+    }
+
+    /// What is wrong with a grid that can be read.
+    pub(crate) fn unsound(column: &'static str, Invalid(why): Invalid) -> RowFault {
+        RowFault::new(
+            column,
+            Invalid(format!("{why}; correct or remove this row")),
+        )
+    }
+}
+
 impl From<Fault> for RowFault {
     fn from(fault: Fault) -> RowFault {
         RowFault {
@@ -347,16 +372,23 @@ impl<R: BufRead> CsvRows<R> {
             .clone();
         let columns = COLUMNS.map(|name| header.iter().position(|it| it == name.as_bytes()));
         let [_, Some(_), ..] = columns else {
-            let found = text(reader.get_ref().line())?.to_owned();
-            return Err(Fault::NoQuestions { found });
+            let found = beginning(text(reader.get_ref().line())?);
+            let why = format!(
+                "the header has no column \"question\", only {found}; a puzzle CSV starts with the line \
+                 source,question,answer,rating"
+            );
+            return Err(Invalid(why).into());
         };
         let strangers = header.iter().filter(|name| !is_column(name));
         for name in strangers.filter_map(|name| std::str::from_utf8(name).ok()) {
             let missing = COLUMNS.iter().zip(columns).filter(|(_, at)| at.is_none());
             let mut alike = missing.filter(|(meant, _)| strsim::jaro(meant, name) > ALIKE);
             if let Some((meant, _)) = alike.next() {
-                let found = name.to_owned();
-                return Err(Fault::MisspeltColumn { found, meant });
+                let why = format!(
+                    "the header has a column {}; if that is {meant:?}, call it so; if not, give it a name less like it",
+                    beginning(name)
+                );
+                return Err(Invalid(why).into());
             }
         }
         let (record, source) = (csv::ByteRecord::new(), "".into());
@@ -380,7 +412,10 @@ impl<R: BufRead> CsvRows<R> {
         }
         let (found, expected) = (self.record.len(), self.field_count);
         if found != expected {
-            return Err(Fault::FieldCount { found, expected }.into());
+            let why = format!(
+                "{found} fields, but the header has {expected}; quote fields that contain commas"
+            );
+            return Err(Fault::from(Invalid(why)).into());
         }
         let source = self.field(0, text)?;
         if *source != *self.source {
@@ -398,13 +433,10 @@ impl<R: BufRead> CsvRows<R> {
     fn field<'a, T>(
         &'a self,
         column: usize,
-        parse: impl Fn(&'a [u8]) -> Result<T, Fault>,
+        parse: impl Fn(&'a [u8]) -> Result<T, Invalid>,
     ) -> Result<T, RowFault> {
         let field = self.columns[column].map_or(&[][..], |place| &self.record[place]);
-        parse(field).map_err(|fault| RowFault {
-            column: Some(COLUMNS[column]),
-            fault,
-        })
+        parse(field).map_err(|why| RowFault::new(COLUMNS[column], why))
     }
 }
 
@@ -428,23 +460,29 @@ fn other_separator(line: &[u8]) -> Option<char> {
 ///
 /// # Errors
 /// When its bytes are none.
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    str::from_utf8(bytes).map_err(|e| Fault::NotUtf8 {
-        position: e.valid_up_to() + 1,
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Invalid> {
+    str::from_utf8(bytes).map_err(|e| {
+        Invalid(format!(
+            "byte {} is not UTF-8 text; save the file as UTF-8",
+            e.valid_up_to() + 1
+        ))
     })
 }
 
-fn rating(bytes: &[u8]) -> Result<u64, Fault> {
+fn rating(bytes: &[u8]) -> Result<u64, Invalid> {
     let found = text(bytes)?;
-    found.parse().map_err(|_| Fault::Rating {
-        found: found.into(),
+    found.parse().map_err(|_| {
+        Invalid(format!(
+            "rating {}; expected a whole number from 0, or nothing",
+            beginning(found)
+        ))
     })
 }
 
 fn unless_empty<T>(
     field: &[u8],
-    parse: impl Fn(&[u8]) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    parse: impl Fn(&[u8]) -> Result<T, Invalid>,
+) -> Result<Option<T>, Invalid> {
     if field.is_empty() {
         Ok(None)
     } else {

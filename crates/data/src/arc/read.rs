@@ -5,7 +5,8 @@
 
 use super::build::Task;
 use super::variant::SEPARATOR;
-use super::{ArcError, Grid, Pair};
+use super::{Grid, Pair};
+use crate::fault::Invalid;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -48,7 +49,7 @@ pub enum TasksError {
         /// The task, the pair and which of its grids.
         place: String,
         /// What is wrong with it.
-        error: ArcError,
+        error: Invalid,
     },
 }
 

@@ -11,6 +11,7 @@
 
 use super::path::{FAR, distances};
 use super::{MAX_SIDE, Maze, MazePuzzle, Ways};
+use crate::fault::Invalid;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
@@ -34,38 +35,21 @@ pub fn layouts(side: usize) -> usize {
 /// Pairs of start and goal tried in one layout.
 const PAIRS: usize = 100;
 
-/// Why no maze was made.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum GenerateError {
-    /// The side is out of range.
-    #[error("a maze of side {0}; expected 3 to {MAX_SIDE}")]
-    Side(usize),
-    /// Nothing so long was found.
-    #[error(
-        "no maze of side {side} with {min_steps} steps or more in {} layouts; ask for fewer steps",
-        layouts(*.side)
-    )]
-    TooLong {
-        /// Cells along one side.
-        side: usize,
-        /// Steps asked for.
-        min_steps: u32,
-    },
-}
-
 /// A new maze with its answer; the rating is the number of steps, the source `generated_maze<side>`, with
 /// `_plain` behind it where several shortest ways may exist.
 ///
 /// # Errors
 /// When the side is out of range, or no layout has a way of so many steps.
-pub fn generate(options: MazeOptions, rng: &mut impl Rng) -> Result<MazePuzzle, GenerateError> {
+pub fn generate(options: MazeOptions, rng: &mut impl Rng) -> Result<MazePuzzle, Invalid> {
     let MazeOptions {
         side,
         min_steps,
         unique,
     } = options;
     if !(3..=MAX_SIDE).contains(&side) {
-        return Err(GenerateError::Side(side));
+        return Err(Invalid(format!(
+            "a maze of side {side}; expected 3 to {MAX_SIDE}"
+        )));
     }
     for _ in 0..layouts(side) {
         let mut maze = layout(side, rng);
@@ -80,7 +64,10 @@ pub fn generate(options: MazeOptions, rng: &mut impl Rng) -> Result<MazePuzzle, 
         }
         return Ok(answered(maze, unique, rng));
     }
-    Err(GenerateError::TooLong { side, min_steps })
+    Err(Invalid(format!(
+        "no maze of side {side} with {min_steps} steps or more in {} layouts; ask for fewer steps",
+        layouts(side)
+    )))
 }
 
 /// Between 30 and 50 % walls.
@@ -196,10 +183,8 @@ mod tests {
             side: 101,
             ..options
         };
-        assert_eq!(
-            generate(options, &mut stream(0, 0)),
-            Err(GenerateError::Side(101))
-        );
+        let error = generate(options, &mut stream(0, 0)).unwrap_err();
+        assert_eq!(error.to_string(), "a maze of side 101; expected 3 to 100");
     }
 
     /// Ways counted one by one, without any distance.

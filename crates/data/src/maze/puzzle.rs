@@ -1,8 +1,8 @@
 //! Mazes with their answers, and the files that hold them.
 
-use super::{Maze, MazeError};
+use super::Maze;
 use crate::dihedral::Dihedral;
-use crate::fault::{Fault, ReadError};
+use crate::fault::{Invalid, ReadError};
 use crate::grid::fnv;
 use crate::read::{Fields, Reader, Row, RowFault, text};
 use std::path::Path;
@@ -26,7 +26,7 @@ impl MazePuzzle {
     ///
     /// # Errors
     /// The column, `question` or `answer`, and its first fault.
-    pub fn check(&self) -> Result<(), (&'static str, MazeError)> {
+    pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
         self.question
             .check_question()
             .map_err(|e| ("question", e))?;
@@ -45,13 +45,9 @@ impl Row for MazePuzzle {
     type Format = ();
 
     fn from_fields(fields: Fields<'_>, (): &()) -> Result<MazePuzzle, RowFault> {
-        let fault = |column, fault| RowFault {
-            column: Some(column),
-            fault,
-        };
         let maze = |column, field| {
-            let maze = text(field).and_then(|text| text.parse().map_err(Fault::Maze));
-            maze.map_err(|e| fault(column, e))
+            let maze = text(field).and_then(str::parse);
+            maze.map_err(|why| RowFault::new(column, why))
         };
         let puzzle = MazePuzzle {
             source: fields.source,
@@ -64,7 +60,7 @@ impl Row for MazePuzzle {
         };
         match puzzle.check() {
             Ok(()) => Ok(puzzle),
-            Err((column, error)) => Err(fault(column, Fault::MazePuzzle(error))),
+            Err((column, why)) => Err(RowFault::unsound(column, why)),
         }
     }
 
