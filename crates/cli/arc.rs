@@ -138,8 +138,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         config.train.micro_batch,
         args.threads,
     )?;
-    print(|out| judgement.write(out, args.json))?;
     judgement.write_submission(&args.out.join("submission.json"))?;
     judgement.write_pictures(&args.out.join("predictions.svg"))?;
+    print(|out| judgement.write(out, args.json))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::output::print;
-use crate::paths::{check_out, same_file};
+use crate::paths::{check_writable, same_file};
 use anyhow::{Context, ensure};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub struct Args {
 /// An earlier conversion may be replaced; no other file.
 fn refuse_to_replace_another_kind(args: &Args) -> anyhow::Result<()> {
     let to = &args.to;
-    check_out(to)?;
+    check_writable(to)?;
     let is_regular = std::fs::metadata(to).is_ok_and(|there| there.is_file());
     let (is_one, kind) = match args.config {
         Some(_) => (is_weights(to), "weights of trm"),

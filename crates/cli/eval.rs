@@ -120,6 +120,11 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
             "{}: that is among the files of the data set; choose another folder",
             path.display()
         );
+        ensure!(
+            !same_file(path, &args.weights),
+            "{}: the weights themselves would be replaced; give another name",
+            path.display()
+        );
     }
     if let (Some(submission), Some(pictures)) = (&args.submission, &args.pictures) {
         ensure!(
@@ -138,13 +143,14 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
         micro_batch,
         args.threads,
     )?;
-    print(|out| judgement.write(out, args.json))?;
+    // Nobody may be left to print for after hours of judging: the files come first.
     if let Some(path) = &args.submission {
         judgement.write_submission(path)?;
     }
     if let Some(path) = &args.pictures {
         judgement.write_pictures(path)?;
     }
+    print(|out| judgement.write(out, args.json))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,12 +3,31 @@
 use anyhow::ensure;
 use std::path::Path;
 use trm_tensor::file::{end_of_links, folder_of};
+use trm_tensor::safetensors::SafeTensorsFile;
+
+/// Fails unless an answer can be written to `path`: what is replaced there is an earlier answer, not the work of days.
+///
+/// # Errors
+/// Those of [`check_writable`], and when there are weights, a checkpoint or a config.
+pub fn check_out(path: &Path) -> anyhow::Result<()> {
+    check_writable(path)?;
+    let ending = path.extension().unwrap_or_default();
+    let bears_the_name = ["safetensors", "toml"].map(|end| ending.eq_ignore_ascii_case(end));
+    let is_regular = std::fs::metadata(path).is_ok_and(|there| there.is_file());
+    ensure!(
+        !is_regular || !(bears_the_name.contains(&true) || SafeTensorsFile::open(path).is_ok()),
+        "cannot write {}: the weights, checkpoint or config that is there would be lost; give another name, or move it \
+         away",
+        path.display()
+    );
+    Ok(())
+}
 
 /// Fails unless `path` can be the name of a file that is to be written.
 ///
 /// # Errors
 /// When its folder does not exist, it is a folder itself, or a file that is write-protected.
-pub fn check_out(path: &Path) -> anyhow::Result<()> {
+pub fn check_writable(path: &Path) -> anyhow::Result<()> {
     ensure!(
         folder_of(path).is_dir() && !path.is_dir(),
         "cannot write {}: expected the name of a file in a folder that exists",
@@ -23,9 +42,10 @@ pub fn check_out(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether what is written to `path` goes into `folder`, be it through a link.
+/// Whether what is written to `path` goes into `folder` or one within it, be it through a link.
 pub fn is_within(path: &Path, folder: &Path) -> bool {
-    end_of_links(path).is_ok_and(|path| same_file(folder_of(&path), folder))
+    let goes_to = end_of_links(path).and_then(|path| folder_of(&path).canonicalize());
+    matches!((goes_to, folder.canonicalize()), (Ok(goes_to), Ok(folder)) if goes_to.starts_with(&folder))
 }
 
 /// Whether two names are those of one file, be it spelled otherwise or not there yet.

@@ -37,7 +37,11 @@ impl Progress {
         Progress {
             what,
             total,
-            bar: std::io::stderr().is_terminal().then(|| bar(total, what)),
+            bar: std::io::stderr()
+                .is_terminal()
+                .then(|| bar(total, what))
+                // What a terminal cannot draw hides, and its news with it: plain lines take over.
+                .filter(|bar| !bar.is_hidden()),
             done: AtomicU64::new(0),
             start: Instant::now(),
             reported: AtomicU64::new(0),

@@ -122,7 +122,7 @@ ema_rate = 0.9
 "#;
 
 /// Tasks that ask one question and differ in nothing but the answer: each fills the grid with a colour.
-fn tasks(names_and_colours: &[(&str, u8)]) -> String {
+pub(super) fn tasks(names_and_colours: &[(&str, u8)]) -> String {
     let tasks = names_and_colours.iter().map(|(name, colour)| {
         let c = colour;
         format!(
@@ -135,26 +135,33 @@ fn tasks(names_and_colours: &[(&str, u8)]) -> String {
 }
 
 /// The arguments of `trm arc` in a folder that has the config and these tasks.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("tiny.toml"), CONFIG).expect("a file");
         Place(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).expect("a file");
         path
     }
 
-    fn arc(&self, code: i32, config: &str, test: &Path, out: &str, more: &[&str]) -> super::Said {
+    pub(super) fn arc(
+        &self,
+        code: i32,
+        config: &str,
+        test: &Path,
+        out: &str,
+        more: &[&str],
+    ) -> super::Said {
         let (config, out) = (self.path(config), self.path(out));
         let fixed = [
             "arc",
