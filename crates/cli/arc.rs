@@ -3,14 +3,15 @@
 mod judge;
 mod picture;
 
-use crate::data::arc::Sources;
+use crate::data::{self, arc::Sources};
 use crate::eval::HaltArg;
 use crate::output::print;
+use crate::threads::threads;
 use crate::train::{self, End};
 use crate::weights::Player;
 use crate::{config, task};
 use anyhow::{bail, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_model::checkpoint;
 use trm_model::solve::SolveOptions;
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = train::minutes)]
     minutes: Option<f64>,
     /// Optimiser steps, instead of the config's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = train::steps())]
     steps: Option<u64>,
     /// Start from these weights instead of random ones
     #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
@@ -62,6 +63,23 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What the judging leaves in the folder of a run.
+const SUBMISSION: &str = "submission.json";
+const PICTURES: &str = "predictions.svg";
+
+/// Fails where a new run would end by replacing what no run of this folder made.
+fn refuse_old_answers(out: &Path) -> anyhow::Result<()> {
+    for name in [SUBMISSION, PICTURES] {
+        let path = out.join(name);
+        ensure!(
+            !path.exists(),
+            "{} is there already, and a new run would replace it: choose another folder with --out, or move it away",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Runs the verb.
@@ -84,6 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let saved = checkpoint::NAMES
             .iter()
             .any(|name| args.out.join(name).exists());
+        let ours = data.join(data::arc::SOURCES).exists();
         ensure!(
             data.exists(),
             "there is no {} to go on with: begin without --resume, or name the folder of a run with --out",
@@ -93,9 +112,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.resume && saved,
             "{} is there already: {}, or choose another folder with --out",
             data.display(),
-            match saved {
-                true => "go on with --resume",
-                false => "no checkpoint was written yet, so remove it and begin without --resume",
+            match (saved, ours) {
+                (true, _) => "go on with --resume",
+                (false, true) =>
+                    "no checkpoint was written yet, so remove it and begin without --resume",
+                (false, false) => "it is no data set that trm arc made, so move it away",
             }
         );
         args.sources.check_those_of(&data)?;
@@ -104,6 +125,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.sources.has_tests(),
             "--test is missing: a run on ARC is validated and judged by the tasks of such a file"
         );
+        refuse_old_answers(&args.out)?;
+        train::check_new(&args.out, &config, threads(args.threads))?;
         let seed = args.seed.unwrap_or(config.train.seed);
         let made = args.sources.build(side, seed, &data)?;
         say!("{}: {made}", data.display());
@@ -138,8 +161,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         config.train.micro_batch,
         args.threads,
     )?;
-    judgement.write_submission(&args.out.join("submission.json"))?;
-    judgement.write_pictures(&args.out.join("predictions.svg"))?;
+    judgement.write_submission(&args.out.join(SUBMISSION))?;
+    judgement.write_pictures(&args.out.join(PICTURES))?;
     print(|out| judgement.write(out, args.json))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ use trm_model::config::System;
 use trm_model::metrics::Metrics;
 use trm_model::solve::SolveOptions;
 
-pub use start::check_weights;
+pub use start::{check_new, check_weights};
 
 /// Arguments of `trm train`.
 #[derive(Debug, clap::Args)]
@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = crate::threads::thread_count)]
     pub threads: Option<u16>,
     /// Optimiser steps, instead of the config's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = steps())]
     pub steps: Option<u64>,
     /// Stop after this many minutes, with a checkpoint; --resume goes on
     #[arg(long, value_name = "N", value_parser = minutes)]
@@ -97,6 +97,11 @@ pub struct Args {
 /// `--seed`: what fits a number of TOML, since the config of a run is kept.
 pub fn seed() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+/// `--steps`: at least one, and a number of TOML too.
+pub fn steps() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=i64::MAX as u64)
 }
 
 /// `--minutes`: a time that ends.

@@ -1,6 +1,7 @@
 //! `trm data arc build`, `trm arc`, and `trm eval` on tasks of ARC.
 
 mod judged;
+mod refused;
 
 use super::{run, text};
 use std::path::{Path, PathBuf};
@@ -308,9 +309,17 @@ fn from_json_files_to_a_submission() {
         "{err}"
     );
     std::fs::create_dir_all(place.path("other/data")).expect("a folder");
-    for more in [&[][..], &["--resume"]] {
-        let err = place.arc(2, "tiny.toml", &test, "other", more).err;
-        assert!(err.contains("no checkpoint was written yet"), "{err}");
+    for (sources, expected) in [
+        (false, "it is no data set that trm arc made, so move"),
+        (true, "no checkpoint was written yet, so remove it"),
+    ] {
+        if sources {
+            place.write("other/data/sources.json", "{}");
+        }
+        for more in [&[][..], &["--resume"]] {
+            let err = place.arc(2, "tiny.toml", &test, "other", more).err;
+            assert!(err.contains(expected), "{err}");
+        }
     }
     let (config, learn_only) = (place.path("tiny.toml"), place.path("learn-only"));
     let args = [
@@ -394,105 +403,4 @@ fn weights_are_adapted_to_tasks_that_they_have_never_seen() {
         err.contains("other puzzles") && err.contains("--init-from"),
         "{err}"
     );
-}
-
-#[test]
-fn data_sets_that_do_not_fit_are_refused() {
-    let place = Place::new();
-    let test = place.write("t.json", &tasks(&[("a", 3)]));
-    let data = place.path("data");
-    let build = [
-        "data",
-        "arc",
-        "build",
-        "--test",
-        text(&test),
-        "--variants",
-        "1",
-    ];
-    run(
-        0,
-        &[&build[..], &["--side", "4", "--out", text(&data)]].concat(),
-    );
-    let train = |data: &Path, config: &Path| {
-        let out = place.path("out");
-        let said = run(
-            2,
-            &[
-                "train",
-                text(config),
-                "--data",
-                text(data),
-                "--out",
-                text(&out),
-            ],
-        )
-        .err;
-        assert!(!out.exists(), "nothing is left: {said}");
-        said
-    };
-    let config = place.path("tiny.toml");
-
-    let larger = place.write("larger.toml", &CONFIG.replace("side = 4", "side = 5"));
-    let said = train(&data, &larger);
-    assert!(
-        said.contains("canvases of 16 cells, but arc5 has 25"),
-        "{said}"
-    );
-
-    // Three identifiers, of which a puzzle has the fourth.
-    let beyond = place.path("beyond");
-    let mut folder = Folder::read(&data.join("train")).expect("a data set");
-    folder.sets[0].identifiers[1] = 3;
-    folder.write(&beyond.join("train")).expect("a folder");
-    let tested = Folder::read(&data.join("test")).expect("a data set");
-    tested.write(&beyond.join("test")).expect("a folder");
-    std::fs::copy(
-        data.join("identifiers.json"),
-        beyond.join("identifiers.json"),
-    )
-    .expect("a file");
-    let said = train(&beyond, &config);
-    assert!(
-        said.contains("puzzle_identifiers.npy: value 1 is 3; expected 0 to 2"),
-        "{said}"
-    );
-
-    // No grid of the tasks has a side of one cell.
-    let small = place.path("small");
-    let err = run(
-        2,
-        &[&build[..], &["--side", "1", "--out", text(&small)]].concat(),
-    )
-    .err;
-    assert!(err.contains("1 do not fit on a canvas of side 1"), "{err}");
-    assert!(!small.exists());
-
-    // Fifty thousand pairs of one cell are a small file, but a terabyte of canvases with 10,000 variants.
-    let pairs = [r#"{"input": [[1]], "output": [[2]]}"#; 50_000].join(",");
-    let many = place.write(
-        "many.json",
-        &format!(r#"{{"a": {{"train": [{pairs}], "test": [{{"input": [[1]]}}]}}}}"#),
-    );
-    let sources = ["data", "arc", "build", "--test", text(&many)];
-    let rest = ["--variants", "10000", "--out", text(&small)];
-    let err = run(2, &[&sources[..], &rest[..]].concat()).err;
-    assert!(
-        err.contains("the data set needs") && err.contains("left: lower --variants"),
-        "{err}"
-    );
-    assert!(!small.exists());
-
-    let err = place
-        .arc(2, "tiny.toml", &test, "run", &["--init-from", "nowhere"])
-        .err;
-    assert!(err.contains("nowhere"), "{err}");
-    let weights = super::ignorant(place.0.path(), &[]);
-    let from = ["--init-from", text(&weights)];
-    let err = place.arc(2, "tiny.toml", &test, "run", &from).err;
-    assert!(err.contains("other sizes"), "{err}");
-    assert!(!place.path("run").exists(), "nothing is left");
-    let sudoku = place.write("sudoku.toml", "[data]\nside = 4\n");
-    let err = place.arc(2, text(&sudoku), &test, "other", &[]).err;
-    assert!(err.contains("expected data.task = \"arc\""), "{err}");
 }

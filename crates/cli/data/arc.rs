@@ -308,7 +308,7 @@ impl Sources {
 }
 
 /// The file of a data set that says what it was made of.
-const SOURCES: &str = "sources.json";
+pub const SOURCES: &str = "sources.json";
 
 /// The file of solutions beside a file of challenges, if there is one.
 fn solutions_of(challenges: &Path) -> Option<PathBuf> {

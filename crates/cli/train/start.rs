@@ -24,8 +24,7 @@ pub(super) fn begin(
     out: PathBuf,
     threads: usize,
 ) -> anyhow::Result<Run> {
-    refuse_to_overwrite(&out)?;
-    memory::check(&config.model, &config.train, threads)?;
+    check_new(&out, &config, threads)?;
     let kernels = config.train.kernels(Kernels::best()?)?;
     let net = Network::new(config.model.clone(), kernels)?;
     let data = dataset::load(&config, args.files(), args.validate.as_deref())?;
@@ -58,6 +57,12 @@ pub(super) fn begin(
 
 /// What a run leaves beside its checkpoints.
 const WEIGHTS: [&str; 2] = ["weights.safetensors", "best.safetensors"];
+
+/// Fails where a new run must not begin, or has not the memory; leaves nothing there.
+pub fn check_new(out: &Path, config: &RunConfig, threads: usize) -> anyhow::Result<()> {
+    refuse_to_overwrite(out)?;
+    memory::check(&config.model, &config.train, threads)
+}
 
 /// Fails, before anything is loaded, where a new run must not begin; leaves nothing there.
 fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
