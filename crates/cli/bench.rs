@@ -77,12 +77,17 @@ pub struct Args {
 impl Args {
     /// Fails where an option asks for more of steps that another one leaves out.
     fn refuse_what_has_no_effect(&self) -> anyhow::Result<()> {
-        for (given, option) in [(self.scaling, "--scaling"), (self.recompute, "--recompute")] {
+        let options = [(self.scaling, "--scaling"), (self.recompute, "--recompute")];
+        for (given, option) in options {
             ensure!(
                 !given || self.measures_steps(),
                 "--steps 0 leaves out the steps that {option} is about: give more steps, or leave {option} out"
             );
         }
+        ensure!(
+            !self.scaling || self.threads != Some(1),
+            "--threads 1 leaves --scaling nothing to compare: give --threads 2 or more, or leave --scaling out"
+        );
         Ok(())
     }
 

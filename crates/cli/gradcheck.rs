@@ -21,7 +21,7 @@ element of the gradient.
 
 Exit code: 0 when every element of every gradient keeps within its bound, 1 when one does not.")]
 pub struct Args {
-    /// Only this instruction set; `trm info` lists them [default: all of this CPU]
+    /// Only this instruction set; `trm info` lists them [default: that of TRM_ISA, or all of this CPU]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
     /// Seed of the random inputs
@@ -36,6 +36,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let isas = match &args.isa {
         Some(name) => std::slice::from_ref(Kernels::named(name)?),
+        None if std::env::var_os("TRM_ISA").is_some() => std::slice::from_ref(Kernels::best()?),
         None => Kernels::available(),
     };
     let mut checks = Vec::new();

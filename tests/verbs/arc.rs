@@ -94,7 +94,7 @@ fn a_data_set_is_built_from_the_json_files() {
 }
 
 /// A canvas of 4 x 4, and a network that sees to it in a second.
-const CONFIG: &str = r#"
+pub(super) const CONFIG: &str = r#"
 [data]
 task = "arc"
 side = 4
@@ -344,6 +344,14 @@ fn from_json_files_to_a_submission() {
         err.contains("was made of other tasks") && err.contains(text(&test)),
         "{err}"
     );
+    // Nor others of them, or more variants.
+    let (config, out) = (place.path("tiny.toml"), place.path("run"));
+    let resume = ["arc", text(&config), "--out", text(&out), "--resume"];
+    for more in [["--variants", "3"], ["--tasks", "1"]] {
+        let err = run(2, &[&resume[..], &more].concat()).err;
+        assert!(err.contains("was made of other tasks"), "{err}");
+    }
+    run(0, &resume);
 }
 
 #[test]

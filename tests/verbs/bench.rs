@@ -6,10 +6,10 @@ use super::{run, text};
 fn every_figure_is_there_and_is_compared_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let quick =
-        "bench --preset small-att --threads 1 --batch 2 --steps 1 --shape 8,16,24 --scaling --json";
+        "bench --preset small-att --threads 2 --batch 2 --steps 1 --shape 8,16,24 --scaling --json";
     let quick: Vec<_> = quick.split(' ').collect();
     let report = run(0, &quick).json();
-    for (key, expected) in [("batch", 2), ("threads", 1), ("parameters", 527_362)] {
+    for (key, expected) in [("batch", 2), ("threads", 2), ("parameters", 527_362)] {
         assert_eq!(report[key], expected, "{key}");
     }
     for (key, expected) in [("preset", "small-att"), ("precision", "f32")] {
@@ -76,7 +76,7 @@ fn what_cannot_be_measured_is_refused() {
     std::fs::write(&foreign, "{}").expect("a file");
     let large = folder.path().join("large.json");
     std::fs::write(&large, "{\"preset\":\"paper-mlp\"}").expect("a file");
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["--preset", "large"], "paper-mlp"),
         (&["--shape", "8,16"], "three numbers"),
         (
@@ -97,6 +97,7 @@ fn what_cannot_be_measured_is_refused() {
             &["--steps", "0", "--recompute"],
             "--steps 0 leaves out the steps that --recompute is about",
         ),
+        (&["--threads", "1", "--scaling"], "give --threads 2 or more"),
         (&["--compare", text(&foreign)], "preset"),
         (
             &["--compare", text(&large)],

@@ -1,11 +1,12 @@
 //! `trm gradcheck`.
 
-use super::{number, run};
+use super::{number, run, said, trm};
 use trm_kernels::Kernels;
 
 #[test]
 fn all_gradients_are_right_on_every_instruction_set() {
-    let report = run(0, &["gradcheck", "--json"]).json();
+    let all = ["gradcheck", "--json"];
+    let report = said(0, trm().env_remove("TRM_ISA").args(all)).json();
     assert_eq!(report["ok"], true);
     let checks = report["checks"].as_array().expect("a list");
     for kernels in Kernels::available() {
@@ -26,10 +27,19 @@ fn one_instruction_set_can_be_named() {
         text.contains("portable") && text.trim_end().ends_with("0 wrong"),
         "{text}"
     );
-    let said = run(2, &["gradcheck", "--isa", "mmx"]);
+    let refused = run(2, &["gradcheck", "--isa", "mmx"]);
     assert!(
-        said.err.contains("mmx") && said.err.contains("portable"),
+        refused.err.contains("mmx") && refused.err.contains("portable"),
         "{}",
-        said.err
+        refused.err
     );
+    // The variable says which, as it does to every other verb; the option has the last word.
+    let forced = |isa: &str, code, more: &[&str]| {
+        said(code, trm().env("TRM_ISA", isa).arg("gradcheck").args(more))
+    };
+    let text = forced("portable", 0, &[]);
+    assert_eq!(text.err.trim(), "checking portable");
+    let err = forced("foo", 2, &[]).err;
+    assert!(err.contains("foo"), "{err}");
+    forced("foo", 0, &["--isa", "portable"]);
 }

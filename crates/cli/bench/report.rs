@@ -207,7 +207,8 @@ impl Report {
 
     fn unit(&self, name: &str) -> String {
         match name {
-            "train_samples_per_s" | "eval_samples_per_s" => "puzzles/s".to_owned(),
+            "train_samples_per_s" => "samples/s".to_owned(),
+            "eval_samples_per_s" => "steps/s, of one puzzle each".to_owned(),
             "train_gflops" => share(self.train_gflops, self),
             "eval_gflops" => share(self.eval_gflops, self),
             "solve_latency_ms" => "ms, one puzzle, 16 steps".to_owned(),
@@ -260,11 +261,11 @@ impl Report {
     }
 }
 
-/// A rate of work as a share of what all threads could do.
+/// A rate of work as a share of what all threads could do, or where there are more of them than cores, all cores.
 fn share(gflops: Option<f64>, report: &Report) -> String {
-    let peak = report.peak() * report.threads as f64;
-    let share = 100.0 * gflops.unwrap_or(0.0) / peak;
-    format!("GFLOP/s, {share:.1} % of {} x the peak", report.threads)
+    let at_once = report.threads.min(crate::threads::threads(None));
+    let share = 100.0 * gflops.unwrap_or(0.0) / (report.peak() * at_once as f64);
+    format!("GFLOP/s, {share:.1} % of {at_once} x the peak")
 }
 
 /// A figure's name for people; that of a product has its role as docs/performance.md calls it.
@@ -366,6 +367,21 @@ mod tests {
             .all(|part| text.contains(part)),
             "{text}"
         );
+    }
+
+    #[test]
+    fn rates_are_of_what_is_counted_and_shares_of_the_cores_that_there_are() {
+        let rates = Report {
+            threads: 1 << 20,
+            eval_samples_per_s: Some(3.0),
+            ..report(10.0)
+        };
+        let text = rates.text(None);
+        assert!(
+            text.contains("10.0  samples/s") && text.contains("steps/s"),
+            "{text}"
+        );
+        assert!(!text.contains(&format!("{} x the peak", 1 << 20)), "{text}");
     }
 
     #[test]

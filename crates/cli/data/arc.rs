@@ -74,10 +74,13 @@ pub struct Sources {
     /// At most so many tasks of each file, chosen at random [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tasks: Option<u32>,
-    /// Variants of each task
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    variants: u32,
+    /// Variants of each task [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    variants: Option<u32>,
 }
+
+/// `--variants`, where it is not given.
+const VARIANTS: u32 = 1000;
 
 /// What a data set holds.
 pub struct Made {
@@ -180,7 +183,7 @@ impl Sources {
         tasks.retain(|task| names.insert(task.name.clone()));
         let unknown = leave_out_what_is_not_known(&mut tasks);
         let repeated = before - left_out - tasks.len();
-        let variants = self.variants as usize;
+        let variants = self.variants.unwrap_or(VARIANTS) as usize;
         let bytes = tasks.iter().map(|task| task.bytes(side, variants)).sum();
         memory::check_bytes("the data set", bytes, "--variants or --tasks")?;
         let rng = &mut stream(seed, Purpose::Augment, 0);
@@ -209,21 +212,27 @@ impl Sources {
         })
     }
 
-    /// Fails where files are named and the data set in `folder` was made of others, or otherwise.
+    /// Fails where what is given is not what the data set in `folder` was made of.
     ///
     /// # Errors
     /// Says what it was made of.
     pub fn check_those_of(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join(SOURCES);
-        if self.learn.is_empty() && self.test.is_empty() || !path.exists() {
+        if !path.exists() {
             return Ok(());
         }
         let text = std::fs::read_to_string(&path);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
         let before: Sources = serde_json::from_str(&text)
             .with_context(|| format!("{} does not parse", path.display()))?;
+        // What is not given is what it was.
+        let named = !self.learn.is_empty() || !self.test.is_empty();
+        let files_differ = named && (&self.learn, &self.test) != (&before.learn, &before.test);
+        let [tasks_differ, variants_differ] =
+            [(self.tasks, before.tasks), (self.variants, before.variants)]
+                .map(|(now, before)| now.is_some() && now != before);
         ensure!(
-            *self == before,
+            !files_differ && !tasks_differ && !variants_differ,
             "{} was made of other tasks: {}; go on without naming any, or choose another folder",
             folder.display(),
             text.trim_end()
@@ -302,7 +311,12 @@ impl Sources {
                 serde_json::to_string(&built.identifiers)?,
             )?;
             write("test_puzzles.json", tested(tasks))?;
-            write(SOURCES, serde_json::to_string(self)?)
+            let variants = self.variants.or(Some(VARIANTS));
+            let sources = Sources {
+                variants,
+                ..self.clone()
+            };
+            write(SOURCES, serde_json::to_string(&sources)?)
         })
     }
 }
