@@ -131,7 +131,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let made = args.sources.build(side, seed, &data)?;
         say!("{}: {made}", data.display());
     }
-    let end = train::run_to_end(&train::Args {
+    let (end, asked) = train::run_to_end(&train::Args {
         data: Some(data.clone()),
         out: Some(args.out.clone()),
         threads: args.threads,
@@ -142,8 +142,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         init_from: args.init_from.clone(),
         ..train::Args::of(&args.config)
     })?;
-    if end == End::Interrupted {
-        return Ok(end.code());
+    if end == End::Interrupted || asked {
+        if end != End::Interrupted {
+            say!("stopped before the judging; go on with --resume");
+        }
+        return Ok(End::Interrupted.code());
     }
     let player = Player::read(
         &args.out.join("weights.safetensors"),

@@ -60,6 +60,14 @@ impl Progress {
         self.show(done);
     }
 
+    /// `done` were done before: the time that is left follows from the others.
+    pub fn begin_at(&self, done: u64) {
+        self.set(done);
+        if let Some(bar) = &self.bar {
+            bar.reset_eta();
+        }
+    }
+
     fn show(&self, done: u64) {
         let Some(bar) = &self.bar else {
             let period = self.start.elapsed().as_secs() / QUIET;

@@ -1,5 +1,6 @@
 //! `trm train`.
 
+mod export;
 mod keep;
 mod lock;
 mod start;
@@ -19,8 +20,10 @@ use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use stop::Stop;
 use trm_kernels::Precision;
 use trm_model::Trainer;
 use trm_model::config::System;
@@ -90,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from", "export"])]
     pub import: Option<PathBuf>,
     /// Print parameters, memory and estimated time, and stop
-    #[arg(long, conflicts_with_all = ["resume", "export", "import"])]
+    #[arg(long, conflicts_with_all = ["resume", "export", "import", "minutes"])]
     pub dry_run: bool,
 }
 
@@ -182,11 +185,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let out = args.out(&config);
     if let Some(file) = &args.export {
-        pool(threads)?.install(|| start::export(args, file, config, out, threads))?;
+        pool(threads)?.install(|| export::export(args, file, config, out, threads))?;
         print(|out| writeln!(out, "{}", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let end = run_to_end(args)?;
+    let (end, _) = run_to_end(args)?;
     if end == End::Finished {
         // No validation may have been the best yet, or the disk had no room for it.
         let best = ["best.safetensors", "weights.safetensors"].map(|name| out.join(name));
@@ -203,6 +206,7 @@ const INTERRUPTED: u8 = 130;
 /// A prepared run.
 struct Run {
     config: RunConfig,
+    task: Task,
     trainer: Trainer,
     data: Split,
     out: PathBuf,
@@ -241,17 +245,18 @@ impl End {
     }
 }
 
-/// Trains from the beginning, or from where the arguments say.
+/// Trains from the beginning, or from where the arguments say; how it ended, and whether somebody asked it to, be it
+/// too late to cut it short.
 ///
 /// # Errors
 /// When the run cannot begin, or cannot go on; what it saved is then as it was.
-pub fn run_to_end(args: &Args) -> anyhow::Result<End> {
+pub fn run_to_end(args: &Args) -> anyhow::Result<(End, bool)> {
     let (config, threads) = (args.config()?, threads(args.threads));
     pool(threads)?.install(|| train(args, config, threads))
 }
 
 /// Trains on the current pool of `threads`.
-fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> {
+fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<(End, bool)> {
     let out = args.out(&config);
     let mut run = match (args.resume, &args.import) {
         (true, _) => start::resume(args, config, out, threads)?,
@@ -261,13 +266,13 @@ fn train(args: &Args, config: RunConfig, threads: usize) -> anyhow::Result<End> 
             start::begin(args, config, out, threads)?
         }
     };
-    let stop = stop::flag()?;
+    let stop = Stop::listen()?;
     run.describe(threads);
     let end = run.go(&stop, args.minutes.map(|minutes| minutes * 60.0))?;
     if end != End::Finished {
         say!("stopped at step {}; go on with --resume", run.trainer.step);
     }
-    Ok(end)
+    Ok((end, stop.is_asked()))
 }
 
 fn say_what_has_no_effect(config: &RunConfig) -> anyhow::Result<()> {
@@ -281,7 +286,7 @@ fn say_what_has_no_effect(config: &RunConfig) -> anyhow::Result<()> {
 struct Window {
     sums: Metrics,
     steps: u64,
-    /// When they began, later by what validation took meanwhile.
+    /// When they began, later by what validation and checkpoints took meanwhile.
     since: Instant,
 }
 
@@ -310,12 +315,13 @@ impl Run {
     }
 
     /// Trains to the last step, or until it is told to stop or `seconds` are over; then leaves a checkpoint.
-    fn go(&mut self, stop: &AtomicBool, seconds: Option<f64>) -> anyhow::Result<End> {
+    fn go(&mut self, stop: &Stop, seconds: Option<f64>) -> anyhow::Result<End> {
         let (steps, batch) = (self.config.train.steps, self.config.train.batch as u64);
         let (seed, how) = (self.config.train.seed, self.config.data.clone());
         let intervals = self.config.run.clone();
-        let progress = Progress::new(steps, "training");
-        progress.set(self.trainer.step);
+        let progress = Arc::new(Progress::new(steps, "training"));
+        progress.begin_at(self.trainer.step);
+        stop.answer_beside(&progress);
         let interval = Duration::from_secs_f64(60.0 * intervals.checkpoint_minutes);
         let (mut window, mut save_at) = (Window::new(), Instant::now() + interval);
         let end = loop {
@@ -341,14 +347,17 @@ impl Run {
                 self.warn(&progress, self.write_experiment());
                 window.since += begin.elapsed();
             }
-            if stop.load(Ordering::Relaxed) {
+            // The last step is the end, whatever else is.
+            if step < steps && stop.is_asked() {
                 break End::Interrupted;
             }
             if step < steps && seconds.is_some_and(|s| self.start.elapsed().as_secs_f64() >= s) {
                 break End::TimeIsUp;
             }
             if Instant::now() >= save_at {
-                save_at = Instant::now() + self.try_to_save(&progress, interval);
+                let begin = Instant::now();
+                save_at = begin + self.try_to_save(&progress, interval);
+                window.since += begin.elapsed();
             }
         };
         self.save_at_the_end(&progress, end)?;

@@ -17,6 +17,7 @@ mod report;
 mod run_folder;
 mod shipped;
 mod solve;
+mod stop;
 mod train;
 
 use std::ops::{Deref, DerefMut};

@@ -113,7 +113,13 @@ fn a_run_that_is_told_twice_leaves_at_once() {
             "it ended by itself"
         );
     }
-    let mut signals = 0;
+    signal("-TERM", &child);
+    // It is answered at once, and the step goes on.
+    while !line.contains("stopping after this step; once more: at once") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("a line") > 0, "it ended");
+    }
+    let mut signals = 1;
     while child.try_wait().expect("a child").is_none() {
         signal("-TERM", &child);
         signals += 1;

@@ -3,6 +3,8 @@
 use super::train::{CONFIG, Place};
 use super::{Running, run, trm};
 use std::time::{Duration, Instant};
+use trm_kernels::Kernels;
+use trm_model::weights::{self, Loaded};
 
 #[test]
 fn two_trainings_cannot_share_a_folder() {
@@ -99,6 +101,76 @@ fn an_export_spares_the_run() {
         assert!(said.contains("it is no export"), "{said}");
         assert!(std::fs::read(&file).expect("a file") == before, "{file}");
     }
+}
+
+#[test]
+fn an_export_goes_to_a_folder_that_is_there() {
+    let place = Place::new();
+    // Known before anything else is.
+    let said = place
+        .train(2, "nowhere", &["--export", &place.text("no/six.ckpt")])
+        .err;
+    assert!(
+        said.contains("--export") && said.contains("a folder that exists"),
+        "{said}"
+    );
+}
+
+/// A kill may have come between a validation and the next checkpoint, which knows nothing of the weights that were
+/// the best then.
+#[test]
+fn the_best_weights_are_not_replaced_by_worse_ones_after_a_kill() {
+    let place = Place::new();
+    place.train(0, "run", &[]);
+    let kernels = Kernels::best().expect("an instruction set");
+    let weights = place.path("run/best.safetensors");
+    let Loaded {
+        net,
+        params,
+        mut metadata,
+    } = weights::load(&weights, kernels).expect("weights");
+    metadata.insert("validation_exact_accuracy".into(), "1".into());
+    for (out, data, stays) in [("killed", None, true), ("others", Some("0"), false)] {
+        // A checkpoint of before the first validation.
+        place.train(0, out, &["--minutes", "0"]);
+        if let Some(data) = data {
+            metadata.insert("data".into(), data.into());
+        }
+        let best = place.path(out).join("best.safetensors");
+        weights::save(&best, &net, &params, &metadata).expect("weights");
+        let before = std::fs::read(&best).expect("a file");
+        place.train(0, out, &["--resume"]);
+        let after = std::fs::read(&best).expect("a file");
+        assert_eq!(before == after, stays, "{out}");
+    }
+}
+
+/// What is learned does not depend on how it is called, how often it is looked at, and saved.
+#[test]
+fn a_run_goes_on_under_another_name_and_at_other_intervals() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let config = |text: &str| place.config("small.toml", text);
+    let other = CONFIG.replace("log_every = 2", "log_every = 1");
+    config(&format!("name = \"other\"\n{other}"));
+    place.train(0, "run", &["--resume", "--minutes", "0"]);
+    let now = std::fs::read_to_string(place.path("run/config.toml")).expect("a config");
+    assert!(
+        now.contains("\"other\"") && now.contains("log_every = 1"),
+        "{now}"
+    );
+    // The folder's own config goes on as well as the one that was given.
+    let [own, out] = ["run/config.toml", "run"].map(|name| place.text(name));
+    run(0, &["train", &own, "--out", &out, "--resume"]);
+    let metrics = std::fs::read_to_string(place.path("run/metrics.jsonl")).expect("metrics");
+    assert_eq!(metrics.matches("lm_loss").count(), 8, "{metrics}");
+    // What is learned does depend on the rest.
+    config(&other.replace("lr = 1e-3", "lr = 1e-4"));
+    let said = place.train(2, "run", &["--resume"]).err;
+    assert!(
+        said.contains("train.lr") && !said.contains("log_every"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -298,6 +298,15 @@ fn a_dry_run_shows_the_price_and_leaves_nothing() {
         assert!(said.out.contains(expected), "{expected}: {}", said.out);
     }
     assert!(!said.err.contains("has no effect"), "{}", said.err);
+    let said = place.train(2, "run", &["--dry-run", "--minutes", "1"]).err;
+    assert!(said.contains("--minutes"), "{said}");
+    // Ten puzzles in micro-batches of three are four shards: a fifth thread has nothing to do.
+    let many = place.train(0, "run", &["--dry-run", "--threads", "5"]).out;
+    let workers = many.lines().find(|line| line.contains("workers"));
+    assert!(
+        workers.is_some_and(|line| line.contains("  4 of ")),
+        "{many}"
+    );
     let idle = CONFIG.replace("lr = 1e-3", "lr = 1e-3\nmuon_lr = 0.5");
     let idle = place.config("idle.toml", &idle);
     let said = run(0, &["train", &idle, "--dry-run"]).err;

@@ -139,7 +139,7 @@ impl Run {
     pub(super) fn metadata(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let entries = [
             ("run", serde_json::to_string(&self.config)?),
-            ("task", self.config.task()?.name()),
+            ("task", self.task.name()),
             ("data", self.data.digest()),
             ("trained_steps", self.trainer.step.to_string()),
             ("seconds", format!("{:.1}", self.seconds())),

@@ -3,7 +3,6 @@
 use super::lock::{self, Claim};
 use super::{Args, Run};
 use crate::config::{self, RunConfig};
-use crate::paths::same_file;
 use crate::{dataset, memory};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use trm_kernels::Kernels;
-use trm_model::checkpoint::{self, Contents, Resumed};
+use trm_model::checkpoint::{self, Resumed};
 use trm_model::weights::{self, Loaded};
 use trm_model::{Network, Parameters, Trainer};
 use trm_tensor::safetensors::SafeTensorsFile;
@@ -39,9 +38,10 @@ pub(super) fn begin(
         let puzzles = trainer.params.puzzle_emb.chunks_exact_mut(embedding.len());
         puzzles.for_each(|puzzle| puzzle.copy_from_slice(&embedding));
     }
-    let start = Instant::now();
+    let (start, task) = (Instant::now(), config.task()?);
     Ok(Run {
         config,
+        task,
         trainer,
         data,
         out,
@@ -56,7 +56,10 @@ pub(super) fn begin(
 }
 
 /// What a run leaves beside its checkpoints.
-const WEIGHTS: [&str; 2] = ["weights.safetensors", "best.safetensors"];
+pub(super) const WEIGHTS: [&str; 2] = ["weights.safetensors", BEST];
+
+/// Those of the best validation so far.
+const BEST: &str = "best.safetensors";
 
 /// Fails where a new run must not begin, or has not the memory; leaves nothing there.
 pub fn check_new(out: &Path, config: &RunConfig, threads: usize) -> anyhow::Result<()> {
@@ -198,7 +201,7 @@ fn check_memory(path: &Path, threads: usize) -> anyhow::Result<()> {
     }
 }
 
-fn require_checkpoint(out: &Path) -> anyhow::Result<()> {
+pub(super) fn require_checkpoint(out: &Path) -> anyhow::Result<()> {
     ensure!(
         checkpoint::NAMES.iter().any(|name| out.join(name).exists()),
         "there is no checkpoint in {}: begin a run, or name the folder of one with --out",
@@ -208,7 +211,7 @@ fn require_checkpoint(out: &Path) -> anyhow::Result<()> {
 }
 
 /// The newest checkpoint in `out` that can be read; changes nothing.
-fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
+pub(super) fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Resumed)> {
     for path in checkpoint::NAMES.map(|name| out.join(name)) {
         check_memory(&path, threads)?;
     }
@@ -217,53 +220,6 @@ fn newest_checkpoint(out: &Path, threads: usize) -> anyhow::Result<(PathBuf, Res
         say!("{error}; going back to {}", kept.path.display());
     }
     Ok((kept.path, kept.resumed))
-}
-
-/// Writes the newest checkpoint in `out` to `file` without its batch; the folder stays as it is, since a run may
-/// be at work in it.
-pub(super) fn export(
-    args: &Args,
-    file: &Path,
-    config: RunConfig,
-    out: PathBuf,
-    threads: usize,
-) -> anyhow::Result<()> {
-    refuse_to_export_over_the_run(file, &out)?;
-    refuse_to_export_over_what_is_no_export(file)?;
-    require_checkpoint(&out)?;
-    let (path, resumed) = newest_checkpoint(&out, threads)?;
-    let run = go_on(args, &path, resumed, config, (out, threads))?;
-    let (trainer, metadata) = (&run.trainer, run.metadata()?);
-    checkpoint::save(file, trainer, Contents::WithoutCarry, &metadata)?;
-    Ok(())
-}
-
-/// An export has no batch: in the place of a checkpoint it could not be resumed.
-fn refuse_to_export_over_the_run(file: &Path, out: &Path) -> anyhow::Result<()> {
-    let of_run = [
-        "config.toml",
-        "metrics.jsonl",
-        "experiment.toml",
-        lock::NAME,
-    ];
-    let mut names = checkpoint::NAMES.into_iter().chain(WEIGHTS).chain(of_run);
-    ensure!(
-        !names.any(|name| same_file(file, &out.join(name))),
-        "--export {}: that is a file of the run itself; choose another name",
-        file.display()
-    );
-    Ok(())
-}
-
-/// An earlier export may be replaced, as each one's successor is; no other file.
-fn refuse_to_export_over_what_is_no_export(file: &Path) -> anyhow::Result<()> {
-    let is_regular = std::fs::metadata(file).is_ok_and(|there| there.is_file());
-    ensure!(
-        !is_regular || checkpoint::is_export(file),
-        "--export {}: there is a file already, and it is no export; choose another name",
-        file.display()
-    );
-    Ok(())
 }
 
 /// The run in `out`, as its newest checkpoint that can be read left it.
@@ -279,9 +235,8 @@ pub(super) fn resume(
     let (path, resumed) = newest_checkpoint(&out, threads)?;
     let mut run = go_on(args, &path, resumed, config, (out, threads))?;
     run.claim = Some(claim);
-    if !run.out.join("config.toml").exists() {
-        write_config(&run.out, &run.config)?;
-    }
+    keep_config(&run.out, &run.config)?;
+    run.best = run.best.max(best_of(&run)?);
     let newest = run.out.join(checkpoint::NAMES[0]);
     if path != newest && newest.exists() {
         // Out of the way, or the next checkpoint would push it over the good one.
@@ -298,6 +253,39 @@ pub(super) fn resume(
         false => say!("resuming {out} at step {step}"),
     }
     Ok(run)
+}
+
+/// Writes the config where none is, or one of other values; what cannot be read is left alone.
+fn keep_config(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+    let path = out.join("config.toml");
+    let same = match config::load(&path.display().to_string()) {
+        Ok(there) => there == *config,
+        Err(_) => path.exists(),
+    };
+    match same {
+        true => Ok(()),
+        false => write_config(out, config),
+    }
+}
+
+/// Exact accuracy of the best weights in the folder of a run, which may be newer than the checkpoint that it goes on
+/// from; negative where there are none, or of another run.
+fn best_of(run: &Run) -> anyhow::Result<f64> {
+    let Ok(file) = SafeTensorsFile::open(&run.out.join(BEST)) else {
+        return Ok(-1.0);
+    };
+    let (theirs, ours) = (file.metadata(), run.metadata()?);
+    let config = |text: Option<&String>| {
+        let config: Option<RunConfig> = text.and_then(|text| serde_json::from_str(text).ok());
+        config.map(|it| (it.data, it.model, it.train))
+    };
+    let same = theirs.get("data") == ours.get("data")
+        && config(theirs.get("run")) == config(ours.get("run"));
+    let exact = theirs.get("validation_exact_accuracy");
+    let exact = exact.and_then(|exact| exact.parse::<f64>().ok());
+    Ok(exact
+        .filter(|exact| same && exact.is_finite())
+        .unwrap_or(-1.0))
 }
 
 /// Removes what a kill in the middle of writing left behind; it is in nobody's way if it cannot.
@@ -340,7 +328,7 @@ pub(super) fn import(
 }
 
 /// The run of a checkpoint, if config and puzzles are those that it was started with.
-fn go_on(
+pub(super) fn go_on(
     args: &Args,
     path: &Path,
     resumed: Resumed,
@@ -357,6 +345,12 @@ fn go_on(
             ". A run keeps the length that it began with: to train its weights for longer, begin another run with \
              --init-from WEIGHTS and another --out"
         }
+    };
+    // What it is called, how often it looks and saves: nothing that is learned depends on it, and it may change.
+    let stored = RunConfig {
+        name: config.name.clone(),
+        run: config.run.clone(),
+        ..stored
     };
     ensure!(
         stored == config,
@@ -382,11 +376,12 @@ fn go_on(
         })
     };
     let (seconds_before, best) = (number("seconds")?, number("best")?);
-    let (trainer, start) = (resumed.trainer, Instant::now());
+    let (trainer, start, task) = (resumed.trainer, Instant::now(), config.task()?);
     let at_the_end = trainer.step == config.train.steps;
     let weights_are_old = at_the_end && !weights_are_of(&out, trainer.step);
     Ok(Run {
         config,
+        task,
         trainer,
         data,
         out,
