@@ -304,6 +304,10 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
         !name.contains(['/', '\\']) && name != "." && name != "..",
         "name = {name:?}: expected the name of a folder, since a run goes to runs/NAME"
     );
+    ensure!(
+        name.trim() == name && !name.contains(char::is_control),
+        "name = {name:?}: expected a name without control characters, and without blanks before or after it"
+    );
     config.model.validate()?;
     config.train.validate()?;
     config.train.validate_for(&config.model)?;

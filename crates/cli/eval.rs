@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use trm_kernels::Precision;
+use trm_model::Network;
 use trm_model::solve::{Halt, SolveOptions};
 
 /// When a puzzle stops.
@@ -54,7 +55,8 @@ Example:
 The weights are the moving average of training; every puzzle gets exactly the given number of \
 supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as \
 valid when it keeps the rules: in a maze any shortest way does.
-What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass.")]
+What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass; its mean \
+steps are those of all attempts at a puzzle.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]
@@ -68,9 +70,9 @@ pub struct Args {
     /// Only the first N puzzles
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Supervision steps
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub supervision_steps: u32,
+    /// Supervision steps [default: as in training, the network's halt_max_steps]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub supervision_steps: Option<u32>,
     /// When a puzzle stops
     #[arg(long, value_enum, default_value = "never")]
     pub halt: HaltArg,
@@ -97,11 +99,17 @@ pub struct Args {
 }
 
 impl Args {
-    fn options(&self) -> SolveOptions {
-        SolveOptions {
-            halt: self.halt.into(),
-            ..SolveOptions::new(self.supervision_steps as usize)
-        }
+    fn options(&self, net: &Network) -> SolveOptions {
+        options(self.halt, self.supervision_steps, net)
+    }
+}
+
+/// As many supervision steps as asked, or as the network was trained with.
+pub fn options(halt: HaltArg, steps: Option<u32>, net: &Network) -> SolveOptions {
+    let steps = steps.map_or(net.config().halt_max_steps, |steps| steps as usize);
+    SolveOptions {
+        halt: halt.into(),
+        ..SolveOptions::new(steps)
     }
 }
 
@@ -134,7 +142,7 @@ fn run_arc(args: &Args, player: &Player) -> anyhow::Result<ExitCode> {
         );
     }
     let (limit, micro_batch) = (args.limit.map(|n| n as usize), args.micro_batch.into());
-    let options = args.options();
+    let options = args.options(&player.loaded.net);
     let judgement = judge(
         player,
         &args.data,
@@ -175,7 +183,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let data = dataset::read_labelled(files, task, args.limit.unwrap_or(0) as usize)?;
     let (net, micro_batch) = ((&loaded.net, &loaded.params), usize::from(args.micro_batch));
-    let (options, threads) = (args.options(), threads(args.threads));
+    let (options, threads) = (args.options(net.0), threads(args.threads));
     let lower = "--micro-batch or --threads";
     args.attempts
         .check_memory(net.0, (data.len(), micro_batch), threads, lower)?;
@@ -247,8 +255,8 @@ fn lines(score: &Score, seconds: f64, puzzles: usize) -> Vec<[String; 2]> {
             [format!("  {source}"), format!("{share} of {puzzles}")]
         }));
     }
-    if score.valid != score.exact {
-        rows.push(["valid accuracy".into(), percent(score.valid)]);
+    if let Some(valid) = score.valid.filter(|&valid| valid != score.exact) {
+        rows.push(["valid accuracy".into(), percent(valid)]);
     }
     rows.push(["cell accuracy".into(), percent(score.cells)]);
     rows.push(["mean steps".into(), format!("{:.2}", score.steps)]);

@@ -21,7 +21,7 @@ Examples:
 The picture shows loss, cell accuracy and exact accuracy, against samples and against hours. A thin \
 line with open markers is training, a thick one with filled markers the puzzles held out.")]
 pub struct Args {
-    /// Experiment files: TOML that `trm train` wrote
+    /// Experiment files: TOML that `trm train` wrote, or the folders of runs that have one
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The picture
@@ -37,10 +37,10 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (files, most) = (args.files.len(), picture::LOOKS.len());
+    let (count, most) = (args.files.len(), picture::LOOKS.len());
     ensure!(
-        files <= most,
-        "{files} experiment files: one picture holds {most} at most; draw the others into another --out"
+        count <= most,
+        "{count} experiment files: one picture holds {most} at most; draw the others into another --out"
     );
     // Whatever ends in .svg is a picture, so that no experiment is overwritten by a slip.
     let ending = args.out.extension().unwrap_or_default();
@@ -49,15 +49,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "--out {}: expected a name that ends in .svg",
         args.out.display()
     );
-    let experiments = args.files.iter().map(|path| experiment::read(path));
+    let of_a_run = |path: &PathBuf| match path.is_dir() {
+        true => path.join("experiment.toml"),
+        false => path.clone(),
+    };
+    let files: Vec<_> = args.files.iter().map(of_a_run).collect();
+    let experiments = files.iter().map(|path| experiment::read(path));
     let mut experiments: Vec<_> = experiments.collect::<anyhow::Result<_>>()?;
     if let Some(samples) = args.samples {
-        for (experiment, path) in experiments.iter_mut().zip(&args.files) {
+        for (experiment, path) in experiments.iter_mut().zip(&files) {
             let cut = experiment.cut(samples);
             cut.with_context(|| format!("--samples {samples}, in {}", path.display()))?;
         }
     }
-    let runs = label(experiments, &args.files);
+    let runs = label(experiments, files);
     let picture = picture::draw(&runs).context("cannot draw the picture")?;
     trm_tensor::file::replace(&args.out, |out| out.write_all(picture.as_bytes())).with_context(
         || {
@@ -77,11 +82,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A run and what it is called here.
 struct Run {
     label: String,
+    file: PathBuf,
     experiment: Experiment,
 }
 
 /// Calls every run by its name, and by its file too where the name does not tell it apart.
-fn label(experiments: Vec<Experiment>, files: &[PathBuf]) -> Vec<Run> {
+fn label(experiments: Vec<Experiment>, files: Vec<PathBuf>) -> Vec<Run> {
     let names: Vec<_> = experiments.iter().map(|run| run.name.clone()).collect();
     let label = |name: &String, file: &Path| {
         let alone = names.iter().filter(|other| *other == name).count() == 1;
@@ -92,7 +98,8 @@ fn label(experiments: Vec<Experiment>, files: &[PathBuf]) -> Vec<Run> {
     };
     let runs = experiments.into_iter().zip(files);
     runs.map(|(experiment, file)| Run {
-        label: label(&experiment.name, file),
+        label: label(&experiment.name, &file),
+        file,
         experiment,
     })
     .collect()
@@ -100,18 +107,23 @@ fn label(experiments: Vec<Experiment>, files: &[PathBuf]) -> Vec<Run> {
 
 /// The runs for programs.
 fn json(runs: &[Run], picture: &Path) -> Value {
-    let rows = runs.iter().map(|Run { experiment, .. }| {
-        json!({
-            "name": experiment.name,
-            "parameters": experiment.parameters,
-            "samples": experiment.samples,
-            "hours": experiment.hours,
-            "best_exact_accuracy": experiment.best_exact_accuracy,
-            "validation_exact_accuracy": experiment.validation.exact_accuracy.last(),
-            "validation_cell_accuracy": experiment.validation.cell_accuracy.last(),
-            "verdict": experiment.verdict,
-        })
-    });
+    let rows = runs.iter().map(
+        |Run {
+             file, experiment, ..
+         }| {
+            json!({
+                "file": file.display().to_string(),
+                "name": experiment.name,
+                "parameters": experiment.parameters,
+                "samples": experiment.samples,
+                "hours": experiment.hours,
+                "best_exact_accuracy": experiment.best_exact_accuracy,
+                "validation_exact_accuracy": experiment.validation.exact_accuracy.last(),
+                "validation_cell_accuracy": experiment.validation.cell_accuracy.last(),
+                "verdict": experiment.verdict,
+            })
+        },
+    );
     json!({ "picture": picture.display().to_string(), "runs": rows.collect::<Vec<_>>() })
 }
 
@@ -132,17 +144,21 @@ fn rows(runs: &[Run]) -> Vec<[String; 8]> {
         "verdict",
     ];
     let mut rows = vec![head.map(String::from)];
-    rows.extend(runs.iter().map(|Run { label, experiment }| {
-        [
-            label.clone(),
-            experiment.parameters.to_string(),
-            experiment.samples.to_string(),
-            format!("{:.2}", experiment.hours),
-            percent(experiment.best_exact_accuracy.as_ref()),
-            percent(experiment.validation.exact_accuracy.last()),
-            percent(experiment.validation.cell_accuracy.last()),
-            printable(&experiment.verdict),
-        ]
-    }));
+    rows.extend(runs.iter().map(
+        |Run {
+             label, experiment, ..
+         }| {
+            [
+                label.clone(),
+                experiment.parameters.to_string(),
+                experiment.samples.to_string(),
+                format!("{:.2}", experiment.hours),
+                percent(experiment.best_exact_accuracy.as_ref()),
+                percent(experiment.validation.exact_accuracy.last()),
+                percent(experiment.validation.cell_accuracy.last()),
+                printable(&experiment.verdict),
+            ]
+        },
+    ));
     rows
 }

@@ -14,9 +14,8 @@ use trm_model::{Network, Parameters};
 pub struct Score {
     /// Boards with every cell right.
     pub exact: f64,
-    /// Boards that keep the task's rules: where several answers are right, any of them. As `exact` where no
-    /// rules are known.
-    pub valid: f64,
+    /// Boards that keep the task's rules: where several answers are right, any of them. None where no rules are known.
+    pub valid: Option<f64>,
     /// Cells right, of all that are asked for.
     pub cells: f64,
     /// Mean supervision steps.
@@ -44,7 +43,7 @@ pub fn score(
 
 impl Score {
     fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
-        let (mut exact, mut valid, mut right, mut asked) = (0, 0, 0, 0);
+        let (mut exact, mut valid, mut right, mut asked) = (0, Some(0), 0, 0);
         let (task, cells) = (data.task(), data.task().cells());
         let mut sources = BTreeMap::new();
         let questions = data.questions().chunks_exact(cells);
@@ -55,7 +54,9 @@ impl Score {
             let (agreeing, cells) = agreeing(&outcome.board, answer);
             let all = usize::from(agreeing == cells);
             let accepted = task.accepts(question, &outcome.board);
-            valid += accepted.map_or(all, usize::from);
+            valid = valid
+                .zip(accepted)
+                .map(|(valid, it)| valid + usize::from(it));
             let of_source = sources.entry(Arc::clone(source)).or_insert((0, 0));
             *of_source = (of_source.0 + 1, of_source.1 + all);
             exact += all;
@@ -66,7 +67,7 @@ impl Score {
         let mean = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>() as f64 / n;
         Score {
             exact: exact as f64 / n,
-            valid: valid as f64 / n,
+            valid: valid.map(|valid| valid as f64 / n),
             cells: right as f64 / asked as f64,
             steps: mean(|outcome| outcome.steps),
             attempts: mean(|outcome| outcome.attempts),

@@ -1,7 +1,7 @@
 //! `trm solve`.
 
 use crate::attempts::{Attempts, Outcome};
-use crate::eval::HaltArg;
+use crate::eval::{self, HaltArg};
 use crate::output::print;
 use crate::progress::Progress;
 use crate::task::{Kind, Task};
@@ -68,9 +68,9 @@ pub struct Args {
     /// Weights file [default: the shipped one for the puzzle's kind and size]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Most supervision steps
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub supervision_steps: u32,
+    /// Most supervision steps [default: as in training, the network's halt_max_steps]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub supervision_steps: Option<u32>,
     /// When a puzzle stops
     #[arg(long, value_enum, default_value = "never")]
     pub halt: HaltArg,
@@ -80,7 +80,8 @@ pub struct Args {
     /// Of matrix products: f32, or f16 on a CPU with AVX512-FP16
     #[arg(long, value_name = "f32|f16", default_value = "f32")]
     pub precision: Precision,
-    /// Print one JSON object a puzzle: question, answer, valid, steps, attempts, halt_probability
+    /// Print one JSON object a puzzle: question, answer, valid, steps (of the attempt that counts), attempts,
+    /// halt_probability
     #[arg(long, conflicts_with = "trace")]
     pub json: bool,
     /// Show the board after every supervision step
@@ -104,10 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     player.check(task)?;
     say!("weights: {}", player.path.display());
     let loaded = player.loaded;
-    let options = SolveOptions {
-        halt: args.halt.into(),
-        ..SolveOptions::new(args.supervision_steps as usize)
-    };
+    let options = eval::options(args.halt, args.supervision_steps, &loaded.net);
     let threads = threads(args.threads);
     // The trace shows one puzzle after the other, each on all threads.
     let puzzles = match args.trace {

@@ -79,10 +79,7 @@ fn a_task_of_ones_own_is_learned_without_a_line_of_rust() {
     )
     .json();
     assert!(number(&report, "exact_accuracy") >= 0.8, "{report}");
-    assert_eq!(
-        report["valid_accuracy"], report["exact_accuracy"],
-        "nobody knows rules"
-    );
+    assert!(report["valid_accuracy"].is_null(), "nobody knows rules");
     // The weights know the format: the question is read and the answer drawn by it.
     let solve = |code, more: &[&str]| {
         run(

@@ -271,6 +271,32 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used() {
     );
 }
 
+/// The newest is then whole, and has not its name yet.
+#[test]
+fn a_kill_between_the_renames_of_a_checkpoint_loses_nothing() {
+    let place = Place::new();
+    for more in [&[][..], &["--resume"]] {
+        place.train(0, "run", &[&["--minutes", "0"], more].concat());
+    }
+    let [newest, next] = ["checkpoint.safetensors", "checkpoint-next.safetensors"]
+        .map(|name| place.path("run").join(name));
+    std::fs::rename(&newest, &next).expect("a checkpoint");
+    let said = place.train(0, "run", &["--resume", "--minutes", "0"]).err;
+    assert!(
+        said.contains("at step 2") && !said.contains("going back"),
+        "{said}"
+    );
+    assert!(newest.exists() && !next.exists());
+    // What was cut short there is no checkpoint.
+    std::fs::remove_file(&newest).expect("a checkpoint");
+    std::fs::write(&next, "half a").expect("a file");
+    let said = place.train(0, "run", &["--resume", "--minutes", "0"]).err;
+    assert!(
+        said.contains("going back to") && said.contains("at step 1"),
+        "{said}"
+    );
+}
+
 /// A folder stands where the files should go: as on a full disk, nothing can be written there.
 #[test]
 fn training_goes_on_when_the_disk_does_not() {

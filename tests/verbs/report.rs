@@ -107,6 +107,7 @@ fn programs_get_a_row_a_run() {
     let report = said(0, &mut command).json();
     let row = |name: &str, exact: Option<f64>, cell: Option<f64>| {
         serde_json::json!({
+            "file": folder.path().join(format!("{name}.toml")).display().to_string(),
             "name": name,
             "parameters": 46370,
             "samples": 64000,
@@ -123,6 +124,12 @@ fn programs_get_a_row_a_run() {
     });
     assert_eq!(report, expected);
     assert!(folder.path().join("report.svg").exists());
+    // The folder of a run stands for its file.
+    std::fs::rename(&first, folder.path().join("experiment.toml")).expect("a file");
+    let out = folder.path().join("one.svg");
+    let args = ["report", text(folder.path()), "--out", text(&out), "--json"];
+    let file = run(0, &args).json()["runs"][0]["file"].take();
+    assert_eq!(file, text(&folder.path().join("experiment.toml")));
 }
 
 #[test]

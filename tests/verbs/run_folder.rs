@@ -212,4 +212,10 @@ fn a_name_is_that_of_a_folder() {
         let said = run(2, &["train", &place.text("named.toml"), "--dry-run"]).err;
         assert!(said.contains("expected the name of a folder"), "{said}");
     }
+    for name in [r"a\nb", r"\u001b[2J", " ", " a", "a\t"] {
+        let config = format!("name = \"{name}\"\n{CONFIG}");
+        std::fs::write(place.path("named.toml"), config).expect("a file");
+        let said = run(2, &["train", &place.text("named.toml"), "--dry-run"]).err;
+        assert!(said.contains("expected a name without"), "{name}: {said}");
+    }
 }

@@ -165,7 +165,8 @@ fn a_run_leaves_everything_that_the_other_verbs_need() {
     );
     assert_eq!(
         (&report["puzzles"], &report["mean_steps"]),
-        (&30.into(), &16.0.into())
+        (&30.into(), &3.0.into()),
+        "as many steps as in training"
     );
     assert!((0.0..=1.0).contains(&report["cell_accuracy"].as_f64().expect("a number")));
     let limited = eval(&["--limit", "7", "--supervision-steps", "2", "--halt", "q"]);

@@ -403,7 +403,11 @@ mod tests {
             config: toml::Table::new(),
         };
         let label = label.to_owned();
-        Run { label, experiment }
+        Run {
+            label,
+            experiment,
+            file: "experiment.toml".into(),
+        }
     }
 
     #[test]
@@ -439,7 +443,7 @@ mod tests {
         let experiments =
             ["a", "b", "a", "", "c\u{1b}\n\"&"].map(|name| run(name, 1, 1).experiment);
         let files = ["1", "2", "3", "4", "5"].map(PathBuf::from);
-        let runs = label(experiments.to_vec(), &files);
+        let runs = label(experiments.to_vec(), files.to_vec());
         let labels: Vec<_> = runs.iter().map(|run| &*run.label).collect();
         assert_eq!(labels, ["a (1)", "b", "a (3)", "(4)", "c\u{fffd} \"&"]);
         let picture = draw(&runs).expect("a picture");

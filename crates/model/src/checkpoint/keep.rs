@@ -52,7 +52,8 @@ pub struct Kept {
     pub damaged: Option<ModelFileError>,
 }
 
-/// The newest checkpoint in `folder` that can be read; changes nothing.
+/// The newest checkpoint in `folder` that can be read; changes nothing. A kill between the two renames of [`keep`]
+/// leaves the newest, which is whole, under the name that it was written to.
 ///
 /// # Errors
 /// When neither can be read.
@@ -62,6 +63,17 @@ pub fn newest(
     threads: usize,
 ) -> Result<Kept, ModelFileError> {
     let [newest, previous] = NAMES.map(|name| folder.join(name));
+    let next = folder.join(NEXT);
+    if !newest.exists()
+        && next.exists()
+        && let Ok(resumed) = load(&next, kernels, threads)
+    {
+        return Ok(Kept {
+            path: next,
+            resumed,
+            damaged: None,
+        });
+    }
     let (path, resumed, damaged) = match load(&newest, kernels, threads) {
         Ok(resumed) => (newest, resumed, None),
         Err(error) if previous.exists() => match load(&previous, kernels, threads) {
