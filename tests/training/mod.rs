@@ -1,11 +1,13 @@
 //! Whole runs of training: the same bits on any number of threads and after any stop, and learning.
 
+mod average;
 mod combined;
 mod gradients;
 mod halves;
 mod learning;
 mod recipe;
 mod resume;
+mod starts;
 mod systems;
 mod threads;
 

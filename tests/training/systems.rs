@@ -135,6 +135,60 @@ fn hrm_learns_to_go_on_where_there_is_a_next_step() {
     }
 }
 
+/// A puzzle of weights that stay: before its last step, going on is worth what the better choice of the next is; at its
+/// last, what halting at the next would be (TRM_SPEC 12).
+#[test]
+fn hrm_learns_at_the_last_step_what_halting_is_worth() {
+    const K: usize = 2;
+    let puzzles = Puzzles::new(5);
+    let kernels = Kernels::best().expect("an instruction set");
+    let model = ModelConfig {
+        halt_max_steps: K,
+        init_noise: 0.0,
+        ..network(System::Hrm)
+    };
+    let net = Network::new(model, kernels).expect("a network that works");
+    let mut params = net.init(1);
+    let bias = halting_bias(&net);
+    for (i, value) in params.values[..bias.start].iter_mut().enumerate() {
+        *value += 0.1 * (i as f32).sin();
+    }
+    // Going on looks better: nobody halts early, and the two targets lie apart.
+    params.values[bias.clone()].copy_from_slice(&[-1.0, 1.0]);
+    net.pack(&mut params);
+    let mut config = training(K as u64);
+    (config.batch, config.micro_batch, config.gradient_shards) = (1, 1, 1);
+    (config.lr, config.puzzle_emb_lr) = (0.0, 0.0);
+    let weight = config.halt_loss_weight;
+
+    let (inputs, _) = drawn(&puzzles, 0, 1);
+    let mut rollout = Rollout::new(&net, &params, 1);
+    rollout.start(&inputs, &[0]);
+    let q: Vec<[f64; 2]> = (0..=K)
+        .map(|_| {
+            rollout.step();
+            let q = rollout.outputs().q;
+            [f64::from(q[0]), f64::from(q[1])]
+        })
+        .collect();
+    assert!(q.iter().all(|[halt, go_on]| go_on - halt > 0.5), "{q:?}");
+
+    let mut run = Trainer::new(net, params, config, 1).expect("a config that works");
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for step in 1..=K {
+        run_to(&mut run, step as u64, &puzzles, 1);
+        let [next_halt, next_go_on] = q[step];
+        let worth = if step == K { next_halt } else { next_go_on };
+        let expected = weight * (sigmoid(q[step - 1][1]) - sigmoid(worth));
+        let found = f64::from(run.grads()[bias.start + 1]);
+        assert!(
+            (found - expected).abs() < 1e-6,
+            "step {step}: {found}, not {expected}"
+        );
+    }
+    assert_eq!((run.carry.steps[0], run.carry.halted[0]), (K as u32, true));
+}
+
 #[test]
 fn what_a_system_cannot_be_is_said() {
     for (system, change, said) in [

@@ -8,6 +8,7 @@ mod data;
 mod gradcheck;
 mod grid;
 mod info;
+mod kept;
 mod maze;
 mod outputs;
 mod precision;
