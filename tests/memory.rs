@@ -181,6 +181,7 @@ fn memory_is_flat() {
             recomputing_keeps_inputs_alone(mixer);
         }
         halves_are_no_different(Mixer::Groups);
+        other_systems_and_options_are_no_different();
     });
     // The counter itself must count, on every thread that computes.
     pool.broadcast(|_| {
@@ -287,6 +288,42 @@ fn halves_are_no_different(mixer: Mixer) {
     );
     for measured in [small, double] {
         assert_eq!(measured.allocations, 0, "{mixer:?} in halves");
+    }
+}
+
+/// What else a config may ask for.
+fn other_systems_and_options_are_no_different() {
+    use trm_model::config::{FeedForward, System as Recursion};
+    type Change = fn(&mut ModelConfig, &mut TrainConfig);
+    let options: [(&str, Change); 9] = [
+        ("single_z", |m, _| m.system = Recursion::SingleZ),
+        ("multi_z", |m, _| m.system = Recursion::MultiZ),
+        ("hrm", |m, _| m.system = Recursion::Hrm),
+        ("transformer", |m, _| {
+            m.system = Recursion::Transformer;
+            (m.h_cycles, m.l_cycles) = (1, 1);
+        }),
+        ("cycle_loss", |_, t| t.cycle_loss = 0.5),
+        ("gated_norm", |m, _| m.feed_forward = FeedForward::GatedNorm),
+        ("registers", |m, _| (m.registers, m.prefix_len) = (true, 3)),
+        ("init_noise", |m, _| m.init_noise = 0.5),
+        ("freeze_weights", |_, t| t.freeze_weights = true),
+    ];
+    for mixer in [Mixer::Mlp, Mixer::Attention] {
+        for (name, change) in options {
+            for recompute in [false, true] {
+                let (mut model, mut config) = (model(mixer, 2, 4), training(mixer, 16));
+                change(&mut model, &mut config);
+                config.recompute = recompute;
+                let row = Carry::row_bytes(&model, 1);
+                let small = measure_run(&model, config.clone(), 10);
+                config.batch = 32;
+                let double = measure_run(&model, config, 10);
+                let what = format!("{name}, {mixer:?}, recompute = {recompute}");
+                assert_eq!(double.live - small.live, 16 * row, "{what}");
+                assert_eq!((small.allocations, double.allocations), (0, 0), "{what}");
+            }
+        }
     }
 }
 

@@ -345,4 +345,19 @@ mod tests {
             assert_eq!(decided(&attempts, choose), (4, 3, 48));
         }
     }
+    #[test]
+    fn every_attempt_has_noise_of_its_own_and_as_much_as_was_asked_for() {
+        let task = Task::Sudoku(trm_data::Geometry::Four);
+        for noise in [None, Some(0.5)] {
+            let attempts = Attempts {
+                attempts: 3,
+                noise,
+                ..Attempts::ONE
+            };
+            let options = SolveOptions::new(4);
+            let made = [0, 1, 2].map(|number| attempts.attempt(task, number, options));
+            assert_eq!(made.map(|options| options.attempt), [0, 1, 2]);
+            assert!(made.iter().all(|options| options.noise == noise));
+        }
+    }
 }

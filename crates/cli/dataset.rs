@@ -2,6 +2,8 @@
 //! of draws, each under a symmetry of its own.
 
 pub mod arc;
+#[cfg(test)]
+mod draws;
 
 use crate::config::{DataConfig, RunConfig};
 use crate::progress::Progress;

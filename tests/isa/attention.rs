@@ -33,6 +33,8 @@ pub fn outputs(k: &Kernels) {
             check(k, (positions, heads, width), positions as u64);
         }
     }
+    // The paper's: its 9x9 boards, and its heads.
+    check(k, (97, 2, 64), 5);
 }
 
 /// Each thread has rows of its own, more of them than a block or fewer.
@@ -134,7 +136,8 @@ fn backward(
     (d, sizes)
 }
 
-/// As many rows as a block of queries has at most (125), more, and more keys than one of theirs (256).
+/// As many rows as a block of queries has at most (125), more, and more keys than one of theirs (256); and the heads of
+/// the paper.
 pub fn gradients_across_blocks(k: &Kernels) {
     for (positions, heads, width) in [
         (3, 2, 2),
@@ -143,6 +146,7 @@ pub fn gradients_across_blocks(k: &Kernels) {
         (211, 1, 4),
         (257, 2, 3),
         (300, 1, 5),
+        (97, 2, 64),
     ] {
         let size = (positions, heads, width);
         let (inner, shape) = (heads * width, (positions, 3 * heads * width));

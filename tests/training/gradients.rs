@@ -68,16 +68,20 @@ fn every_parameter_pulls_as_hard_as_the_loss_falls() {
                 .map(|g| f64::from(*g).powi(2))
                 .sum::<f64>()
                 .sqrt();
-            assert!(length > 1e-4, "{mixer:?}, {}: no gradient", spec.name);
+            assert!(length > 5e-4, "{mixer:?}, {}: no gradient", spec.name);
             let mut direction = vec![0.0; layout.len()];
             for (d, g) in direction[spec.at.clone()].iter_mut().zip(part) {
                 *d = (f64::from(*g) / length) as f32;
             }
-            let change = 2e-3;
-            let loss = |change| step(&model, &config, &puzzles, (&direction, change)).0;
-            let slope = (loss(change) - loss(-change)) / (2.0 * f64::from(change));
+            // Differences over two steps, of which the error in the square of the step cancels.
+            let slope = |change: f32| {
+                let loss = |change| step(&model, &config, &puzzles, (&direction, change)).0;
+                (loss(change) - loss(-change)) / (2.0 * f64::from(change))
+            };
+            let slope = (4.0 * slope(4e-3) - slope(8e-3)) / 3.0;
+            // What remains is the rounding of the loss, 1e-7 of it over a step of 4e-3, and the fourth power.
             assert!(
-                (slope - length).abs() < 0.002 * length + 2e-6,
+                (slope - length).abs() < 5e-4 * length + 5e-5,
                 "{mixer:?}, {}: the loss falls by {slope}, the gradient says {length}",
                 spec.name
             );

@@ -3,6 +3,7 @@
 //! The CPU's own halves where it has them, emulated ones elsewhere.
 
 use super::{Puzzles, assert_same_bits, drawn, run_to, trainer, training};
+use std::collections::BTreeMap;
 use trm_kernels::{Kernels, Precision};
 use trm_model::TrainConfig;
 use trm_model::config::Mixer;
@@ -33,38 +34,38 @@ fn in_halves(steps: u64) -> TrainConfig {
     }
 }
 
-/// Every parameter's gradient points where the one in floats points.
+/// Each of some fifty products forward and as many backward rounds both of its factors by at most 2^-11 of them: if all
+/// of that added up, a tenth of the gradient would be off. The median of five starts, since one of them may lie where
+/// the gradient turns fast.
 #[test]
 fn gradients_are_those_of_floats_but_for_rounding() {
     let puzzles = Puzzles::new(40);
+    let floats = Kernels::best().expect("an instruction set");
+    let length = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     for mixer in MIXERS {
-        let floats = Kernels::best().expect("an instruction set");
-        let [exact, rounded] =
-            [(floats, training(1)), (halves(), in_halves(1))].map(|(k, config)| {
+        let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for seed in 1..=5 {
+            let kinds = [(floats, training(1)), (halves(), in_halves(1))];
+            let [exact, rounded] = kinds.map(|(k, mut config)| {
+                config.seed = seed;
                 let mut trainer = trainer(mixer, config, k, 2);
                 run_to(&mut trainer, 1, &puzzles, 2);
                 trainer
             });
-        assert!(
-            exact.grads() != rounded.grads(),
-            "{mixer:?}: computed in floats?"
-        );
-        for spec in exact.net.layout().specs() {
-            let (a, b) = (
-                &exact.grads()[spec.at.clone()],
-                &rounded.grads()[spec.at.clone()],
-            );
-            let dot = |a: &[f32], b: &[f32]| {
-                let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
-                products.sum::<f64>()
-            };
-            let (aa, ab, bb) = (dot(a, a), dot(a, b), dot(b, b));
-            let (cosine, ratio) = (ab / (aa * bb).sqrt(), (bb / aa).sqrt());
-            assert!(
-                cosine > 0.999 && (ratio - 1.0).abs() < 0.02,
-                "{mixer:?}, {}: cosine {cosine}, lengths as {ratio} to 1",
-                spec.name
-            );
+            let (a, b) = (exact.grads(), rounded.grads());
+            assert!(a != b, "{mixer:?}: computed in floats?");
+            for spec in exact.net.layout().specs() {
+                let pairs = a[spec.at.clone()].iter().zip(&b[spec.at.clone()]);
+                let pairs = pairs.map(|(a, b)| (f64::from(*a), f64::from(*b)));
+                let off = length(&mut pairs.clone().map(|(a, b)| a - b));
+                let share = off / length(&mut pairs.map(|(a, _)| a));
+                found.entry(spec.name.clone()).or_default().push(share);
+            }
+        }
+        for (name, mut shares) in found {
+            shares.sort_by(f64::total_cmp);
+            let median = shares[2];
+            assert!(median < 0.1, "{mixer:?}, {name}: off by {shares:?}");
         }
     }
 }

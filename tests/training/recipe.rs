@@ -219,22 +219,6 @@ fn the_winner_of_several_states_is_trained() {
     let states = three.carry.z_h.len() / (50 * 3);
     let [first, second] = [0, 1].map(|i| &three.carry.z_h[i * states..][..states]);
     assert!(first != second, "all go on, each from its own start");
-    // The least of three losses is less than one of them, on average over a batch.
-    let loss = |states| {
-        let mut run = with(states, 1.0, 19);
-        let batch = run.config.batch as u64;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(2)
-            .build()
-            .expect("a pool");
-        let fill = |row: usize, slot: trm_model::carry::Slot<'_>| {
-            puzzles.draw(19 * batch + row as u64, slot)
-        };
-        pool.install(|| run.step(fill))
-            .expect("finite numbers")
-            .lm_loss
-    };
-    assert!(loss(8) < loss(1));
 
     let mut config = training(1);
     config.winner_take_all = 3;
@@ -321,4 +305,65 @@ fn a_large_table_of_embeddings_learns_on_the_disk() {
     params.puzzle_emb = trm_tensor::AlignedVec::zeros(3);
     params.keep_large_table_in(folder.path());
     assert!(!params.puzzle_emb.is_on_disk());
+}
+
+/// Of the states of a puzzle the one with the least loss is trained: that loss, and the gradient that this state alone
+/// would give, to the bit.
+#[test]
+fn the_winner_is_the_state_with_the_least_loss() {
+    const STATES: usize = 5;
+    let puzzles = Puzzles::new(40);
+    let run = |winner_take_all| {
+        let mut model = model(Mixer::Groups);
+        model.init_noise = 1.0;
+        let mut config = training(30);
+        (config.batch, config.micro_batch, config.gradient_shards) = (1, 1, 1);
+        config.winner_take_all = winner_take_all;
+        let kernels = Kernels::best().expect("an instruction set");
+        let net = Network::new(model, kernels).expect("a network that works");
+        let params = net.init(config.seed);
+        Trainer::new(net, params, config, 1).expect("a config that works")
+    };
+    let step = |run: &mut Trainer| {
+        let number = run.step;
+        let fill = |_: usize, slot: trm_model::carry::Slot<'_>| puzzles.draw(number, slot);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let metrics = pool.expect("a pool").install(|| run.step(fill));
+        metrics.expect("finite numbers").lm_loss
+    };
+    let mut several = run(STATES);
+    let mut winners = std::collections::HashSet::new();
+    while several.step < 30 {
+        if several.carry.halted[0] {
+            step(&mut several); // from new states, which only the step itself makes
+            continue;
+        }
+        let of_each: Vec<_> = (0..STATES)
+            .map(|state| {
+                let mut one = run(1);
+                one.params.clone_from(&several.params);
+                let (from, to) = (&several.carry, &mut one.carry);
+                for (from, to) in [(&from.z_h, &mut to.z_h), (&from.z_l, &mut to.z_l)] {
+                    let len = to.len();
+                    to.copy_from_slice(&from[state * len..][..len]);
+                }
+                to.inputs.copy_from_slice(&from.inputs);
+                to.labels.copy_from_slice(&from.labels);
+                (to.steps[0], to.halted[0]) = (from.steps[0], false);
+                (step(&mut one), one.grads().to_vec())
+            })
+            .collect();
+        let loss = step(&mut several);
+        for (state, (of_one, _)) in of_each.iter().enumerate() {
+            assert!(
+                loss <= *of_one,
+                "state {state} had {of_one}, the winner {loss}"
+            );
+        }
+        let winner = of_each.iter().position(|(of_one, _)| *of_one == loss);
+        let winner = winner.expect("the loss of one of them");
+        assert!(several.grads() == of_each[winner].1, "another gradient");
+        winners.insert(winner);
+    }
+    assert!(winners.len() > 1, "always state {winners:?}");
 }

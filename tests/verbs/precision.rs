@@ -1,7 +1,7 @@
 //! `--precision`, on a CPU with halves and on one without.
 
-use super::train::Place;
-use super::{generate, run, said, text, trm};
+use super::train::{Place, values};
+use super::{Said, generate, run, said, text, trm};
 use serde_json::Value;
 use trm_kernels::Kernels;
 
@@ -99,4 +99,58 @@ fn a_run_in_halves_is_trained_evaluated_and_resumed() {
     assert_eq!(halves["puzzles"], 20);
     let cells = |report: &Value| report["cell_accuracy"].as_f64().expect("a number");
     assert!((cells(&floats) - cells(&halves)).abs() < 0.05);
+    // Beliefs tell the two apart, and training leaves other weights.
+    let solve = ["solve", text(&puzzles), "--weights", &weights, "--json"];
+    let beliefs = |said: Said| -> Vec<f64> {
+        let lines = said.out.lines();
+        let belief = |line: &str| {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            line["halt_probability"].as_f64().expect("a number")
+        };
+        lines.map(belief).collect()
+    };
+    let floats = beliefs(run(1, &solve));
+    let halves = beliefs(in_halves(1, &solve, &["--precision", "f16"]));
+    assert_eq!((floats.len(), halves.len()), (20, 20));
+    let pairs = floats.iter().zip(&halves);
+    assert!(pairs.clone().any(|(a, b)| a != b), "solved in floats?");
+    for (a, b) in pairs {
+        assert!((a / b).ln().abs() < 0.05, "{a} in floats, {b} in halves");
+    }
+    let other = place.text("floats");
+    run(0, &["train", &config, "--out", &other]);
+    let of = |run: &str| values(&place.path(run).join("weights.safetensors"));
+    assert!(of("run") != of("floats"), "trained in floats?");
+}
+
+/// Boards enough that roundings turn a cell or two of an answer that hangs in the balance.
+#[test]
+fn evaluation_in_halves_is_one_in_halves() {
+    let place = Place::new();
+    place.train(0, "run", &[]);
+    let (weights, puzzles) = (
+        place.text("run/weights.safetensors"),
+        place.path("many.csv"),
+    );
+    generate(&puzzles, "--side 4 --count 1000");
+    let eval = [
+        "eval",
+        "--weights",
+        &weights,
+        "--data",
+        text(&puzzles),
+        "--json",
+    ];
+    let cells = |args: &[&str]| {
+        let mut command = trm();
+        let command = command.args(eval).args(["--supervision-steps", "4"]);
+        let report = said(0, command.args(args).env("TRM_EMULATE_F16", "1")).json();
+        report["cell_accuracy"].as_f64().expect("a number")
+    };
+    let (floats, halves) = (cells(&[]), cells(&["--precision", "f16"]));
+    assert!(floats != halves, "evaluated in floats?");
+    assert!(
+        (floats - halves).abs() < 0.01,
+        "{floats} in floats, {halves} in halves"
+    );
 }

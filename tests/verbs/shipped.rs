@@ -89,3 +89,64 @@ fn the_weights_solve_new_puzzles() {
         );
     }
 }
+
+/// A file that took another's place would tell of another run.
+#[test]
+fn every_file_tells_of_the_run_that_made_it() {
+    let runs = [
+        ("sudoku4", "sudoku4", 1500, "1"),
+        ("sudoku6", "sudoku6", 2000, "0.998"),
+        ("sudoku9-easy", "sudoku9", 2500, "0.998"),
+        ("sudoku9-hard", "sudoku9", 6000, "0.5733333333333334"),
+        ("sudoku9-hard-20k", "sudoku9", 29_000, "0.7633333333333333"),
+        ("maze10", "maze10", 3000, "1"),
+        ("maze30", "maze30", 4250, "0.975"),
+        ("addition", "arithmetic", 3500, "0.9966666666666667"),
+    ];
+    let entries = manifest();
+    assert_eq!(entries.len(), runs.len());
+    for (entry, (name, task, steps, exact)) in entries.iter().zip(runs) {
+        let file = entry["file"].as_str().expect("a name");
+        assert_eq!(file, format!("{name}.safetensors"));
+        let loaded = weights::load(&folder().join(file), Kernels::best().expect("a set"));
+        let metadata = loaded.unwrap_or_else(|error| panic!("{error}")).metadata;
+        let said = ["task", "trained_steps", "validation_exact_accuracy", "best"];
+        let said = said.map(|key| metadata[key].as_str());
+        assert_eq!(said, [task, &steps.to_string(), exact, exact], "{file}");
+        // What they reach on other puzzles of the kind is not far from it.
+        let [held_out, stated] = [
+            exact.parse(),
+            Ok(entry["exact_accuracy"].as_float().expect("a share")),
+        ]
+        .map(|share: Result<f64, _>| share.expect("a number"));
+        assert!(
+            (held_out - stated).abs() < 0.05,
+            "{file}: {held_out}, {stated}"
+        );
+    }
+}
+
+/// `trm report` draws every run that is recorded, and `trm info` reads the one that is not over.
+#[test]
+fn recorded_runs_and_the_one_in_progress_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let temporary = tempfile::tempdir().expect("a folder");
+    let (mut records, picture) = (0, temporary.path().join("report.svg"));
+    for entry in std::fs::read_dir(root.join("experiments")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let said = run(0, &["report", text(&path), "--out", text(&picture)]).out;
+            let name = path.file_stem().and_then(|name| name.to_str());
+            assert!(said.contains(name.expect("a name")), "{said}");
+            records += 1;
+        }
+    }
+    assert!(records >= 15, "{records} records");
+    for entry in std::fs::read_dir(folder().join("in-progress")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|ending| ending == "ckpt") {
+            let said = run(0, &["info", text(&path)]).out;
+            assert!(said.contains("trm train goes on with --import"), "{said}");
+        }
+    }
+}

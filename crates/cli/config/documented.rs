@@ -109,3 +109,25 @@ fn the_keys_of_a_stage_are_in_the_manual() {
         assert!(rows.contains(&format!("| `{key}` |")), "{key}");
     }
 }
+
+/// The configs of the examples and experiments.
+#[test]
+fn every_config_in_the_repository_works() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut configs = 0;
+    for folder in [
+        "examples/gravity",
+        "experiments/configs",
+        "experiments/configs/systems",
+    ] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|ending| ending == "toml") {
+                let path = path.to_str().expect("a name in UTF-8");
+                super::load(path).unwrap_or_else(|error| panic!("{error:#}"));
+                configs += 1;
+            }
+        }
+    }
+    assert!(configs >= 15, "{configs} configs");
+}
