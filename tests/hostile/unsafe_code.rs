@@ -31,6 +31,23 @@ fn has_keyword(line: &str) -> bool {
     words.into_iter().any(|word| word == concat!("un", "safe"))
 }
 
+/// Where none is allowed, the compiler sees to it, macros included.
+#[test]
+fn crates_without_unsafe_code_forbid_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in [
+        "crates/autograd/src/lib.rs",
+        "crates/model/src/lib.rs",
+        "crates/data/src/lib.rs",
+        "crates/cli/main.rs",
+        "tests/main.rs",
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).expect("the root of a crate");
+        let line = concat!("#![forbid(un", "safe_code)]");
+        assert!(text.lines().any(|l| l == line), "{file} has no {line}");
+    }
+}
+
 #[test]
 fn unsafe_code_is_where_it_is_argued_for() {
     assert!(has_keyword(concat!("let x = un", "safe { y };")));
