@@ -132,6 +132,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         say!("{}: {made}", data.display());
     }
     let (end, asked) = train::run_to_end(&train::Args {
+        config: args.config.clone(),
         data: Some(data.clone()),
         out: Some(args.out.clone()),
         threads: args.threads,
@@ -140,7 +141,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         resume: args.resume,
         init_from: args.init_from.clone(),
-        ..train::Args::of(&args.config)
+        ..train::Args::default()
     })?;
     if end == End::Interrupted || asked {
         if end != End::Interrupted {

@@ -36,7 +36,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let isas = match &args.isa {
         Some(name) => std::slice::from_ref(Kernels::named(name)?),
-        None if std::env::var_os("TRM_ISA").is_some() => std::slice::from_ref(Kernels::best()?),
+        None if std::env::var_os("TRM_ISA").is_some_and(|isa| !isa.is_empty()) => {
+            std::slice::from_ref(Kernels::best()?)
+        }
         None => Kernels::available(),
     };
     let mut checks = Vec::new();

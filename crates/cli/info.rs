@@ -2,6 +2,7 @@
 
 mod checkpoint;
 
+use crate::memory::{self, number_after};
 use crate::output::{print, table};
 use checkpoint::Description;
 use serde_json::{Value, json};
@@ -117,11 +118,11 @@ impl Machine {
             ["cores".to_owned(), self.cores.to_string()],
         ];
         if let Some(memory) = self.memory {
-            rows.push(["memory".to_owned(), bytes(memory)]);
+            rows.push(["memory".to_owned(), memory::size(memory as usize)]);
         }
         for cache in &self.caches {
             let name = format!("L{} {}", cache.level, cache.kind);
-            rows.push([name, bytes(cache.bytes)]);
+            rows.push([name, memory::size(cache.bytes as usize)]);
         }
         let why = match self.forced {
             true => "forced by TRM_ISA",
@@ -162,15 +163,7 @@ fn cpu_name(cpuinfo: &str) -> String {
 
 /// Bytes of memory in the text of `/proc/meminfo`.
 fn total_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    number_after(meminfo, "MemTotal:")?.checked_mul(1024)
 }
 
 /// The caches that a folder of sysfs describes; none where there is no such folder.
@@ -199,20 +192,6 @@ fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// A number of bytes for people.
-fn bytes(n: u64) -> String {
-    let (mut value, mut unit) = (n as f64, "B");
-    for larger in ["KiB", "MiB", "GiB", "TiB"] {
-        if value >= 1024.0 {
-            (value, unit) = (value / 1024.0, larger);
-        }
-    }
-    match value.fract() == 0.0 {
-        true => format!("{value} {unit}"),
-        false => format!("{value:.1} {unit}"),
-    }
 }
 
 /// A tensor of a weights file and what its values look like.
@@ -368,13 +347,5 @@ mod tests {
             [Some(49152), Some(2 << 20), Some(7), None, None]
         );
         assert!(caches(Path::new("/nowhere")).is_empty());
-    }
-
-    #[test]
-    fn sizes_are_written_for_people() {
-        assert_eq!(
-            [0, 1023, 49152, 3 << 19].map(bytes),
-            ["0 B", "1023 B", "48 KiB", "1.5 MiB"]
-        );
     }
 }

@@ -152,9 +152,15 @@ impl Need {
 
 /// Bytes for people.
 pub fn size(bytes: usize) -> String {
-    match bytes as f64 / f64::from(1 << 20) {
-        mib if mib < 10_000.0 => format!("{mib:.1} MiB"),
-        mib => format!("{:.1} GiB", mib / 1024.0),
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value >= 1024.0 {
+            (value, unit) = (value / 1024.0, larger);
+        }
+    }
+    match value.fract() == 0.0 {
+        true => format!("{value} {unit}"),
+        false => format!("{value:.1} {unit}"),
     }
 }
 
@@ -222,7 +228,7 @@ fn group_limit(root: &Path, mount: &str, path: &str, version: &Version) -> Optio
 }
 
 /// The number behind `key` at the beginning of a line.
-fn number_after(text: &str, key: &str) -> Option<u64> {
+pub fn number_after(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse().ok()
 }
@@ -314,8 +320,16 @@ mod tests {
             .expect_err("too little")
             .to_string();
         assert!(
-            error.contains("this machine has 1.0 MiB left: lower model.width"),
+            error.contains("this machine has 1 MiB left: lower model.width"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        assert_eq!(
+            [0, 1023, 49152, 3 << 19].map(size),
+            ["0 B", "1023 B", "48 KiB", "1.5 MiB"]
         );
     }
 }

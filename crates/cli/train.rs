@@ -33,7 +33,7 @@ use trm_model::solve::SolveOptions;
 pub use start::{check_new, check_weights};
 
 /// Arguments of `trm train`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Examples:
   trm train sudoku4                                   minutes; generates its own puzzles
@@ -117,27 +117,6 @@ pub fn minutes(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Nothing but a config.
-    pub fn of(config: &str) -> Args {
-        Args {
-            config: config.to_owned(),
-            data: None,
-            answers: None,
-            validate: None,
-            out: None,
-            threads: None,
-            steps: None,
-            minutes: None,
-            seed: None,
-            precision: None,
-            resume: false,
-            init_from: None,
-            export: None,
-            import: None,
-            dry_run: false,
-        }
-    }
-
     /// The config, with the command line's word over it, fitted to the data.
     fn config(&self) -> anyhow::Result<RunConfig> {
         let mut config = config::load(&self.config)?;

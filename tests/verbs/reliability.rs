@@ -370,7 +370,7 @@ fn a_run_that_does_not_fit_is_refused_before_it_begins() {
     for more in [&[][..], &["--dry-run"]] {
         let said = run(2, &[&["train", &config, "--out", &out], more].concat());
         assert!(
-            said.err.contains("GiB of memory") && said.err.contains("left: lower train.batch"),
+            said.err.contains("TiB of memory") && said.err.contains("left: lower train.batch"),
             "{}",
             said.err
         );

@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Starts the program, waits until `sign` is there, and a little more; then presses Ctrl-C once. The exit code.
-fn stopped_once(command: &mut Command, sign: impl Fn() -> bool) -> Option<i32> {
+/// Starts the program, waits for `sign` and so much more; then presses Ctrl-C once. The exit code.
+fn stopped_once(command: &mut Command, sign: impl Fn() -> bool, more: Duration) -> Option<i32> {
     let mut child = Running::of(command.stderr(Stdio::null()).stdout(Stdio::null()));
     let ended = |child: &mut Child| child.try_wait().expect("a child");
     while !sign() {
         assert!(ended(&mut child).is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(more);
     assert!(
         ended(&mut child).is_none(),
         "it was over too soon to be stopped"
@@ -43,7 +43,7 @@ fn in_the_last_validation_it_leaves_a_complete_run() {
     let mut command = trm();
     command.args(["train", &config, "--out", &out, "--steps", "1"]);
     let metrics = place.path("run/metrics.jsonl");
-    let code = stopped_once(&mut command, || has_a_line(&metrics));
+    let code = stopped_once(&mut command, || has_a_line(&metrics), Duration::ZERO);
     assert_eq!(code, Some(0));
     assert!(place.path("run/best.safetensors").exists());
 }
@@ -70,9 +70,8 @@ fn in_the_judging_of_arc_it_stops_at_once() {
     ]);
     command.args(["--steps", "1", "--variants", "50"]);
     let checkpoint = out.join("checkpoint.safetensors");
-    assert_eq!(
-        stopped_once(&mut command, || checkpoint.exists()),
-        Some(130)
-    );
+    let begun = Duration::from_millis(100);
+    let code = stopped_once(&mut command, || checkpoint.exists(), begun);
+    assert_eq!(code, Some(130));
     assert!(!out.join("submission.json").exists());
 }

@@ -1,6 +1,7 @@
 //! What `trm bench` measures, and how: medians of repetitions; a product and the peak beside which it is
 //! read take turns, so that a machine that slows down slows both.
 
+use crate::memory::number_after;
 use crate::threads::pool;
 use rand::{Rng, RngExt};
 use std::hint::black_box;
@@ -410,11 +411,8 @@ pub fn solving_speedup(
 /// Most memory that this process has had at a time, in MiB, where the system tells.
 pub fn peak_rss_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
+    let kib = number_after(&status, "VmHWM:")?;
+    Some(kib as f64 / 1024.0)
 }
 
 #[cfg(test)]
