@@ -260,34 +260,6 @@ fn backward(
     }
 }
 
-/// Where a level writes the states of a micro-batch: (S, D) for each puzzle, equally far apart.
-#[derive(Debug)]
-pub struct Places<'a> {
-    states: &'a mut [f32],
-    len: usize,
-    first: usize,
-    stride: usize,
-}
-
-impl<'a> Places<'a> {
-    /// The `len` floats at `first` of every `stride` floats of `states`.
-    pub fn new(states: &'a mut [f32], len: usize, (first, stride): (usize, usize)) -> Self {
-        Places {
-            states,
-            len,
-            first,
-            stride,
-        }
-    }
-
-    fn write(&mut self, z: &[f32]) {
-        let places = self.states.chunks_exact_mut(self.stride);
-        for (place, z) in places.zip(z.chunks_exact(self.len)) {
-            place[self.first..][..self.len].copy_from_slice(z);
-        }
-    }
-}
-
 /// A level: the blocks in a row. Its memory is one slice, a part of equal length for each block.
 pub mod level {
     use super::*;
@@ -310,52 +282,44 @@ pub mod level {
         block.saved(&mut Carve::new(memory), pass.puzzles, s, pass.width())
     }
 
-    /// Overwrites `z` (N x D) with the level of `h` (N x D) and keeps nothing.
-    ///
-    /// `memory` is one block's: all blocks share it, so that the cycles without gradients stay in the
-    /// second-level cache. Overwrites `h`.
-    pub fn forward(
+    /// The level of `h` (N x D), in `memory`, which is one block's: all blocks share it, so that the cycles without
+    /// gradients stay in the second-level cache. Overwrites `h`.
+    pub fn forward<'a>(
         pass: Pass<'_>,
         blocks: &[Block],
-        z: &mut Places<'_>,
         h: &mut [f32],
-        memory: &mut [f32],
+        memory: &'a mut [f32],
         scratch: &mut Scratch<'_>,
-    ) {
-        for (i, block) in blocks.iter().enumerate() {
+    ) -> &'a [f32] {
+        let (last, before) = blocks.split_last().expect("at least one block");
+        for block in before {
             let mut saved = carve(pass, block, memory);
             super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
-            if i + 1 == blocks.len() {
-                z.write(saved.y2);
-            } else {
-                h.copy_from_slice(saved.y2);
-            }
+            h.copy_from_slice(saved.y2);
         }
+        let mut saved = carve(pass, last, memory);
+        super::forward(pass, last, &mut saved, pass.matrix(h), scratch);
+        saved.y2
     }
 
-    /// As [`forward`], keeping in `memory` (a level's) what [`backward`] reads. `h` stays. Without `z` the level
-    /// only rebuilds what it kept.
-    pub fn forward_saving(
+    /// As [`forward`], keeping in `memory` (a level's) what [`backward`] reads. `h` stays.
+    pub fn forward_saving<'a>(
         pass: Pass<'_>,
         blocks: &[Block],
-        z: Option<&mut Places<'_>>,
-        h: &[f32],
-        memory: &mut [f32],
+        mut h: &'a [f32],
+        memory: &'a mut [f32],
         scratch: &mut Scratch<'_>,
-    ) {
-        let mut h = h;
+    ) -> &'a [f32] {
         let chunks = memory.chunks_exact_mut(block_len(pass.net, pass.puzzles));
         for (block, memory) in blocks.iter().zip(chunks) {
             let mut saved = carve(pass, block, memory);
             super::forward(pass, block, &mut saved, pass.matrix(h), scratch);
             h = saved.y2;
         }
-        if let Some(z) = z {
-            z.write(h);
-        }
+        h
     }
 
-    /// Gradient of [`forward`]: replaces d_z in `d` (N x D) by d_h and adds the parameters' to `grads`.
+    /// Gradient of [`forward`]: replaces the gradient of the level in `d` (N x D) by d_h and adds the parameters' to `grads`.
     /// `h` and `memory` are as [`forward_saving`] left them.
     pub fn backward(
         pass: Pass<'_>,

@@ -17,7 +17,7 @@
 //! With [`Mode::Recompute`] a level keeps its input alone; the backward pass runs it once more, which
 //! gives the same bits, and all levels share the memory of one.
 
-use crate::block::{Pass, Places, level};
+use crate::block::{Pass, level};
 use crate::config::System;
 use crate::workspace::{Mode, Workspace};
 
@@ -42,22 +42,22 @@ pub fn forward(pass: Pass<'_>, ws: &mut Workspace<'_>, state: &mut State<'_>, mo
     let updates = system.updates(pass.depth);
     let first = updates - system.trained_updates(pass.depth);
     for i in 0..updates {
-        let keeps = mode != Mode::Evaluate && i >= first;
-        level_forward(pass, ws, state, i, keeps.then(|| (i - first, mode)));
+        let kept = i.checked_sub(first).filter(|_| mode != Mode::Evaluate);
+        level_forward(pass, ws, state, i, kept, mode);
     }
 }
 
-/// Level `i` of a cycle. The `kept`-th of those that keep something keeps what its mode says.
+/// Update `i` of a cycle, the `kept`-th of those that keep something.
 fn level_forward(
     pass: Pass<'_>,
     ws: &mut Workspace<'_>,
     state: &mut State<'_>,
     i: usize,
-    kept: Option<(usize, Mode)>,
+    kept: Option<usize>,
+    mode: Mode,
 ) {
     let (k, system, len) = (pass.net.kernels, pass.net.config.system, pass.state_len());
-    let n_d = pass.puzzles * len;
-    let h = part(ws.inputs, kept.map_or(0, |(place, _)| place), n_d);
+    let h = part(ws.inputs, kept.unwrap_or(0), pass.puzzles * len);
     let low = pass.depth.is_low(i);
     match (system, low) {
         (System::Trm | System::Hrm | System::MultiZ, true) => {
@@ -69,21 +69,26 @@ fn level_forward(
         (System::SingleZ | System::Transformer, false) => h.copy_from_slice(state.z_h),
         (System::SingleZ | System::Transformer, true) => k.add(h, state.z_h, ws.x),
     }
-    let mut z = match (system, low) {
-        (System::Trm | System::Hrm, true) => Places::new(state.z_l, len, (0, len)),
-        (System::MultiZ, true) => Places::new(state.z_l, len, (i * len, system.latents() * len)),
-        _ => Places::new(state.z_h, len, (0, len)),
-    };
     let blocks = pass.net.blocks_of(low);
-    match kept {
+    let z = match kept {
         None => {
             let memory = part(ws.levels, 0, level::block_len(pass.net, pass.puzzles));
-            level::forward(pass, blocks, &mut z, h, memory, &mut ws.scratch);
+            level::forward(pass, blocks, h, memory, &mut ws.scratch)
         }
-        Some((place, mode)) => {
+        Some(place) => {
             let memory = level_memory(pass, ws.levels, place, mode);
-            level::forward_saving(pass, blocks, Some(&mut z), h, memory, &mut ws.scratch);
+            level::forward_saving(pass, blocks, h, memory, &mut ws.scratch)
         }
+    };
+    match (system, low) {
+        (System::Trm | System::Hrm, true) => state.z_l.copy_from_slice(z),
+        (System::MultiZ, true) => {
+            let latents = state.z_l.chunks_exact_mut(system.latents() * len);
+            for (latents, z) in latents.zip(z.chunks_exact(len)) {
+                part(latents, i, len).copy_from_slice(z);
+            }
+        }
+        _ => state.z_h.copy_from_slice(z),
     }
 }
 
@@ -121,7 +126,7 @@ pub fn backward(pass: Pass<'_>, ws: &mut Workspace<'_>, grads: &mut [f32], mode:
         let blocks = pass.net.blocks_of(low);
         // The last level is the one that ran last: its activations are still there.
         if mode == Mode::Recompute && i + 1 < updates {
-            level::forward_saving(pass, blocks, None, h, memory, &mut ws.scratch);
+            level::forward_saving(pass, blocks, h, memory, &mut ws.scratch);
         }
         level::backward(pass, blocks, ws.d, grads, h, memory, &mut ws.scratch);
         // What leaves a level goes to the states that it read. Of those, only what a level of this cycle wrote
