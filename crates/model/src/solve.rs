@@ -11,7 +11,7 @@ use crate::guess::{Guess, fill_one};
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
 use crate::workspace::{Memory, Mode, Workspace};
-use crate::{embed, heads, recursion};
+use crate::{embed, halting, heads, recursion};
 use rand::Rng;
 use rayon::prelude::*;
 use trm_autograd::op::loss::argmax;
@@ -370,7 +370,7 @@ impl Place {
             || answer.steps >= options.steps
             || match options.halt {
                 Halt::Never => false,
-                Halt::WhenSure => system.halting_margin(answer.q_halt, answer.q_continue) > 0.0,
+                Halt::WhenSure => halting::margin(system, answer.q_halt, answer.q_continue) > 0.0,
                 Halt::WhenStable(steps) => self.unchanged >= steps,
             }
     }

@@ -18,12 +18,11 @@
 use crate::block::Pass;
 use crate::carry::Rows;
 use crate::config::{System, TrainConfig};
-use crate::halting::Halting;
 use crate::metrics::Metrics;
 use crate::network::{Network, Parameters};
 use crate::recursion::State;
 use crate::workspace::{Mode, Workspace};
-use crate::{embed, heads, overflow, recursion};
+use crate::{embed, halting, heads, overflow, recursion};
 use trm_autograd::op::loss::{self, RowLoss, TokenLoss};
 use trm_autograd::params::Weights;
 use trm_autograd::random::{Purpose, stream};
@@ -180,11 +179,6 @@ fn losses(
     metrics: &mut Metrics,
 ) {
     let (c, t) = (&ctx.net.config, ctx.config);
-    let rule = Halting {
-        max_steps: c.halt_max_steps as u32,
-        exploration: t.halt_exploration,
-        seed: t.seed,
-    };
     let share = 1.0 / t.batch as f64;
     for b in 0..rows.len() {
         let row = token_loss(ctx, ws, b, rows.labels, share);
@@ -197,8 +191,8 @@ fn losses(
 
         rows.steps[b] += 1;
         let draw = draw_of(ctx, rows.first + b);
-        let margin = c.system.halting_margin(q_halt, ws.q[2 * b + 1]);
-        rows.halted[b] = rule.halts(rows.steps[b], margin, draw);
+        let margin = halting::margin(c.system, q_halt, ws.q[2 * b + 1]);
+        rows.halted[b] = halting::halts(c, t, rows.steps[b], margin, draw);
         metrics.count_puzzle(&row, q_halt, q_halt_loss, rows.steps[b], rows.halted[b]);
     }
 }

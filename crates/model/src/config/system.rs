@@ -57,14 +57,6 @@ impl System {
         }
     }
 
-    /// A puzzle may halt when this is positive, from its two logits: q_halt alone, or what it is above q_continue.
-    pub fn halting_margin(self, q_halt: f32, q_continue: f32) -> f32 {
-        match self {
-            System::Trm | System::SingleZ | System::MultiZ => q_halt,
-            System::Hrm | System::Transformer => q_halt - q_continue,
-        }
-    }
-
     /// The reference's names of the first states: z_H's, and those of the latents.
     pub fn state_names(self) -> (&'static str, &'static [&'static str]) {
         match self {
