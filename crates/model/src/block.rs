@@ -126,36 +126,23 @@ impl Block {
                 TokenMixer::Groups(groups) => MixerSaved::Groups(groups.saved(arena, puzzles, d)),
             },
             y1: arena.floats(puzzles * s * d),
-            norm1: rms_norm::Saved {
-                r: arena.floats(rms_norm::saved_len(self.axis(), puzzles, s, d)),
-            },
+            norm1: rms_norm::saved(arena, self.axis(), puzzles, s, d),
             ffn: self.ffn.saved(arena, puzzles, s, d),
             y2: arena.floats(puzzles * s * d),
-            norm2: rms_norm::Saved {
-                r: arena.floats(rms_norm::saved_len(Axis::Channels, puzzles, s, d)),
-            },
+            norm2: rms_norm::saved(arena, Axis::Channels, puzzles, s, d),
         }
     }
 
-    /// Floats of [`Scratch::inner`] for this block: d_o, the groups' d_t and d_m, or the wider of the two a; and D for
-    /// a norm over positions.
-    pub(crate) fn inner_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
-        let mixer = match &self.mixer {
-            TokenMixer::Mlp(mlp) => mlp.inner_len(puzzles, s, d),
-            TokenMixer::Attention(attention) => puzzles * s * attention.width(),
-            TokenMixer::Groups(groups) => groups.inner_len(d),
+    /// Floats of [`Scratch::inner`] and [`Scratch::d_wide`] for this block: as many as its widest layer takes, and
+    /// D at least for the means of a norm over positions.
+    pub(crate) fn scratch_len(&self, puzzles: usize, s: usize, d: usize) -> (usize, usize) {
+        let (inner, d_wide) = match &self.mixer {
+            TokenMixer::Mlp(mlp) => mlp.scratch_len(puzzles, s, d),
+            TokenMixer::Attention(attention) => attention.scratch_len(puzzles),
+            TokenMixer::Groups(groups) => groups.scratch_len(d),
         };
-        mixer.max(self.ffn.inner_len(puzzles, s, d)).max(d)
-    }
-
-    /// Floats of [`Scratch::d_wide`] for this block: d_qkv or the wider of the two d_u.
-    pub(crate) fn wide_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
-        let mixer = match &self.mixer {
-            TokenMixer::Mlp(mlp) => 2 * mlp.inner_len(puzzles, s, d),
-            TokenMixer::Attention(attention) => 3 * puzzles * s * attention.width(),
-            TokenMixer::Groups(_) => 0,
-        };
-        mixer.max(2 * self.ffn.inner_len(puzzles, s, d))
+        let of_ffn = self.ffn.scratch_len(puzzles, s, d);
+        (inner.max(of_ffn.0).max(d), d_wide.max(of_ffn.1))
     }
 }
 

@@ -103,13 +103,8 @@ fn layout<'a>(
         Mixer::Attention => attention::scratch_len(net.kernels, s, c.head_width()),
         Mixer::Mlp | Mixer::Groups | Mixer::Neighbours => 0,
     };
-    let widest = |len: fn(&crate::block::Block, usize, usize, usize) -> usize| {
-        net.low
-            .iter()
-            .map(|block| len(block, puzzles, s, d))
-            .max()
-            .unwrap_or(0)
-    };
+    // All blocks of a network are of one layout.
+    let (inner, d_wide) = net.low[0].scratch_len(puzzles, s, d);
     Workspace {
         x: arena.floats(n_d),
         y_x: arena.floats(n_d),
@@ -133,8 +128,8 @@ fn layout<'a>(
             q: arena.floats(with(System::Hrm, puzzles * 2)),
         },
         scratch: Scratch {
-            inner: arena.floats(widest(crate::block::Block::inner_len)),
-            d_wide: arena.floats(trained(widest(crate::block::Block::wide_len))),
+            inner: arena.floats(inner),
+            d_wide: arena.floats(trained(d_wide)),
             // The gate's norm over positions sums its D channels here.
             kernel: arena.floats(threads * of_attention.max(SCRATCH).max(d)),
         },

@@ -37,7 +37,7 @@ pub(super) fn group_mixer_cases(kernels: &'static Kernels, mut random: Random) -
 
     let mut m = vec![f32::NAN; PUZZLES * layer.groups.total() * D];
     let (mut y, mut d) = (vec![f32::NAN; N * D], d_y.clone());
-    let (mut inner, mut kernel) = (vec![f32::NAN; layer.inner_len(D)], kernel_scratch());
+    let (mut inner, mut kernel) = (vec![f32::NAN; layer.scratch_len(D).0], kernel_scratch());
     let mut scratch = Scratch {
         inner: &mut inner,
         d_wide: &mut [],

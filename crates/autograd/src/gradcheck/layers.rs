@@ -316,8 +316,8 @@ pub(super) fn swiglu_cases(
     let mut w = Matrices::new(kernels, &layout, &mut random);
     let [x, d_y] = [(); 2].map(|()| random.floats(N * D));
 
-    let inner_len = layer.inner_len(PUZZLES, S, D);
-    let mut u = vec![f32::NAN; 2 * inner_len * if axis == Axis::Channels { 1 } else { PUZZLES }];
+    let (inner_len, wide_len) = layer.scratch_len(PUZZLES, S, D);
+    let mut u = vec![f32::NAN; wide_len * if axis == Axis::Channels { 1 } else { PUZZLES }];
     let norms = match (norm, axis) {
         (None, _) => 0,
         (Some(_), Axis::Channels) => N,
@@ -325,7 +325,7 @@ pub(super) fn swiglu_cases(
     };
     let (mut n, mut r) = (vec![f32::NAN; norms * F], vec![f32::NAN; norms]);
     let (mut y, mut d) = (vec![f32::NAN; N * D], d_y.clone());
-    let [mut inner, mut d_wide] = [inner_len, 2 * inner_len].map(|len| vec![f32::NAN; len]);
+    let [mut inner, mut d_wide] = [inner_len, wide_len].map(|len| vec![f32::NAN; len]);
     let mut kernel = kernel_scratch();
     let mut scratch = Scratch {
         inner: &mut inner,

@@ -72,6 +72,12 @@ impl Attention {
         self.out.input
     }
 
+    /// Floats of [`Scratch::inner`] and [`Scratch::d_wide`]: d_o and d_qkv.
+    pub fn scratch_len(&self, puzzles: usize) -> (usize, usize) {
+        let o = puzzles * self.positions * self.width();
+        (o, 3 * o)
+    }
+
     /// Carves [`Saved`] for `puzzles`.
     pub fn saved<'a>(&self, arena: &mut impl Carver<'a>, puzzles: usize) -> Saved<'a> {
         let s = self.positions;

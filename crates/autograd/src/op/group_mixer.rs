@@ -74,9 +74,9 @@ pub struct Saved<'a> {
 }
 
 impl GroupMixer {
-    /// Floats that one puzzle needs of [`Scratch::inner`]: d_t and d_m.
-    pub fn inner_len(&self, d: usize) -> usize {
-        2 * self.groups.total() * d
+    /// Floats of [`Scratch::inner`] and [`Scratch::d_wide`]: d_t and d_m of one puzzle; none.
+    pub fn scratch_len(&self, d: usize) -> (usize, usize) {
+        (2 * self.groups.total() * d, 0)
     }
 
     /// Carves [`Saved`] for `puzzles` with rows of D.

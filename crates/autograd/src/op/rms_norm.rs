@@ -7,6 +7,7 @@
 //!
 //! Saved: y (the next layer's input) and r. See [`trm_kernels::rms_norm`].
 
+use crate::arena::Carver;
 use crate::params::Axis;
 use trm_kernels::{Kernels, MatMut, MatRef};
 
@@ -22,6 +23,19 @@ pub fn saved_len(axis: Axis, puzzles: usize, s: usize, d: usize) -> usize {
     match axis {
         Axis::Channels => puzzles * s,
         Axis::Positions => puzzles * d,
+    }
+}
+
+/// Carves [`Saved`] for `puzzles` of S x D.
+pub fn saved<'a>(
+    arena: &mut impl Carver<'a>,
+    axis: Axis,
+    puzzles: usize,
+    s: usize,
+    d: usize,
+) -> Saved<'a> {
+    Saved {
+        r: arena.floats(saved_len(axis, puzzles, s, d)),
     }
 }
 

@@ -45,12 +45,14 @@ impl SwiGlu {
         self.down.input
     }
 
-    /// Floats of a for one product: all rows of a micro-batch, or one puzzle. Of u: twice as many.
-    pub fn inner_len(&self, puzzles: usize, s: usize, d: usize) -> usize {
-        match self.gate_up.axis {
+    /// Floats of [`Scratch::inner`] and [`Scratch::d_wide`]: a and d_u of one product, which takes all rows of a
+    /// micro-batch, or one puzzle.
+    pub fn scratch_len(&self, puzzles: usize, s: usize, d: usize) -> (usize, usize) {
+        let a = match self.gate_up.axis {
             Axis::Channels => puzzles * s * self.inner(),
             Axis::Positions => self.inner() * d,
-        }
+        };
+        (a, 2 * a)
     }
 
     /// Carves [`Saved`] for `puzzles` of S x D.
