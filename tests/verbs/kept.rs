@@ -32,7 +32,7 @@ fn the_weights_of_a_run_are_its_moving_average() {
     assert!(shipped.puzzle_emb[..] == trainer.params.puzzle_emb[..]);
 }
 
-/// One blank in each board: a network learns it in a minute of steps, with ups and downs on the way.
+/// One blank in each board: a network learns it in sixty steps, with ups and downs on the way.
 #[test]
 fn the_best_weights_are_those_of_the_first_best_validation() {
     let place = Place::new();
