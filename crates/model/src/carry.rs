@@ -1,6 +1,6 @@
 //! What lives from one optimiser step to the next: a batch of puzzles, each at its own depth.
 //!
-//! The carry is the only memory that grows with the batch, by [`Carry::row_bytes`] a puzzle. Workers
+//! The carry is what grows with the batch, by [`Carry::row_bytes`] a puzzle. Workers
 //! receive disjoint ranges of rows and update them in place.
 
 use crate::config::ModelConfig;
@@ -23,10 +23,8 @@ pub struct Carry {
     pub puzzles: Vec<u32>,
     /// Supervision steps done, (B).
     pub steps: Vec<u32>,
-    /// Whether the row halted, and so takes a new puzzle in the next step, (B).
+    /// Whether the row halted and takes a new puzzle next step, (B).
     pub halted: Vec<bool>,
-    /// Row numbers, sorted by puzzle identifier where embeddings are updated; scratch of that update, (B).
-    pub by_puzzle: Vec<u32>,
 }
 
 /// A range of rows of the carry.
@@ -75,11 +73,10 @@ impl Carry {
             puzzles: vec![0; batch],
             steps: vec![0; batch],
             halted: vec![true; batch],
-            by_puzzle: (0..batch as u32).collect(),
         }
     }
 
-    /// Bytes that one more puzzle in the batch costs.
+    /// Bytes that one more puzzle in the batch costs: its row, and its number in the trainer's order of puzzles.
     pub fn row_bytes(c: &ModelConfig, states: usize) -> usize {
         let floats = states * (c.state_len() + c.latent_len()) + c.puzzle_emb_ndim;
         4 * floats + 2 * c.cells + size_of::<u32>() * 3 + size_of::<bool>()

@@ -63,6 +63,8 @@ pub struct Trainer {
     pub updates: u64,
     /// Updates that were skipped one after the other.
     skipped: u32,
+    /// Row numbers sorted by puzzle identifier, (B); scratch of the embedding update.
+    by_puzzle: Vec<u32>,
     shards: Vec<Shard>,
     split: Split,
     /// Threads the run was made for.
@@ -146,6 +148,7 @@ impl Trainer {
             step: 0,
             updates: 0,
             skipped: 0,
+            by_puzzle: (0..config.batch as u32).collect(),
             shards: shards.collect(),
             split: Split::new(&net, config.optimizer, threads.max(1)),
             threads: threads.max(1),
@@ -321,14 +324,11 @@ impl Trainer {
             self.config.puzzle_emb_weight_decay,
         );
         let Carry {
-            d_puzzle,
-            puzzles,
-            by_puzzle,
-            ..
+            d_puzzle, puzzles, ..
         } = &mut self.carry;
         let id = |row: u32| puzzles[row as usize];
-        by_puzzle.sort_unstable_by_key(|&row| (id(row), row));
-        for rows in by_puzzle.chunk_by(|&a, &b| id(a) == id(b)) {
+        self.by_puzzle.sort_unstable_by_key(|&row| (id(row), row));
+        for rows in self.by_puzzle.chunk_by(|&a, &b| id(a) == id(b)) {
             let (first, id) = (rows[0] as usize, id(rows[0]) as usize);
             for &row in &rows[1..] {
                 let row = row as usize;
