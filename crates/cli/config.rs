@@ -309,8 +309,7 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
         "name = {name:?}: expected a name without control characters, and without blanks before or after it"
     );
     config.model.validate()?;
-    config.train.validate()?;
-    config.train.validate_for(&config.model)?;
+    config.train.validate(&config.model)?;
     let data = &config.data;
     let foreign: &[(&str, usize)] = match data.task {
         Kind::Sudoku => &[

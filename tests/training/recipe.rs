@@ -223,7 +223,7 @@ fn the_winner_of_several_states_is_trained() {
     let mut config = training(1);
     config.winner_take_all = 3;
     let error = config
-        .validate_for(&model(Mixer::Groups))
+        .validate(&model(Mixer::Groups))
         .expect_err("three states without noise")
         .to_string();
     assert!(
@@ -259,7 +259,7 @@ fn embeddings_are_trained_alone_when_weights_are_frozen() {
 
     config.freeze_weights = true;
     let error = config
-        .validate_for(&model(Mixer::Groups))
+        .validate(&model(Mixer::Groups))
         .expect_err("nothing to train");
     assert!(
         error.to_string().contains("train.freeze_weights"),

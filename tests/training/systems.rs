@@ -217,7 +217,7 @@ fn what_a_system_cannot_be_is_said() {
     let mut config = training(1);
     config.winner_take_all = 3;
     let error = config
-        .validate_for(&network(System::Hrm))
+        .validate(&network(System::Hrm))
         .expect_err("several states");
     assert!(
         error.to_string().contains("train.winner_take_all = 3"),

@@ -112,7 +112,8 @@ mod tests {
             assert_eq!(net.layout().len(), parameters, "{name}");
         }
         for preset in PRESETS {
-            preset.training(32).validate().expect(preset.name);
+            let train = preset.training(32);
+            train.validate(&preset.model()).expect(preset.name);
             Network::new(preset.model(), &Kernels::available()[0]).expect(preset.name);
         }
     }

@@ -6,7 +6,7 @@ mod training;
 
 use serde::{Deserialize, Serialize};
 
-pub use system::System;
+pub use system::{Depth, System};
 pub use training::{LossName, OptimizerName, Stage, TrainConfig};
 
 /// What mixes the positions of a puzzle.
@@ -145,22 +145,6 @@ impl Default for ModelConfig {
     }
 }
 
-/// How deep a supervision step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// H_cycles.
-    pub h_cycles: usize,
-    /// L_cycles.
-    pub l_cycles: usize,
-}
-
-impl Depth {
-    /// Whether update `i` of a cycle is one of the L_cycles, which read x, or the one after them, which does not.
-    pub fn is_low(self, i: usize) -> bool {
-        i < self.l_cycles
-    }
-}
-
 /// A config value that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value}: {expected}")]
@@ -223,6 +207,25 @@ impl ModelConfig {
     /// Rows of a puzzle's state \[S\]: a row for every position, or for every candidate of every cell.
     pub fn rows(&self) -> usize {
         self.positions() * self.symbols.max(1)
+    }
+
+    /// Floats of z_H of one puzzle: (S, D).
+    pub fn state_len(&self) -> usize {
+        self.rows() * self.width
+    }
+
+    /// Floats of all latents of one puzzle: (latents, S, D).
+    pub fn latent_len(&self) -> usize {
+        self.system.latents() * self.state_len()
+    }
+
+    /// Blocks of the network that updates z_H.
+    pub fn high_layers(&self) -> usize {
+        if self.h_layers > 0 {
+            self.h_layers
+        } else {
+            self.layers
+        }
     }
 
     /// Cells in a row of the grid.

@@ -125,8 +125,7 @@ impl Trainer {
         config: TrainConfig,
         threads: usize,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        config.validate_for(&net.config)?;
+        config.validate(&net.config)?;
         let precision = net.kernels.precision();
         assert_eq!(precision, config.precision, "the network's, and the run's");
         let len = net.layout.len();

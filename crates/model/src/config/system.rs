@@ -1,6 +1,6 @@
 //! The systems that the paper compares: what is updated in a cycle, by which network, and how deep the gradient goes.
 
-use super::{ConfigError, Depth, ModelConfig, check};
+use super::{ConfigError, ModelConfig, check};
 use serde::{Deserialize, Serialize};
 
 /// Which recursion runs (TRM_SPEC 12; paper, sections 2 and 4). Each of them is an update of one state after the other:
@@ -26,6 +26,23 @@ pub enum System {
     Hrm,
     /// A plain transformer, applied once a supervision step.
     Transformer,
+}
+
+/// How deep a supervision step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// H_cycles.
+    pub h_cycles: usize,
+    /// L_cycles.
+    pub l_cycles: usize,
+}
+
+impl Depth {
+    /// Whether update `i` of a cycle is one of the L_cycles, which read x: of a latent, or of a state that is one. The
+    /// transformer's only update is.
+    pub fn is_low(self, i: usize) -> bool {
+        i < self.l_cycles
+    }
 }
 
 /// Latents of [`System::MultiZ`].
@@ -74,25 +91,6 @@ impl System {
 }
 
 impl ModelConfig {
-    /// Floats of z_H of one puzzle: (S, D).
-    pub fn state_len(&self) -> usize {
-        self.rows() * self.width
-    }
-
-    /// Floats of all latents of one puzzle: (latents, S, D).
-    pub fn latent_len(&self) -> usize {
-        self.system.latents() * self.state_len()
-    }
-
-    /// Blocks of the network that updates z_H.
-    pub fn high_layers(&self) -> usize {
-        if self.h_layers > 0 {
-            self.h_layers
-        } else {
-            self.layers
-        }
-    }
-
     pub(super) fn validate_system(&self) -> Result<(), ConfigError> {
         check(
             self.h_layers == 0 || (self.system == System::Hrm && self.h_layers <= 1024),

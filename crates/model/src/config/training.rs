@@ -204,48 +204,6 @@ impl TrainConfig {
         })
     }
 
-    /// Fails when a stage of the curriculum is deeper than the model, for which memory is made, or an option is
-    /// none of the model's system.
-    ///
-    /// # Errors
-    /// Names the key, its value and the accepted range.
-    pub fn validate_for(&self, model: &ModelConfig) -> Result<(), ConfigError> {
-        let single = self.winner_take_all == 1 || model.system == System::Trm;
-        check(
-            single,
-            "train.winner_take_all",
-            self.winner_take_all,
-            "expected 1 with any system but \"trm\"",
-        )?;
-        check(
-            self.winner_take_all == 1 || model.init_noise > 0.0,
-            "train.winner_take_all",
-            self.winner_take_all,
-            "all states of a puzzle would be equal: expected 1 without noise on the first state (model.init_noise = 0)",
-        )?;
-        check(
-            !self.freeze_weights || model.puzzle_emb_ndim > 0,
-            "train.freeze_weights",
-            self.freeze_weights,
-            "nothing would be trained: expected false without puzzle embeddings (model.puzzle_emb_ndim = 0)",
-        )?;
-        let mut from = 0.0;
-        for stage in &self.curriculum {
-            let expected = format!("expected {from} to 1, ascending");
-            let ok = (from..=1.0).contains(&stage.from);
-            check(ok, "train.curriculum.from", stage.from, &expected)?;
-            from = stage.from;
-            for (key, value, most) in [
-                ("train.curriculum.H_cycles", stage.h_cycles, model.h_cycles),
-                ("train.curriculum.L_cycles", stage.l_cycles, model.l_cycles),
-            ] {
-                let expected = format!("expected 1 to the model's {most}");
-                check((1..=most).contains(&value), key, value, &expected)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The kernels of the same instruction set in the precision of this run.
     ///
     /// # Errors
@@ -269,11 +227,11 @@ impl TrainConfig {
         }
     }
 
-    /// Fails with the first value that cannot work.
+    /// Fails with the first value that cannot work, alone or with the model's.
     ///
     /// # Errors
     /// Names the key, its value and the accepted range.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self, model: &ModelConfig) -> Result<(), ConfigError> {
         let count = |key, value: usize, max: usize, text: &str| {
             check((1..=max).contains(&value), key, value, text)
         };
@@ -339,6 +297,45 @@ impl TrainConfig {
                 value,
                 "expected 0 to 1000",
             )?;
+        }
+        self.validate_for(model)
+    }
+
+    /// Fails when a stage of the curriculum is deeper than the model, for which memory is made, or an option is
+    /// none of the model's system.
+    fn validate_for(&self, model: &ModelConfig) -> Result<(), ConfigError> {
+        let single = self.winner_take_all == 1 || model.system == System::Trm;
+        check(
+            single,
+            "train.winner_take_all",
+            self.winner_take_all,
+            "expected 1 with any system but \"trm\"",
+        )?;
+        check(
+            self.winner_take_all == 1 || model.init_noise > 0.0,
+            "train.winner_take_all",
+            self.winner_take_all,
+            "all states of a puzzle would be equal: expected 1 without noise on the first state (model.init_noise = 0)",
+        )?;
+        check(
+            !self.freeze_weights || model.puzzle_emb_ndim > 0,
+            "train.freeze_weights",
+            self.freeze_weights,
+            "nothing would be trained: expected false without puzzle embeddings (model.puzzle_emb_ndim = 0)",
+        )?;
+        let mut from = 0.0;
+        for stage in &self.curriculum {
+            let expected = format!("expected {from} to 1, ascending");
+            let ok = (from..=1.0).contains(&stage.from);
+            check(ok, "train.curriculum.from", stage.from, &expected)?;
+            from = stage.from;
+            for (key, value, most) in [
+                ("train.curriculum.H_cycles", stage.h_cycles, model.h_cycles),
+                ("train.curriculum.L_cycles", stage.l_cycles, model.l_cycles),
+            ] {
+                let expected = format!("expected 1 to the model's {most}");
+                check((1..=most).contains(&value), key, value, &expected)?;
+            }
         }
         Ok(())
     }
