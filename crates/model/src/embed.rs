@@ -10,7 +10,7 @@ use trm_autograd::op::embedding;
 /// Writes the initial state of one puzzle, z_H (S, D) and z_L (latents, S, D): the same vectors at every position, and
 /// on z_L noise of standard deviation `sigma`, or on z_H where there is no latent (EqR, arXiv 2605.21488, trains
 /// with a random start and gains from restarts).
-pub(crate) fn start(
+pub fn start(
     params: &Parameters,
     z_h: &mut [f32],
     z_l: &mut [f32],
@@ -32,13 +32,7 @@ pub(crate) fn start(
 }
 
 /// Overwrites `x` (N x D) with the embedding of every puzzle.
-pub(crate) fn forward(
-    pass: Pass<'_>,
-    params: &Parameters,
-    x: &mut [f32],
-    inputs: &[u8],
-    puzzles: &[u32],
-) {
+pub fn forward(pass: Pass<'_>, params: &Parameters, x: &mut [f32], inputs: &[u8], puzzles: &[u32]) {
     let c = &pass.net.config;
     let boards = x
         .chunks_exact_mut(c.rows() * c.width)
@@ -55,7 +49,7 @@ pub(crate) fn forward(
 }
 
 /// Gradient of [`forward`]: adds to the tables in `grads`, overwrites the rows' `d_puzzle`.
-pub(crate) fn backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut Rows<'_>) {
+pub fn backward(pass: Pass<'_>, d_x: &mut [f32], grads: &mut [f32], rows: &mut Rows<'_>) {
     let c = &pass.net.config;
     let p = c.puzzle_emb_ndim;
     let boards = d_x

@@ -10,8 +10,8 @@
 //!
 //! The README's tour begins with [`recursion`]. In the order of dependence:
 //!
-//! * [`config`]; the network: [`groups`], [`network`], [`block`], [`recursion`], [`heads`]
-//! * a step: [`workspace`], [`carry`], [`halting`], [`winner`], [`overflow`], [`train_step`], [`metrics`], [`trainer`]
+//! * [`config`]; the network: [`groups`], [`network`], [`block`], [`embed`], [`recursion`], [`heads`]
+//! * a step: [`workspace`], [`carry`], [`halting`], [`metrics`], [`winner`], [`overflow`], [`train_step`], [`trainer`]
 //! * its use: [`solve`], [`guess`]; files: [`tensors`], [`weights`], [`checkpoint`], [`mod@reference`]
 
 #![forbid(unsafe_code)]
@@ -20,7 +20,8 @@ pub mod block;
 pub mod carry;
 pub mod checkpoint;
 pub mod config;
-mod embed;
+pub mod embed;
+mod flops;
 pub mod groups;
 pub mod guess;
 pub mod halting;

@@ -1,9 +1,7 @@
 //! The network of TRM_SPEC 3: its parameters, where they lie, and the state that goes with them.
 
 use crate::block::{Block, TokenMixer};
-use crate::config::{
-    ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, System, TrainConfig,
-};
+use crate::config::{ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, System};
 use crate::groups;
 use std::ops::Range;
 use std::path::Path;
@@ -57,6 +55,25 @@ pub struct Parameters {
 pub const LARGE_TABLE: usize = 256 << 20;
 
 impl Parameters {
+    /// What the ops read, for one thread.
+    pub fn weights(&self, net: &Network) -> Weights<'_> {
+        Weights {
+            threads: 1,
+            frozen: false,
+            kernels: net.kernels,
+            values: &self.values,
+            packed: &self.packed,
+        }
+    }
+
+    /// The embedding of puzzle `id`, (P).
+    ///
+    /// Panics when there is none of that number.
+    pub fn puzzle(&self, net: &Network, id: u32) -> &[f32] {
+        let p = net.config.puzzle_emb_ndim;
+        &self.puzzle_emb[id as usize * p..][..p]
+    }
+
     /// Moves the puzzle embeddings to a file without a name in `folder` if they are [large](LARGE_TABLE); where no
     /// such file can be made, they stay in memory.
     pub fn keep_large_table_in(&mut self, folder: &Path) {
@@ -266,7 +283,6 @@ impl Network {
 
     /// Fresh values, drawn from `seed` and packed.
     pub fn init(&self, seed: u64) -> Parameters {
-        let c = &self.config;
         let mut p = self.zeros();
         self.layout.initialise(&mut p.values, seed);
         // Streams beyond those of the parameters.
@@ -278,7 +294,6 @@ impl Network {
                 &mut stream(seed, Purpose::Init, first + i as u64),
             );
         }
-        debug_assert_eq!(p.puzzle_emb.len(), c.puzzle_identifiers * c.puzzle_emb_ndim);
         self.pack(&mut p);
         p
     }
@@ -298,112 +313,5 @@ impl Network {
     /// Brings the packed matrices up to date with the values.
     pub fn pack(&self, p: &mut Parameters) {
         self.layout.pack(&mut p.packed, &p.values);
-    }
-
-    /// Floating-point operations of one block for one puzzle, forward.
-    fn block_flops(&self) -> f64 {
-        let c = &self.config;
-        let (s, d) = (c.rows() as f64, c.width as f64);
-        let mixer = match c.mixer {
-            Mixer::Mlp => 6.0 * s * c.position_inner() as f64 * d,
-            Mixer::Attention => {
-                let inner = (c.heads * c.head_width()) as f64;
-                8.0 * s * d * inner + 4.0 * s * s * inner
-            }
-            Mixer::Groups | Mixer::Neighbours => {
-                let groups = groups::of(c).map_or(0, |groups| groups.total());
-                2.0 * groups as f64 * d * d
-            }
-        };
-        mixer + 6.0 * s * d * c.channel_inner() as f64
-    }
-
-    /// Blocks that the last `updates` updates of a cycle run.
-    fn blocks_in(&self, updates: usize) -> f64 {
-        let (system, depth) = (self.config.system, self.config.depth());
-        let of = |i| self.blocks_of(depth.is_low(i)).len();
-        let all = system.updates(depth);
-        let blocks: usize = (all - updates..all).map(of).sum();
-        blocks as f64
-    }
-
-    /// Floating-point operations of one supervision step of one puzzle: forward, and forward with backward.
-    ///
-    /// Matrix products only: 2 for each multiply-add, the backward pass twice the forward. One state, and
-    /// gradients through the last cycle (its last two updates with HRM); see [`Network::training_flops`].
-    pub fn flops(&self) -> (f64, f64) {
-        let (system, depth) = (self.config.system, self.config.depth());
-        let cycle = self.block_flops() * self.blocks_in(system.updates(depth));
-        let trained = self.block_flops() * self.blocks_in(system.trained_updates(depth));
-        let forward = cycle * depth.h_cycles as f64;
-        (forward, forward + 2.0 * trained)
-    }
-
-    /// Floating-point operations of one supervision step of one puzzle at full depth, with what `train` adds:
-    /// gradients through every cycle (`cycle_loss`), K steps forward to find the best state
-    /// (`winner_take_all = K`), and all levels but the last once more (`recompute`). HRM looks a step ahead.
-    pub fn training_flops(&self, train: &TrainConfig) -> f64 {
-        let (forward, with_backward) = self.flops();
-        let c = &self.config;
-        let cycles = if train.cycle_loss > 0.0 {
-            c.h_cycles as f64
-        } else {
-            1.0
-        };
-        let states = match train.winner_take_all {
-            1 => 0.0,
-            k => k as f64,
-        };
-        let ahead = if c.system == System::Hrm { 1.0 } else { 0.0 };
-        let trained = self.blocks_in(c.system.trained_updates(c.depth()));
-        let again = if train.recompute {
-            self.block_flops() * (trained - self.blocks_in(1))
-        } else {
-            0.0
-        };
-        (1.0 + ahead + states) * forward + cycles * (with_backward - forward + again)
-    }
-}
-
-impl Parameters {
-    /// What the ops read, for one thread.
-    pub fn weights(&self, net: &Network) -> Weights<'_> {
-        Weights {
-            threads: 1,
-            frozen: false,
-            kernels: net.kernels,
-            values: &self.values,
-            packed: &self.packed,
-        }
-    }
-
-    /// The embedding of puzzle `id`, (P).
-    ///
-    /// Panics when there is none of that number.
-    pub fn puzzle(&self, net: &Network, id: u32) -> &[f32] {
-        let p = net.config.puzzle_emb_ndim;
-        &self.puzzle_emb[id as usize * p..][..p]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// In levels, with H_cycles 3 and L_cycles 6: 21 forward, 7 of a cycle backward at twice the price.
-    #[test]
-    fn the_work_of_training_counts_what_its_options_add() {
-        let kernels = Kernels::best().expect("an instruction set");
-        let net = Network::new(ModelConfig::default(), kernels).expect("a network");
-        let level = net.flops().0 / 21.0;
-        let levels = |change: fn(&mut TrainConfig)| {
-            let mut train = TrainConfig::default();
-            change(&mut train);
-            (net.training_flops(&train) / level).round() as usize
-        };
-        assert_eq!(levels(|_| ()), 21 + 14);
-        assert_eq!(levels(|train| train.cycle_loss = 0.5), 21 + 3 * 14);
-        assert_eq!(levels(|train| train.winner_take_all = 4), 5 * 21 + 14);
-        assert_eq!(levels(|train| train.recompute = true), 21 + 14 + 6);
     }
 }
