@@ -21,8 +21,7 @@ use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::check::{Report, check_path};
 use trm_data::generate::{Difficulty, generate};
-use trm_data::read::Row;
-use trm_data::{Geometry, Puzzle, read_path, split, write, write_path};
+use trm_data::{Cells, Geometry, Puzzle, read_path, split, write, write_path};
 
 /// Arguments of `trm data`.
 #[derive(Debug, clap::Args)]
@@ -202,7 +201,11 @@ fn distinct<P: Send, Q: Eq + Hash, E: Into<anyhow::Error> + Send>(
 }
 
 /// Writes the file, or prints where none was named.
-fn deliver<P: Row>(puzzles: &[P], out: Option<&Path>, what: &str) -> anyhow::Result<ExitCode> {
+fn deliver<G: Cells>(
+    puzzles: &[Puzzle<G>],
+    out: Option<&Path>,
+    what: &str,
+) -> anyhow::Result<ExitCode> {
     match out {
         Some(path) => {
             write_path(path, puzzles)?;
@@ -261,7 +264,7 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<ExitCode> {
     }
     check_out(&args.out_train)?;
     check_out(&args.out_test)?;
-    let puzzles = read_path(&args.file)?;
+    let puzzles: Vec<Puzzle> = read_path(&args.file, ())?;
     let count = puzzles.len();
     ensure!(
         wanted < count,

@@ -16,12 +16,11 @@ use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
 use trm_data::generate::{Difficulty, generate};
 use trm_data::geometry::BLANK_TOKEN;
-use trm_data::grid::{self, Format, GridPuzzle};
-use trm_data::maze::MazePuzzle;
+use trm_data::grid::{Format, Grid};
+use trm_data::maze::Maze;
 use trm_data::maze::generate::MazeOptions;
-use trm_data::read::{Reader, Row};
 use trm_data::reference::batches::Levels;
-use trm_data::{Geometry, Puzzle, ReadError, pair, split};
+use trm_data::{Board, Cells, Geometry, Puzzle, pair, read_path, split};
 use trm_model::carry::Slot;
 
 /// Questions with their answers, as tokens.
@@ -42,18 +41,18 @@ pub struct Dataset {
 
 impl Dataset {
     /// Takes puzzles that all have answers and the side of the task.
-    fn new<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<Self> {
+    fn new<G: Cells>(puzzles: &[Puzzle<G>], task: Task, from: &str) -> anyhow::Result<Self> {
         check_all(puzzles, task, from)?;
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
-        for (question, answer) in puzzles.iter().map(Row::tokens) {
-            questions.extend(question);
-            answers.extend(answer.into_iter().flatten());
+        for puzzle in puzzles {
+            questions.extend(puzzle.question.tokens());
+            answers.extend(puzzle.answer.iter().flat_map(Cells::tokens));
         }
         Ok(Dataset {
             task,
             questions,
             answers,
-            sources: puzzles.iter().map(|p| Arc::clone(p.source())).collect(),
+            sources: puzzles.iter().map(|p| Arc::clone(&p.source)).collect(),
             identifiers: vec![0; puzzles.len()],
             levels: None,
         })
@@ -122,9 +121,9 @@ impl Dataset {
 }
 
 /// Fails unless all puzzles have answers and the size of the task.
-fn check_all<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<()> {
+fn check_all<G: Cells>(puzzles: &[Puzzle<G>], task: Task, from: &str) -> anyhow::Result<()> {
     for (i, puzzle) in puzzles.iter().enumerate() {
-        let ((rows, cols), (height, width)) = (puzzle.size(), task.size());
+        let ((rows, cols), (height, width)) = (puzzle.question.size(), task.size());
         ensure!(
             (rows, cols) == (height, width),
             "{from}: puzzle {} is {rows}x{cols}, but {} is {height}x{width}",
@@ -132,7 +131,7 @@ fn check_all<P: Row>(puzzles: &[P], task: Task, from: &str) -> anyhow::Result<()
             task.name()
         );
         ensure!(
-            puzzle.tokens().1.is_some(),
+            puzzle.answer.is_some(),
             "{from}: puzzle {} has no answer; to learn from it or be judged by it takes a CSV with the column answer",
             i + 1
         );
@@ -166,8 +165,8 @@ pub struct Files<'a> {
 /// When a file is faulty, or its puzzles are of another size.
 pub fn read_labelled(files: Files<'_>, task: Task, limit: usize) -> anyhow::Result<Dataset> {
     match task {
-        Task::Sudoku(_) => labelled(read::<Puzzle>(files, task, ())?, files, task, limit),
-        Task::Maze(_) => labelled(read::<MazePuzzle>(files, task, ())?, files, task, limit),
+        Task::Sudoku(_) => labelled(read::<Board>(files, task, ())?, files, task, limit),
+        Task::Maze(_) => labelled(read::<Maze>(files, task, ())?, files, task, limit),
         Task::Grid(format) => {
             let puzzles = read_grids(files, task, &Arc::new(format.clone()))?;
             labelled(puzzles, files, task, limit)
@@ -179,8 +178,8 @@ pub fn read_labelled(files: Files<'_>, task: Task, limit: usize) -> anyhow::Resu
     }
 }
 
-fn labelled<P: Row>(
-    mut puzzles: Vec<P>,
+fn labelled<G: Cells>(
+    mut puzzles: Vec<Puzzle<G>>,
     files: Files<'_>,
     task: Task,
     limit: usize,
@@ -191,21 +190,24 @@ fn labelled<P: Row>(
     Dataset::new(&puzzles, task, &files.puzzles.display().to_string())
 }
 
-fn read<P: Row>(files: Files<'_>, task: Task, format: P::Format) -> anyhow::Result<Vec<P>> {
+fn read<G: Cells>(
+    files: Files<'_>,
+    task: Task,
+    format: G::Format,
+) -> anyhow::Result<Vec<Puzzle<G>>> {
     ensure!(
         files.answers.is_none(),
         "--answers is for tasks of your own (data.task = \"grid\"); {} has its answers in the CSV of --data",
         task.name()
     );
-    let puzzles: Result<_, ReadError> = Reader::open_as(files.puzzles, format)?.collect();
-    Ok(puzzles?)
+    Ok(read_path(files.puzzles, format)?)
 }
 
 fn read_grids(
     files: Files<'_>,
     task: Task,
     format: &Arc<Format>,
-) -> anyhow::Result<Vec<GridPuzzle>> {
+) -> anyhow::Result<Vec<Puzzle<Grid>>> {
     match files.answers {
         Some(answers) => Ok(pair::read(files.puzzles, answers, format)?),
         None => read(files, task, Arc::clone(format)),
@@ -239,9 +241,9 @@ impl Split {
     }
 }
 
-/// A fingerprint of all parts, one after the other ([`grid::fnv`]).
+/// A fingerprint of all parts, one after the other ([`split::fnv`]).
 fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    format!("{:016x}", grid::fnv(parts.into_iter().flatten()))
+    format!("{:016x}", split::fnv(parts.into_iter().flatten()))
 }
 
 /// Puzzles from `file`, or generated as the config says; `validation` holds those to validate with, or
@@ -260,14 +262,14 @@ pub fn load(
     match task {
         Task::Sudoku(geometry) => {
             let puzzles = match files {
-                Some(files) => read::<Puzzle>(files, task, ())?,
+                Some(files) => read::<Board>(files, task, ())?,
                 None => generated_sudokus(data, geometry, config.train.seed)?,
             };
             divided(config, task, puzzles, (), files, validation)
         }
         Task::Maze(_) => {
             let puzzles = match files {
-                Some(files) => read::<MazePuzzle>(files, task, ())?,
+                Some(files) => read::<Maze>(files, task, ())?,
                 None => generated_mazes(data, config.train.seed)?,
             };
             divided(config, task, puzzles, (), files, validation)
@@ -290,11 +292,11 @@ pub fn load(
 }
 
 /// What to learn from and what to validate with, of all `puzzles` there are.
-fn divided<P: Row>(
+fn divided<G: Cells>(
     config: &RunConfig,
     task: Task,
-    mut puzzles: Vec<P>,
-    format: P::Format,
+    mut puzzles: Vec<Puzzle<G>>,
+    format: G::Format,
     files: Option<Files<'_>>,
     validation: Option<&Path>,
 ) -> anyhow::Result<Split> {
@@ -314,7 +316,7 @@ fn divided<P: Row>(
             puzzles: path,
             answers: None,
         };
-        let mut held_out: Vec<P> = read(given, task, format)?;
+        let mut held_out: Vec<Puzzle<G>> = read(given, task, format)?;
         if data.validation_puzzles > 0 {
             held_out.truncate(data.validation_puzzles);
         }
@@ -390,7 +392,7 @@ fn generated_sudokus(
     })
 }
 
-fn generated_mazes(data: &DataConfig, seed: u64) -> anyhow::Result<Vec<MazePuzzle>> {
+fn generated_mazes(data: &DataConfig, seed: u64) -> anyhow::Result<Vec<Puzzle<Maze>>> {
     ensure!(
         data.generate_mazes > 0,
         "no mazes: give --data FILE, or data.generate_mazes in the config"
@@ -407,17 +409,17 @@ fn generated_mazes(data: &DataConfig, seed: u64) -> anyhow::Result<Vec<MazePuzzl
 }
 
 /// Fresh puzzles, each from a random stream of its own; repeats are left out.
-fn generated<P: Row + Send>(
+fn generated<G: Cells + Send>(
     count: usize,
-    make: impl Fn(usize) -> anyhow::Result<P> + Sync,
-) -> anyhow::Result<Vec<P>> {
+    make: impl Fn(usize) -> anyhow::Result<Puzzle<G>> + Sync,
+) -> anyhow::Result<Vec<Puzzle<G>>> {
     let progress = Progress::new(count as u64, "generating puzzles");
     let one = |i| {
         let puzzle = make(i);
         progress.add(1);
         puzzle
     };
-    let puzzles: anyhow::Result<Vec<P>> = (0..count).into_par_iter().map(one).collect();
+    let puzzles: anyhow::Result<Vec<Puzzle<G>>> = (0..count).into_par_iter().map(one).collect();
     progress.finish();
     let puzzles = split::without_repeats(puzzles?);
     if puzzles.len() < count {

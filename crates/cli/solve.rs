@@ -13,10 +13,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use trm_data::grid::GridPuzzle;
-use trm_data::maze::{self, MazePuzzle};
-use trm_data::read::{Reader, Row};
-use trm_data::{Geometry, Puzzle};
+use trm_data::grid::Grid;
+use trm_data::maze::{self, Maze};
+use trm_data::read::Reader;
+use trm_data::{Board, Cells, Geometry, Puzzle};
 use trm_kernels::Precision;
 use trm_model::solve::{Answer, Rollout, SolveOptions};
 use trm_model::weights::Loaded;
@@ -168,30 +168,30 @@ fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<
         ),
     };
     if let Some(format) = format {
-        let rows = rows::<GridPuzzle>(&bytes, name, Arc::new(format.clone()))?;
+        let rows = rows::<Grid>(&bytes, name, Arc::new(format.clone()))?;
         return Ok(Questions {
             task: Task::Grid(format),
             tokens: tokens(&rows),
         });
     }
     match is_of_mazes(&String::from_utf8_lossy(&bytes)) {
-        true => squares(&rows::<MazePuzzle>(&bytes, name, ())?, Kind::Maze),
-        false => squares(&rows::<Puzzle>(&bytes, name, ())?, Kind::Sudoku),
+        true => squares(&rows::<Maze>(&bytes, name, ())?, Kind::Maze),
+        false => squares(&rows::<Board>(&bytes, name, ())?, Kind::Sudoku),
     }
 }
 
 /// All rows of a file, which is not empty.
-fn rows<P: Row>(bytes: &[u8], name: &str, format: P::Format) -> anyhow::Result<Vec<P>> {
-    Ok(Reader::new_as(bytes, name, format)?.collect::<Result<_, _>>()?)
+fn rows<G: Cells>(bytes: &[u8], name: &str, format: G::Format) -> anyhow::Result<Vec<Puzzle<G>>> {
+    Ok(Reader::new(bytes, name, format)?.collect::<Result<_, _>>()?)
 }
 
-fn tokens<P: Row>(rows: &[P]) -> Vec<u8> {
-    rows.iter().flat_map(|row| row.tokens().0).collect()
+fn tokens<G: Cells>(rows: &[Puzzle<G>]) -> Vec<u8> {
+    rows.iter().flat_map(|row| row.question.tokens()).collect()
 }
 
 /// Puzzles of a kind whose size is their side.
-fn squares<P: Row>(rows: &[P], kind: Kind) -> anyhow::Result<Questions> {
-    let (side, _) = rows[0].size();
+fn squares<G: Cells>(rows: &[Puzzle<G>], kind: Kind) -> anyhow::Result<Questions> {
+    let (side, _) = rows[0].question.size();
     Ok(Questions {
         task: Task::new(kind, side, None)?,
         tokens: tokens(rows),

@@ -8,7 +8,7 @@ use trm_data::arc::{self, Grid};
 use trm_data::dihedral::Dihedral;
 use trm_data::grid::{Format, Symmetries};
 use trm_data::maze::{self, Maze};
-use trm_data::{BLANK_TOKEN, Board, Geometry, Puzzle, Symmetry};
+use trm_data::{BLANK_TOKEN, Board, Cells, Geometry, Puzzle, Symmetry};
 use trm_model::solve::Accept;
 use trm_model::weights::Loaded;
 

@@ -4,13 +4,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
-use trm_data::Puzzle;
 use trm_data::arc::read::Role;
-use trm_data::grid::{Format, GridPuzzle, Symmetries};
-use trm_data::maze::MazePuzzle;
-use trm_data::read::{Reader, Row};
+use trm_data::grid::{Format, Grid, Symmetries};
+use trm_data::maze::Maze;
+use trm_data::read::Reader;
 use trm_data::reference::folder::Metadata;
 use trm_data::reference::npy::Array;
+use trm_data::{Board, Cells};
 use trm_kernels::Kernels;
 use trm_model::{ModelConfig, TrainConfig, checkpoint, reference, weights};
 use trm_tensor::safetensors::SafeTensorsFile;
@@ -76,12 +76,13 @@ fn npy(file: &Path) -> bool {
 }
 
 /// Good rows.
-fn rows<P: Row>(bytes: &[u8], format: P::Format) -> usize {
-    let Ok(reader) = Reader::<_, P>::new_as(bytes, "fuzz", format) else {
+fn rows<G: Cells>(bytes: &[u8], format: G::Format) -> usize {
+    let Ok(reader) = Reader::<_, G>::new(bytes, "fuzz", format) else {
         return 0;
     };
     let read = reader.flatten().map(|puzzle| {
-        drop((puzzle.tokens(), puzzle.fingerprint(), puzzle.record()));
+        let question = &puzzle.question;
+        drop((question.tokens(), question.fingerprint(), puzzle.record()));
     });
     read.count()
 }
@@ -93,9 +94,9 @@ pub fn rows_of_each_kind(bytes: &[u8]) -> [usize; 3] {
         Arc::new(format.expect("a format"))
     });
     [
-        rows::<Puzzle>(bytes, ()),
-        rows::<MazePuzzle>(bytes, ()),
-        rows::<GridPuzzle>(bytes, Arc::clone(&FORMAT)),
+        rows::<Board>(bytes, ()),
+        rows::<Maze>(bytes, ()),
+        rows::<Grid>(bytes, Arc::clone(&FORMAT)),
     ]
 }
 

@@ -3,8 +3,9 @@
 use super::{generate, run, text, trm};
 use std::collections::HashSet;
 use std::process::Stdio;
+use trm_data::read::{Reader, read_path};
 use trm_data::split::fingerprint;
-use trm_data::{Puzzle, read_path, read_str};
+use trm_data::{Board, Puzzle};
 
 const SUDOKU: [&str; 2] = ["data", "sudoku"];
 
@@ -35,7 +36,8 @@ fn generated_puzzles_do_not_depend_on_threads() {
             made(&format!("{generate} --seed 6 --threads 2")),
             "{which}"
         );
-        let puzzles = read_str(&one, which).expect("a puzzle file");
+        let rows = Reader::<_, Board>::new(one.as_bytes(), which, ()).expect("a puzzle file");
+        let puzzles: Vec<Puzzle> = rows.collect::<Result<_, _>>().expect("puzzles");
         let questions: HashSet<_> = puzzles.iter().map(|puzzle| puzzle.question).collect();
         assert_eq!((puzzles.len(), questions.len()), (150, 150), "{which}");
     }
@@ -168,7 +170,7 @@ fn a_split_shares_no_question_and_loses_none() {
             ),
         );
         assert!(said.out.contains("guaranteed"), "{}", said.out);
-        [&train, &test].map(|path| read_path(path).expect("a puzzle file"))
+        [&train, &test].map(|path| read_path(path, ()).expect("a puzzle file"))
     };
     let [train_puzzles, test_puzzles] = split("1");
     assert_eq!((train_puzzles.len(), test_puzzles.len()), (260, 40));

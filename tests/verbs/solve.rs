@@ -67,7 +67,7 @@ fn files_and_standard_input_give_one_line_a_puzzle_in_order() {
     let path = folder.path().join("puzzles.csv");
     generate(&path, "--side 4 --count 9");
     let name = text(&path);
-    let puzzles = trm_data::read_path(&path).expect("the puzzles");
+    let puzzles = trm_data::read_path::<trm_data::Board>(&path, ()).expect("the puzzles");
     let questions: Vec<_> = puzzles
         .iter()
         .map(|puzzle| puzzle.question.to_string())

@@ -437,7 +437,7 @@ fn validation_puzzles_that_look_like_learned_ones_are_counted() {
     let said = said_of_validation(&place, " --seed 0", &[]);
     assert!(said.contains(expected), "{said}");
     // Of a file to learn from, be its rows other images of the same puzzles.
-    let puzzles = read_path(place.path("six.csv")).expect("a puzzle file");
+    let puzzles = read_path(place.path("six.csv"), ()).expect("a puzzle file");
     let turned: Vec<_> = puzzles
         .iter()
         .map(|puzzle| {

@@ -7,8 +7,9 @@ use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 use trm_autograd::random::{Purpose, stream};
+use trm_data::Puzzle;
 use trm_data::arithmetic::{MAX_DIGITS, Operation, format, generate};
-use trm_data::grid::GridPuzzle;
+use trm_data::grid::Grid;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Arithmetic {
@@ -94,7 +95,7 @@ pub(super) fn run(verb: &Arithmetic) -> anyhow::Result<ExitCode> {
     };
     let exercises = args
         .making
-        .run(make, |one: &GridPuzzle| one.question.clone())?;
+        .run(make, |one: &Puzzle<Grid>| one.question.tokens.clone())?;
     deliver(
         &exercises,
         out.as_deref(),

@@ -6,11 +6,10 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use trm_data::maze::{Maze, MazePuzzle};
-use trm_data::read::{Reader, Row};
+use trm_data::maze::Maze;
 use trm_data::reference::batches::Levels;
 use trm_data::reference::folder::{Folder, Set};
-use trm_data::{Board, Geometry, Puzzle, write_path};
+use trm_data::{Board, Cells, Geometry, Puzzle, read_path, write_path};
 
 /// What the puzzles are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -46,49 +45,37 @@ pub(super) struct Args {
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let count = match (args.task, args.from.is_dir()) {
-        (TaskArg::Sudoku, false) => to_folder::<Puzzle>(args, Kind::Sudoku)?,
-        (TaskArg::Maze, false) => to_folder::<MazePuzzle>(args, Kind::Maze)?,
+        (TaskArg::Sudoku, false) => to_folder::<Board>(args, Kind::Sudoku)?,
+        (TaskArg::Maze, false) => to_folder::<Maze>(args, Kind::Maze)?,
         (TaskArg::Sudoku, true) => {
             let board = |tokens: &[u8]| {
                 let geometry = Geometry::from_cells(tokens.len());
                 Board::from_tokens(geometry.expect("the cells of a board"), tokens)
             };
-            let puzzle = |question: &[u8], answer: &[u8]| Puzzle {
-                answer: Some(board(answer)),
-                ..Puzzle::of(board(question))
-            };
-            let check = |puzzle: &Puzzle| Ok(puzzle.check().map_err(|(_, why)| why)?);
-            to_file(args, Kind::Sudoku, puzzle, check)?
+            to_file(args, Kind::Sudoku, board)?
         }
-        (TaskArg::Maze, true) => {
-            let puzzle = |question: &[u8], answer: &[u8]| MazePuzzle {
-                source: "".into(),
-                question: Maze::from_tokens(question),
-                answer: Some(Maze::from_tokens(answer)),
-                rating: None,
-            };
-            let check = |maze: &MazePuzzle| Ok(maze.check().map_err(|(_, why)| why)?);
-            to_file(args, Kind::Maze, puzzle, check)?
-        }
+        (TaskArg::Maze, true) => to_file(args, Kind::Maze, Maze::from_tokens)?,
     };
     say!("{count} puzzles in {}", args.to.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the folder; the number of its puzzles.
-fn to_folder<P: Row<Format: Default>>(args: &Args, kind: Kind) -> anyhow::Result<usize> {
+fn to_folder<G: Cells<Format = ()>>(args: &Args, kind: Kind) -> anyhow::Result<usize> {
     let from = args.from.display();
-    let rows: Vec<P> = Reader::open(&args.from)?.collect::<Result<_, _>>()?;
+    let rows: Vec<Puzzle<G>> = read_path(&args.from, ())?;
     let (side, _) = rows
         .first()
         .with_context(|| format!("{from}: no puzzles"))?
+        .question
         .size();
     let task = Task::new(kind, side, None)?;
     let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     for (i, row) in rows.iter().enumerate() {
-        let (question, answer) = row.tokens();
-        inputs.extend(question);
-        labels.extend(answer.with_context(|| format!("{from}: puzzle {} has no answer", i + 1))?);
+        let answer = row.answer.as_ref();
+        let answer = answer.with_context(|| format!("{from}: puzzle {} has no answer", i + 1))?;
+        inputs.extend(row.question.tokens());
+        labels.extend(answer.tokens());
     }
     let count = rows.len();
     let one_each: Vec<usize> = (0..=count).collect();
@@ -105,12 +92,7 @@ fn to_folder<P: Row<Format: Default>>(args: &Args, kind: Kind) -> anyhow::Result
 }
 
 /// Writes the examples of a folder as CSV when every puzzle is sound and says all that its example says; their number.
-fn to_file<P: Row>(
-    args: &Args,
-    kind: Kind,
-    puzzle: impl Fn(&[u8], &[u8]) -> P,
-    check: impl Fn(&P) -> anyhow::Result<()>,
-) -> anyhow::Result<usize> {
+fn to_file<G: Cells>(args: &Args, kind: Kind, grid: impl Fn(&[u8]) -> G) -> anyhow::Result<usize> {
     let from = args.from.display();
     check_out(&args.to)?;
     ensure!(
@@ -129,12 +111,18 @@ fn to_file<P: Row>(
     for set in &folder.sets {
         let questions = set.inputs.chunks_exact(cells);
         for (question, answer) in questions.zip(set.labels.chunks_exact(cells)) {
-            let (n, puzzle) = (puzzles.len() + 1, puzzle(question, answer));
+            let n = puzzles.len() + 1;
+            let [of_question, of_answer] = [question, answer].map(&grid);
             ensure!(
-                puzzle.tokens() == (question.to_vec(), Some(answer.to_vec())),
+                of_question.tokens() == question && of_answer.tokens() == answer,
                 "{from}: example {n}: a token that stands for no character"
             );
-            check(&puzzle).with_context(|| format!("{from}: example {n}"))?;
+            let puzzle = Puzzle {
+                answer: Some(of_answer),
+                ..Puzzle::of(of_question)
+            };
+            let sound = puzzle.check().map_err(|(_, why)| why);
+            sound.with_context(|| format!("{from}: example {n}"))?;
             puzzles.push(puzzle);
         }
     }

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_autograd::random::{Purpose, stream};
-use trm_data::Fault;
+use trm_data::maze::Ways;
 use trm_data::maze::generate::{MazeOptions, generate};
-use trm_data::maze::{MazePuzzle, Ways};
 use trm_data::read::Reader;
+use trm_data::{Fault, Puzzle};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Maze {
@@ -71,7 +71,7 @@ fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let make = |i| generate(options, &mut stream(seed, Purpose::Generate, i));
     let mazes = args
         .making
-        .run(make, |maze: &MazePuzzle| maze.question.clone())?;
+        .run(make, |maze: &Puzzle<_>| maze.question.clone())?;
     let what = format!("mazes of {0}x{0}", args.side);
     deliver(&mazes, out.as_deref(), &what)
 }
@@ -103,7 +103,7 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let mut seen = HashSet::new();
     let (mut rows, mut faulty) = (0, 0);
     let mut repeated_lines = Vec::new();
-    let mut reader = Reader::<_, MazePuzzle>::open(&args.file)?;
+    let mut reader = Reader::<_, trm_data::maze::Maze>::open(&args.file, ())?;
     while let Some(row) = reader.next() {
         rows += 1;
         match row {

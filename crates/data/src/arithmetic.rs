@@ -18,7 +18,8 @@
 //! `trm eval` then counts each by itself.
 
 use crate::fault::Invalid;
-use crate::grid::{Format, GridPuzzle, Symmetries};
+use crate::grid::{Format, Grid, Symmetries};
+use crate::puzzle::{Cells, Puzzle};
 use rand::{Rng, RngExt};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -118,7 +119,7 @@ pub fn generate(
     digits: RangeInclusive<u32>,
     format: &Arc<Format>,
     rng: &mut impl Rng,
-) -> GridPuzzle {
+) -> Puzzle<Grid> {
     let (rows, columns) = format.size();
     let fits = operation.columns(*digits.end()) <= columns && rows == 3;
     assert!(fits, "{digits:?} digits in {rows} rows of {columns}");
@@ -149,11 +150,9 @@ pub fn generate(
     ];
     let grid = |last: &str| {
         let text = format!("{a:>columns$}{sign}{b:>width$}{last}");
-        format
-            .tokens(&text)
-            .expect("operands that fit, in the format's characters")
+        Grid::parse(&text, format).expect("operands that fit, in the format's characters")
     };
-    GridPuzzle {
+    Puzzle {
         source: source.into(),
         question: grid(&blank),
         answer: Some(grid(&result)),
@@ -161,7 +160,6 @@ pub fn generate(
             Operation::Add => carry.into(),
             _ => longer.into(),
         }),
-        format: Arc::clone(format),
     }
 }
 
@@ -192,7 +190,7 @@ mod tests {
             for i in 0..800 {
                 let puzzle = generate(operation, digits.clone(), &format, &mut stream(1, i));
                 let [question, answer] = [&puzzle.question, puzzle.answer.as_ref().unwrap()]
-                    .map(|tokens| read(&format.line(tokens), columns));
+                    .map(|grid| read(&grid.to_string(), columns));
                 assert_eq!(question[..2], answer[..2]);
                 assert_eq!(question[2], "?".repeat(columns));
                 let [a, b, result] = [0, 1, 2].map(|i| answer[i].parse::<u128>().unwrap());

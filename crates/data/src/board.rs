@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use crate::fault::Invalid;
 use crate::geometry::{BLANK_TOKEN, Geometry, MAX_CELLS, MAX_SIDE, Unit};
+use crate::puzzle::Cells;
+use crate::split;
 
 /// A Sudoku grid of 4 x 4, 6 x 6 or 9 x 9 cells, each blank (0) or a digit `1..=side`.
 ///
@@ -221,6 +223,69 @@ impl FromStr for Board {
             found += 1;
         }
         Board::from_digits(digits.get(..found).ok_or_else(|| no_shape(found))?)
+    }
+}
+
+impl Cells for Board {
+    const COMMENTS: bool = true;
+
+    type Format = ();
+
+    fn parse(line: &str, (): &()) -> Result<Board, Invalid> {
+        line.parse()
+    }
+
+    fn check_question(&self) -> Result<(), Invalid> {
+        match self.conflicts().next() {
+            Some(conflict) => Err(Invalid(format!(
+                "the givens contradict each other: {conflict}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_answer(&self, question: &Board) -> Result<(), Invalid> {
+        let geometry = question.geometry();
+        if self.geometry() != geometry {
+            return Err(Invalid(format!(
+                "the answer is {}, but its question is {geometry}",
+                self.geometry()
+            )));
+        }
+        if let Some(cell) = self.digits().iter().position(|&digit| digit == 0) {
+            return Err(Invalid(format!(
+                "the answer is blank at {}; it must be a full grid",
+                geometry.cell_name(cell)
+            )));
+        }
+        if let Some(cell) = self.first_change_from(question) {
+            return Err(Invalid(format!(
+                "the answer has {} at {}, but the question gives {} there",
+                self.get(cell),
+                geometry.cell_name(cell),
+                question.get(cell)
+            )));
+        }
+        match self.conflicts().next() {
+            Some(conflict) => Err(Invalid(format!(
+                "the answer is not a valid grid: {conflict}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.geometry.side(), self.geometry.side())
+    }
+
+    fn tokens(&self) -> Vec<u8> {
+        let mut tokens = vec![0; self.digits().len()];
+        self.tokens_into(&mut tokens);
+        tokens
+    }
+
+    fn fingerprint(&self) -> u64 {
+        split::fingerprint(self)
     }
 }
 

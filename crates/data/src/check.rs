@@ -85,7 +85,7 @@ pub struct Report {
 /// # Errors
 /// If the file cannot be opened, has no row, or has a CSV header without the column `question`.
 pub fn check_path(path: impl AsRef<Path>, row_done: impl Fn()) -> Result<Report, ReadError> {
-    let (mut report, mut rows) = (Report::default(), Reader::open(path)?);
+    let (mut report, mut rows) = (Report::default(), Reader::open(path, ())?);
     while let Some(row) = rows.next() {
         match row {
             Ok(puzzle) => report.add(&puzzle, rows.line()),
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn only_the_first_faults_are_kept() {
         let mut report = Report::default();
-        for row in Reader::<_, Puzzle>::new("12\n".repeat(50).as_bytes(), "short.txt").unwrap() {
+        for row in Reader::<_, Board>::new("12\n".repeat(50).as_bytes(), "short.txt", ()).unwrap() {
             report.add_fault(row.unwrap_err());
         }
         assert_eq!((report.faulty, report.faults.len()), (50, FAULTS_KEPT));

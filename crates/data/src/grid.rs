@@ -6,19 +6,23 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use trm_data::grid::{self, Format, Symmetries};
+//! use trm_data::Puzzle;
+//! use trm_data::grid::{Format, Grid, Symmetries};
+//! use trm_data::read::Reader;
 //!
 //! let format = Arc::new(Format::new("parity", 1, 4, "01_", Symmetries::None)?);
 //! let text = "source,question,answer,rating\n,011_,0110,\n,010_,0101,\n";
-//! let puzzles = grid::read_str(text, "parity.csv", &format)?;
-//! assert_eq!(puzzles[0].question, [1, 2, 2, 3]);
+//! let rows = Reader::new(text.as_bytes(), "parity.csv", format)?;
+//! let puzzles: Vec<Puzzle<Grid>> = rows.collect::<Result<_, _>>()?;
+//! assert_eq!(puzzles[0].question.tokens, [1, 2, 2, 3]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use crate::dihedral::Dihedral;
-use crate::fault::{Invalid, ReadError};
-use crate::read::{Fields, Reader, Row, RowFault, text};
-use std::path::Path;
+use crate::fault::Invalid;
+use crate::puzzle::Cells;
+use crate::split::fnv;
+use std::fmt;
 use std::sync::Arc;
 
 /// The most cells that a grid may have.
@@ -182,111 +186,64 @@ impl Format {
     }
 }
 
-/// A question with what is known about it.
+/// Tokens in a format.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GridPuzzle {
-    /// Where it comes from.
-    pub source: Arc<str>,
+pub struct Grid {
     /// Shape and characters.
     pub format: Arc<Format>,
-    /// Tokens, (rows, cols).
-    pub question: Vec<u8>,
-    /// Tokens, (rows, cols), if the file gives them.
-    pub answer: Option<Vec<u8>>,
-    /// How hard it is.
-    pub rating: Option<u64>,
+    /// (rows, cols)
+    pub tokens: Vec<u8>,
 }
 
-impl Row for GridPuzzle {
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format.line(&self.tokens))
+    }
+}
+
+impl Cells for Grid {
     const COMMENTS: bool = false;
 
     type Format = Arc<Format>;
 
-    fn from_fields(fields: Fields<'_>, format: &Arc<Format>) -> Result<GridPuzzle, RowFault> {
-        let tokens = |column, field| {
-            let tokens = text(field).and_then(|line| format.tokens(line));
-            tokens.map_err(|why| RowFault::new(column, why))
-        };
-        Ok(GridPuzzle {
-            source: fields.source,
+    fn parse(line: &str, format: &Arc<Format>) -> Result<Grid, Invalid> {
+        Ok(Grid {
             format: Arc::clone(format),
-            question: tokens("question", fields.question)?,
-            answer: fields
-                .answer
-                .map(|field| tokens("answer", field))
-                .transpose()?,
-            rating: fields.rating,
+            tokens: format.tokens(line)?,
         })
+    }
+
+    /// Nobody knows the rules of your task.
+    fn check_question(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn check_answer(&self, _question: &Grid) -> Result<(), Invalid> {
+        Ok(())
     }
 
     fn size(&self) -> (usize, usize) {
         self.format.size()
     }
 
-    fn source(&self) -> &Arc<str> {
-        &self.source
-    }
-
-    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        (self.question.clone(), self.answer.clone())
+    fn tokens(&self) -> Vec<u8> {
+        self.tokens.clone()
     }
 
     fn fingerprint(&self) -> u64 {
         let (rows, cols) = self.format.size();
         let images = self.format.images().iter();
         let least = images
-            .map(|symmetry| symmetry.apply(&self.question, rows, cols))
+            .map(|symmetry| symmetry.apply(&self.tokens, rows, cols))
             .min();
         fnv(&least.expect("the identity at least"))
     }
-
-    fn record(&self) -> [String; 4] {
-        let line = |tokens: &Vec<u8>| self.format.line(tokens);
-        let rating = self.rating.map(|rating| rating.to_string());
-        [
-            self.source.to_string(),
-            line(&self.question),
-            self.answer.as_ref().map(line).unwrap_or_default(),
-            rating.unwrap_or_default(),
-        ]
-    }
-}
-
-/// FNV-1a: short and stable, against accidents only.
-pub fn fnv<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
-    bytes
-        .into_iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-}
-
-/// Reads all puzzles of a file: CSV, or plain lines of one question each.
-///
-/// # Errors
-/// The first fault, with its place.
-pub fn read_path(
-    path: impl AsRef<Path>,
-    format: &Arc<Format>,
-) -> Result<Vec<GridPuzzle>, ReadError> {
-    Reader::open_as(path, Arc::clone(format))?.collect()
-}
-
-/// Reads all puzzles of a text; `name` stands for the file in errors.
-///
-/// # Errors
-/// As [`read_path`].
-pub fn read_str(
-    text: &str,
-    name: &str,
-    format: &Arc<Format>,
-) -> Result<Vec<GridPuzzle>, ReadError> {
-    Reader::new_as(text.as_bytes(), name, Arc::clone(format))?.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::read_str;
 
     fn format(rows: usize, cols: usize, symmetries: Symmetries) -> Arc<Format> {
         Arc::new(Format::new("test", rows, cols, "ab. ", symmetries).unwrap())
@@ -343,12 +300,12 @@ mod tests {
             ),
             ("x,abab,abab,hard", "f, line 2, column rating: "),
         ] {
-            let error = read_str(&format!("{header}{row}\n"), "f", &format)
+            let error = read_str::<Grid>(&format!("{header}{row}\n"), format.clone())
                 .unwrap_err()
                 .to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        let read = read_str(&format!("{header}x,ab  ,\"a.b \",7\n"), "f", &format).unwrap();
+        let read = read_str::<Grid>(&format!("{header}x,ab  ,\"a.b \",7\n"), format).unwrap();
         assert_eq!(read[0].record(), ["x", "ab  ", "a.b ", "7"]);
     }
 
@@ -356,7 +313,9 @@ mod tests {
     fn images_share_the_fingerprint() {
         let print = |line: &str, symmetries| {
             let format = format(2, 2, symmetries);
-            read_str(line, "f", &format).unwrap()[0].fingerprint()
+            read_str::<Grid>(line, format).unwrap()[0]
+                .question
+                .fingerprint()
         };
         for (symmetries, mirrored, turned) in [
             (Symmetries::None, false, false),

@@ -73,6 +73,6 @@ pub use check::Report;
 pub use fault::{Fault, Invalid, ReadError};
 pub use generate::Difficulty;
 pub use geometry::{BLANK_TOKEN, Geometry, PAD_TOKEN, Unit};
-pub use puzzle::Puzzle;
-pub use read::{read_path, read_str};
+pub use puzzle::{Cells, Puzzle};
+pub use read::read_path;
 pub use write::write_path;

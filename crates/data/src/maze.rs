@@ -17,15 +17,15 @@
 
 pub mod generate;
 mod path;
-mod puzzle;
 
 use crate::dihedral::Dihedral;
 use crate::fault::Invalid;
+use crate::puzzle::Cells;
+use crate::split::fnv;
 use std::fmt;
 use std::str::FromStr;
 
 pub use path::Ways;
-pub use puzzle::{MazePuzzle, read_path, read_str};
 
 /// The characters of a maze in the order of their tokens, which begin at 1.
 pub const CHARACTERS: [u8; 5] = *b"# SGo";
@@ -180,11 +180,23 @@ impl Maze {
         Ways::through(self)?.steps()
     }
 
-    /// Fails unless this is a question: one start, one goal, a way between them, and none drawn.
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn check_question(&self) -> Result<(), Invalid> {
+    /// Whether this is `question` with a shortest way drawn into its free cells, any of them.
+    pub fn is_shortest_way_through(&self, question: &Maze) -> bool {
+        self.check_answer(question).is_ok()
+    }
+}
+
+impl Cells for Maze {
+    const COMMENTS: bool = false;
+
+    type Format = ();
+
+    fn parse(line: &str, (): &()) -> Result<Maze, Invalid> {
+        line.parse()
+    }
+
+    /// One start, one goal, a way between them, and none drawn.
+    fn check_question(&self) -> Result<(), Invalid> {
         self.ends()?;
         if let Some(cell) = self.cells.iter().position(|&c| c == b'o') {
             return Err(Invalid(format!(
@@ -195,11 +207,8 @@ impl Maze {
         self.steps().map(|_| ()).ok_or_else(no_way)
     }
 
-    /// Fails unless this is `question` with a shortest way drawn into its free cells, any of them.
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn check_answer(&self, question: &Maze) -> Result<(), Invalid> {
+    /// `question` with a shortest way drawn into its free cells, any of them.
+    fn check_answer(&self, question: &Maze) -> Result<(), Invalid> {
         if self.side != question.side {
             return Err(Invalid(format!(
                 "the answer has side {}, but its question has side {}",
@@ -228,15 +237,38 @@ impl Maze {
         }
     }
 
-    /// Whether this is `question` with a shortest way drawn into its free cells, any of them.
-    pub fn is_shortest_way_through(&self, question: &Maze) -> bool {
-        self.check_answer(question).is_ok()
+    fn size(&self) -> (usize, usize) {
+        (self.side, self.side)
+    }
+
+    fn tokens(&self) -> Vec<u8> {
+        let mut tokens = vec![0; self.cells.len()];
+        self.tokens_into(&mut tokens);
+        tokens
+    }
+
+    /// Turned or mirrored mazes share it, and those with start and goal exchanged.
+    fn fingerprint(&self) -> u64 {
+        let mut exchanged = self.clone();
+        for cell in &mut exchanged.cells {
+            *cell = match *cell {
+                b'S' => b'G',
+                b'G' => b'S',
+                other => other,
+            };
+        }
+        let images = Dihedral::ALL
+            .into_iter()
+            .flat_map(|symmetry| [self, &exchanged].map(|maze| maze.image(symmetry).cells));
+        fnv(&images.min().expect("sixteen images"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::Reader;
+    use crate::testing::read_str;
 
     fn maze(text: &str) -> Maze {
         text.parse().unwrap()
@@ -325,6 +357,61 @@ mod tests {
                 .parse()
                 .is_ok_and(|a: Maze| a.is_shortest_way_through(&open));
             assert_eq!(found, right, "{answer}");
+        }
+    }
+
+    #[test]
+    fn images_share_the_fingerprint_and_others_do_not() {
+        let print = |question: &str| maze(question).fingerprint();
+        let question = "S  ## #G ";
+        for symmetry in Dihedral::ALL {
+            let image = maze(question).image(symmetry).to_string();
+            assert_eq!(print(&image), print(question));
+        }
+        assert_eq!(print("G  ## #S "), print(question));
+        assert_ne!(print("S  ## # G"), print(question));
+    }
+
+    #[test]
+    fn files_are_read_with_every_space_and_their_faults_told() {
+        let rows = "source,question,answer,rating\nx,S  ## #G ,Soo##o#Go,5\n,S G ,,\n";
+        let error = read_str::<Maze>(rows, ()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "f, line 3: a question of 2x2 cells, but the file began with 3x3 at line 2; put each size into a file of \
+             its own"
+        );
+        let read =
+            read_str::<Maze>("source,question,answer,rating\nx,S  ## #G ,Soo##o#Go,5", ()).unwrap();
+        assert_eq!(read[0].record(), ["x", "S  ## #G ", "Soo##o#Go", "5"]);
+        // A plain line may begin with a wall, and end in free cells.
+        let plain = read_str::<Maze>("##S   G  \n\n#S#  #G  \r\n", ()).unwrap();
+        assert_eq!(plain[1].question.to_string(), "#S#  #G  ");
+        for (text, expected) in [
+            ("S # #   ", "f, line 1: 8 characters; expected a square"),
+            ("S # # # #", "f, line 1: 0 of 'G'"),
+            (
+                "question,source,answer,rating\nS  ## #G ,,S  ##o#Go,",
+                "f, line 2, column answer: the cells 'o' of the answer are no shortest way",
+            ),
+        ] {
+            let error = read_str::<Maze>(text, ()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(pieces in proptest::collection::vec(proptest::sample::select(
+            b"source,question,answer,rating\n|,|\n|\r\n|S G |S  ## #G |Soo##o#Go|#|o| |\xFF|5|\""
+                .split(|&byte| byte == b'|').collect::<Vec<_>>()
+        ), 0..30)) {
+            let bytes = pieces.concat();
+            if let Ok(reader) = Reader::<_, Maze>::new(&bytes[..], "f", ()) {
+                for puzzle in reader.flatten() {
+                    proptest::prop_assert_eq!(puzzle.check(), Ok(()));
+                }
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 //! counted from 0. Every line counts: none is a comment, and none is skipped.
 
 use crate::fault::Invalid;
-use crate::grid::{Format, GridPuzzle};
+use crate::grid::{Format, Grid};
+use crate::puzzle::Puzzle;
 use crate::reference::npy::{Array, NpyError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub fn read(
     questions: &Path,
     answers: &Path,
     format: &Arc<Format>,
-) -> Result<Vec<GridPuzzle>, PairError> {
+) -> Result<Vec<Puzzle<Grid>>, PairError> {
     let (from, to) = (grids(questions, format)?, grids(answers, format)?);
     if from.len() != to.len() {
         return Err(PairError::Counts {
@@ -98,11 +99,14 @@ pub fn read(
         return Err(PairError::Empty { path });
     }
     let source: Arc<str> = "".into();
-    let puzzle = |(question, answer)| GridPuzzle {
-        source: Arc::clone(&source),
+    let grid = |tokens| Grid {
         format: Arc::clone(format),
-        question,
-        answer: Some(answer),
+        tokens,
+    };
+    let puzzle = |(question, answer)| Puzzle {
+        source: Arc::clone(&source),
+        question: grid(question),
+        answer: Some(grid(answer)),
         rating: None,
     };
     Ok(from.into_iter().zip(to).map(puzzle).collect())
@@ -183,8 +187,8 @@ mod tests {
             .write(&deep)
             .expect("a file");
         let of_text = read(&lines, &lines, &format()).expect("two grids");
-        assert_eq!(of_text[1].question, [2, 1, 3, 2, 1, 3]);
-        assert_eq!(of_text[0].answer.as_deref(), Some(&[1; 6][..]));
+        assert_eq!(of_text[1].question.tokens, [2, 1, 3, 2, 1, 3]);
+        assert_eq!(of_text[0].answer.as_ref().unwrap().tokens, [1; 6]);
         assert_eq!(read(&flat, &lines, &format()).expect("two grids"), of_text);
         assert_eq!(read(&deep, &flat, &format()).expect("two grids"), of_text);
     }

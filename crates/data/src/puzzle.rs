@@ -1,29 +1,66 @@
 //! A question together with what is known about it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::board::Board;
 use crate::fault::Invalid;
-use crate::read::{Fields, Row, RowFault, text};
-use crate::split;
+use crate::read::COLUMNS;
+
+/// A kind of grid that puzzles are made of: a [`Board`] of Sudoku, a [`Maze`](crate::maze::Maze), or a
+/// [`Grid`](crate::grid::Grid) of a format of your own. As text it is one line, row by row.
+pub trait Cells: Sized + Display {
+    /// Whether a line of a file may be a comment or blank; not where `#` is a wall and a space a way.
+    const COMMENTS: bool;
+
+    /// What must be known beforehand to read one.
+    type Format: Clone;
+
+    /// Reads a line of text.
+    ///
+    /// # Errors
+    /// When it is no such grid.
+    fn parse(line: &str, format: &Self::Format) -> Result<Self, Invalid>;
+
+    /// Fails unless this can be asked; whether it has just one answer is another matter.
+    ///
+    /// # Errors
+    /// The first fault.
+    fn check_question(&self) -> Result<(), Invalid>;
+
+    /// Fails unless this is an answer to `question`.
+    ///
+    /// # Errors
+    /// The first fault.
+    fn check_answer(&self, question: &Self) -> Result<(), Invalid>;
+
+    /// Rows and columns.
+    fn size(&self) -> (usize, usize);
+
+    /// The network's tokens, (rows, cols).
+    fn tokens(&self) -> Vec<u8>;
+
+    /// A number that all images of this question under the task's symmetries share.
+    fn fingerprint(&self) -> u64;
+}
 
 /// One row of a puzzle file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Puzzle {
+pub struct Puzzle<G = Board> {
     /// Where the puzzle comes from; shared, because millions of rows carry the same few names.
     pub source: Arc<str>,
-    /// The board to be completed.
-    pub question: Board,
-    /// The completed board, if the file gives it.
-    pub answer: Option<Board>,
-    /// How hard the puzzle is, on the scale of its file; generated puzzles use
-    /// [`Solution::guesses`](crate::solver::Solution::guesses).
+    /// The grid to be completed.
+    pub question: G,
+    /// The completed grid, if the file gives it.
+    pub answer: Option<G>,
+    /// How hard the puzzle is, on the scale of its file; generated Sudokus use
+    /// [`Solution::guesses`](crate::solver::Solution::guesses), generated mazes the steps from start to goal.
     pub rating: Option<u64>,
 }
 
-impl Puzzle {
+impl<G> Puzzle<G> {
     /// A bare question, with an empty source and nothing else known.
-    pub fn of(question: Board) -> Puzzle {
+    pub fn of(question: G) -> Puzzle<G> {
         Puzzle {
             source: "".into(),
             question,
@@ -31,8 +68,10 @@ impl Puzzle {
             rating: None,
         }
     }
+}
 
-    /// Checks that the question's givens and the answer obey the rules and agree with each other.
+impl<G: Cells> Puzzle<G> {
+    /// Checks that the question and the answer obey the rules and agree with each other.
     ///
     /// It does not search: whether the answer is the only one is for
     /// [`solver::count_solutions`](crate::solver::count_solutions).
@@ -40,107 +79,23 @@ impl Puzzle {
     /// # Errors
     /// The column, `question` or `answer`, and its first fault.
     pub fn check(&self) -> Result<(), (&'static str, Invalid)> {
-        check_question(&self.question).map_err(|why| ("question", why))?;
-        let answer = self.answer.as_ref();
-        answer.map_or(Ok(()), |answer| {
-            check_answer(answer, &self.question).map_err(|why| ("answer", why))
-        })
-    }
-}
-
-fn check_question(question: &Board) -> Result<(), Invalid> {
-    match question.conflicts().next() {
-        Some(conflict) => Err(Invalid(format!(
-            "the givens contradict each other: {conflict}"
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn check_answer(answer: &Board, question: &Board) -> Result<(), Invalid> {
-    let geometry = question.geometry();
-    if answer.geometry() != geometry {
-        return Err(Invalid(format!(
-            "the answer is {}, but its question is {geometry}",
-            answer.geometry()
-        )));
-    }
-    if let Some(cell) = answer.digits().iter().position(|&digit| digit == 0) {
-        return Err(Invalid(format!(
-            "the answer is blank at {}; it must be a full grid",
-            geometry.cell_name(cell)
-        )));
-    }
-    if let Some(cell) = answer.first_change_from(question) {
-        return Err(Invalid(format!(
-            "the answer has {} at {}, but the question gives {} there",
-            answer.get(cell),
-            geometry.cell_name(cell),
-            question.get(cell)
-        )));
-    }
-    match answer.conflicts().next() {
-        Some(conflict) => Err(Invalid(format!(
-            "the answer is not a valid grid: {conflict}"
-        ))),
-        None => Ok(()),
-    }
-}
-
-impl Row for Puzzle {
-    const COMMENTS: bool = true;
-
-    type Format = ();
-
-    fn from_fields(fields: Fields<'_>, (): &()) -> Result<Puzzle, RowFault> {
-        let board = |column, field| {
-            let board = text(field).and_then(str::parse);
-            board.map_err(|why| RowFault::new(column, why))
-        };
-        let puzzle = Puzzle {
-            source: fields.source,
-            question: board("question", fields.question)?,
-            answer: fields
-                .answer
-                .map(|field| board("answer", field))
-                .transpose()?,
-            rating: fields.rating,
-        };
-        match puzzle.check() {
-            Ok(()) => Ok(puzzle),
-            Err((column, why)) => Err(RowFault::unsound(column, why)),
+        let question = &self.question;
+        question.check_question().map_err(|why| ("question", why))?;
+        match &self.answer {
+            Some(answer) => answer.check_answer(question).map_err(|why| ("answer", why)),
+            None => Ok(()),
         }
     }
 
-    fn size(&self) -> (usize, usize) {
-        let side = self.question.geometry().side();
-        (side, side)
-    }
-
-    fn source(&self) -> &Arc<str> {
-        &self.source
-    }
-
-    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let tokens = |board: &Board| {
-            let mut tokens = vec![0; board.digits().len()];
-            board.tokens_into(&mut tokens);
-            tokens
-        };
-        (tokens(&self.question), self.answer.as_ref().map(tokens))
-    }
-
-    fn fingerprint(&self) -> u64 {
-        split::fingerprint(&self.question)
-    }
-
-    fn record(&self) -> [String; 4] {
-        let or_empty = |text: Option<String>| text.unwrap_or_default();
+    /// The fields to be written, in the order of [`COLUMNS`].
+    pub fn record(&self) -> [String; COLUMNS.len()] {
+        let answer = self.answer.as_ref().map(G::to_string);
+        let rating = self.rating.map(|rating| rating.to_string());
         [
             self.source.to_string(),
             self.question.to_string(),
-            or_empty(self.answer.map(|answer| answer.to_string())),
-            or_empty(self.rating.map(|rating| rating.to_string())),
+            answer.unwrap_or_default(),
+            rating.unwrap_or_default(),
         ]
     }
 }
@@ -150,7 +105,7 @@ mod tests {
     use super::*;
 
     fn fault(question: &str, answer: &str) -> String {
-        let question = question.parse().unwrap();
+        let question: Board = question.parse().unwrap();
         let answer = (!answer.is_empty()).then(|| answer.parse().unwrap());
         let puzzle = Puzzle {
             answer,

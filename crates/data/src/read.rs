@@ -8,92 +8,48 @@
 //! * without: **plain lines**, one question each; empty lines are skipped, and for Sudoku also blank ones and
 //!   those that start with `#`, which may be content of mazes and grids.
 //!
-//! All questions of a file have one size. What a row becomes is a [`Row`]: a Sudoku ([`Puzzle`]; 16, 36 or
-//! 81 characters, `.` or `0` for a blank), a maze ([`MazePuzzle`](crate::maze::MazePuzzle)), or a grid of a
-//! format of your own ([`GridPuzzle`](crate::grid::GridPuzzle)).
+//! All questions of a file have one size. What its fields hold are [`Cells`]: Sudokus ([`Board`]; 16, 36 or
+//! 81 characters, `.` or `0` for a blank), mazes ([`Maze`](crate::maze::Maze)), or grids of a format of your own
+//! ([`Grid`](crate::grid::Grid)).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::board::Board;
 use crate::fault::{Fault, Invalid, ReadError, beginning};
 use crate::lines::Lines;
-use crate::puzzle::Puzzle;
+use crate::puzzle::{Cells, Puzzle};
 
 /// The columns of a puzzle file, in the order in which they are written.
 pub const COLUMNS: [&str; 4] = ["source", "question", "answer", "rating"];
 
-/// What the rows of a file are.
-pub trait Row: Sized {
-    /// Whether a plain line may be a comment or blank; where `#` is a wall and a space a way, none is.
-    const COMMENTS: bool;
-
-    /// What must be known beforehand to read a row.
-    type Format: Clone;
-
-    /// Takes the fields of a row, and checks them against each other.
-    ///
-    /// # Errors
-    /// The first fault and its column.
-    fn from_fields(fields: Fields<'_>, format: &Self::Format) -> Result<Self, RowFault>;
-
-    /// Rows and columns of the question.
-    fn size(&self) -> (usize, usize);
-
-    /// Where it comes from.
-    fn source(&self) -> &Arc<str>;
-
-    /// The network's tokens of question and answer.
-    fn tokens(&self) -> (Vec<u8>, Option<Vec<u8>>);
-
-    /// A number that all images of the question under the task's symmetries share.
-    fn fingerprint(&self) -> u64;
-
-    /// The fields to be written, in the order of [`COLUMNS`].
-    fn record(&self) -> [String; COLUMNS.len()];
-}
-
-/// A row as it stands in the file.
-#[derive(Debug)]
-pub struct Fields<'a> {
-    /// Where the puzzle comes from.
-    pub source: Arc<str>,
-    /// Never trimmed.
-    pub question: &'a [u8],
-    /// Likewise; none where the field is empty, or there is no such column.
-    pub answer: Option<&'a [u8]>,
-    /// How hard the puzzle is.
-    pub rating: Option<u64>,
-}
+/// A row as it stands in the file, never trimmed; no answer where its field is empty or there is no such column.
+type Fields<'a> = Puzzle<&'a [u8]>;
 
 /// Reads all puzzles of a file, CSV or plain lines.
 ///
 /// # Errors
 /// The first fault, with its place; [`Fault`] lists the kinds.
-pub fn read_path(path: impl AsRef<Path>) -> Result<Vec<Puzzle>, ReadError> {
-    Reader::open(path)?.collect()
-}
-
-/// Reads all puzzles of a text, CSV or plain lines; `name` stands for the file in errors.
-///
-/// # Errors
-/// As [`read_path`].
-pub fn read_str(text: &str, name: &str) -> Result<Vec<Puzzle>, ReadError> {
-    Reader::new(text.as_bytes(), name)?.collect()
+pub fn read_path<G: Cells>(
+    path: impl AsRef<Path>,
+    format: G::Format,
+) -> Result<Vec<Puzzle<G>>, ReadError> {
+    Reader::open(path, format)?.collect()
 }
 
 /// Reads the puzzles of a file one after another.
 ///
 /// A faulty row is one `Err` item and the rows after it still come, so that a check can list all faults.
 /// When reading itself fails, that is the last item; where there is no row, that is the only one.
-pub struct Reader<R, P: Row = Puzzle> {
+pub struct Reader<R, G: Cells = Board> {
     name: String,
     rows: Rows<R>,
     first: Option<((usize, usize), u64)>, // size and line of the first good row
     began: bool,                          // whether there was a row, good or faulty
     ended: bool,
-    format: P::Format,
+    format: G::Format,
 }
 
 /// A fault that is in no line.
@@ -107,23 +63,12 @@ fn error_of_file(file: &str, fault: Fault) -> ReadError {
     }
 }
 
-impl<P: Row> Reader<BufReader<File>, P> {
+impl<G: Cells> Reader<BufReader<File>, G> {
     /// Opens a file and reads as far as its first line of content.
     ///
     /// # Errors
     /// If it cannot be opened or read, is empty, or has a CSV header without the column `question`.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError>
-    where
-        P::Format: Default,
-    {
-        Reader::open_as(path, P::Format::default())
-    }
-
-    /// [`Reader::open`] for rows of a given format.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
-    pub fn open_as(path: impl AsRef<Path>, format: P::Format) -> Result<Self, ReadError> {
+    pub fn open(path: impl AsRef<Path>, format: G::Format) -> Result<Self, ReadError> {
         let path = path.as_ref();
         let file = path.display().to_string();
         let source = match File::open(path) {
@@ -134,29 +79,18 @@ impl<P: Row> Reader<BufReader<File>, P> {
             Err(e) => Err(Fault::Open(e)),
         };
         match source {
-            Ok(source) => Reader::new_as(source, &file, format),
+            Ok(source) => Reader::new(source, &file, format),
             Err(fault) => Err(error_of_file(&file, fault)),
         }
     }
 }
 
-impl<R: BufRead, P: Row> Reader<R, P> {
+impl<R: BufRead, G: Cells> Reader<R, G> {
     /// Reads as far as the first line of content; `name` stands for the file in errors.
     ///
     /// # Errors
     /// As [`Reader::open`].
-    pub fn new(source: R, name: &str) -> Result<Self, ReadError>
-    where
-        P::Format: Default,
-    {
-        Reader::new_as(source, name, P::Format::default())
-    }
-
-    /// [`Reader::new`] for rows of a given format.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
-    pub fn new_as(mut source: R, name: &str, format: P::Format) -> Result<Self, ReadError> {
+    pub fn new(mut source: R, name: &str, format: G::Format) -> Result<Self, ReadError> {
         let error = |line, fault| ReadError {
             file: name.into(),
             line,
@@ -172,7 +106,7 @@ impl<R: BufRead, P: Row> Reader<R, P> {
         }
         let mut lines = Lines::new(source);
         if !lines
-            .advance_to_content(P::COMMENTS)
+            .advance_to_content(G::COMMENTS)
             .map_err(|e| error(None, Fault::Read(e)))?
         {
             return Err(error(None, Fault::Empty));
@@ -203,17 +137,17 @@ impl<R: BufRead, P: Row> Reader<R, P> {
     }
 
     /// The next puzzle, fully checked; `None` at the end.
-    fn next_puzzle(&mut self) -> Result<Option<P>, RowFault> {
+    fn next_puzzle(&mut self) -> Result<Option<Puzzle<G>>, RowFault> {
         let fields = match &mut self.rows {
-            Rows::Plain(rows) => rows.next(P::COMMENTS)?,
+            Rows::Plain(rows) => rows.next(G::COMMENTS)?,
             Rows::Csv(rows) => rows.next()?,
         };
         let Some(fields) = fields else {
             return Ok(None);
         };
-        let puzzle = P::from_fields(fields, &self.format)?;
+        let puzzle = puzzle::<G>(fields, &self.format)?;
         let line = self.line();
-        let found = puzzle.size();
+        let found = puzzle.question.size();
         let (expected, line) = *self.first.get_or_insert((found, line));
         if found != expected {
             let why = format!(
@@ -255,8 +189,8 @@ impl<R: BufRead, P: Row> Reader<R, P> {
     }
 }
 
-impl<R: BufRead, P: Row> Iterator for Reader<R, P> {
-    type Item = Result<P, ReadError>;
+impl<R: BufRead, G: Cells> Iterator for Reader<R, G> {
+    type Item = Result<Puzzle<G>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -282,30 +216,42 @@ impl<R: BufRead, P: Row> Iterator for Reader<R, P> {
     }
 }
 
+/// Reads the fields of a row, and checks them against each other.
+fn puzzle<G: Cells>(fields: Fields<'_>, format: &G::Format) -> Result<Puzzle<G>, RowFault> {
+    let grid = |column, field| {
+        let grid = text(field).and_then(|line| G::parse(line, format));
+        grid.map_err(|why| RowFault::new(column, why))
+    };
+    let answer = fields.answer.map(|field| grid("answer", field));
+    let puzzle = Puzzle {
+        source: fields.source,
+        question: grid("question", fields.question)?,
+        answer: answer.transpose()?,
+        rating: fields.rating,
+    };
+    match puzzle.check() {
+        Ok(()) => Ok(puzzle),
+        Err((column, Invalid(why))) => {
+            let why = format!("{why}; correct or remove this row");
+            Err(RowFault::new(column, Invalid(why)))
+        }
+    }
+}
+
 /// A fault whose place is known only as far as the column.
-#[derive(Debug)]
-pub struct RowFault {
+struct RowFault {
     /// One of [`COLUMNS`], if the fault is in one.
-    pub column: Option<&'static str>,
-    /// What is wrong.
-    pub fault: Fault,
+    column: Option<&'static str>,
+    fault: Fault,
 }
 
 impl RowFault {
     /// What is wrong with a field.
-    pub(crate) fn new(column: &'static str, why: Invalid) -> RowFault {
+    fn new(column: &'static str, why: Invalid) -> RowFault {
         RowFault {
             column: Some(column),
             fault: why.into(),
         }
-    }
-
-    /// What is wrong with a grid that can be read.
-    pub(crate) fn unsound(column: &'static str, Invalid(why): Invalid) -> RowFault {
-        RowFault::new(
-            column,
-            Invalid(format!("{why}; correct or remove this row")),
-        )
     }
 }
 
@@ -336,7 +282,7 @@ impl<R: BufRead> PlainRows<R> {
                 .lines
                 .advance_to_content(comments)
                 .map_err(Fault::Read)?;
-        Ok(found.then(|| Fields {
+        Ok(found.then(|| Puzzle {
             source: "".into(),
             question: self.lines.line(),
             answer: None,
@@ -421,7 +367,7 @@ impl<R: BufRead> CsvRows<R> {
         if *source != *self.source {
             self.source = source.into();
         }
-        Ok(Some(Fields {
+        Ok(Some(Puzzle {
             source: self.source.clone(),
             question: self.field(1, Ok)?,
             answer: self.field(2, |field| Ok(Some(field).filter(|f| !f.is_empty())))?,
@@ -460,7 +406,7 @@ fn other_separator(line: &[u8]) -> Option<char> {
 ///
 /// # Errors
 /// When its bytes are none.
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Invalid> {
+fn text(bytes: &[u8]) -> Result<&str, Invalid> {
     str::from_utf8(bytes).map_err(|e| {
         Invalid(format!(
             "byte {} is not UTF-8 text; save the file as UTF-8",
@@ -491,5 +437,4 @@ fn unless_empty<T>(
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;

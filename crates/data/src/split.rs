@@ -17,27 +17,27 @@ use rand::seq::SliceRandom;
 
 use crate::board::Board;
 use crate::geometry::{MAX_CELLS, MAX_SIDE};
-use crate::read::Row;
+use crate::puzzle::{Cells, Puzzle};
 
 /// Two lists of puzzles without look-alikes across them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Split<P> {
+pub struct Split<G> {
     /// Puzzles to learn from, in their former order.
-    pub train: Vec<P>,
+    pub train: Vec<Puzzle<G>>,
     /// Puzzles to be judged by, in their former order.
-    pub test: Vec<P>,
+    pub test: Vec<Puzzle<G>>,
 }
 
 /// Draws about `test_count` puzzles for testing and keeps all that share a fingerprint on one side.
 ///
 /// The test side never gets more than `test_count`; it gets fewer only if the groups left over are too
 /// large to fit.
-pub fn split<P: Row>(
-    puzzles: Vec<P>,
+pub fn split<G: Cells>(
+    puzzles: Vec<Puzzle<G>>,
     test_count: usize,
     rng: &mut (impl Rng + ?Sized),
-) -> Split<P> {
-    let prints: Vec<u64> = puzzles.iter().map(Row::fingerprint).collect();
+) -> Split<G> {
+    let prints: Vec<u64> = puzzles.iter().map(|p| p.question.fingerprint()).collect();
     let mut sizes = HashMap::new();
     let mut groups = Vec::new(); // in order of appearance: the order of a hash map is not reproducible
     for &print in &prints {
@@ -73,16 +73,16 @@ pub fn split<P: Row>(
 
 /// Takes the first `train_count` puzzles for training, exactly those, and for testing the first `test_count` of
 /// the others that look like none of them.
-pub fn split_in_order<P: Row>(
-    mut puzzles: Vec<P>,
+pub fn split_in_order<G: Cells>(
+    mut puzzles: Vec<Puzzle<G>>,
     train_count: usize,
     test_count: usize,
-) -> Split<P> {
+) -> Split<G> {
     let others = puzzles.split_off(train_count.min(puzzles.len()));
-    let seen: HashSet<u64> = puzzles.iter().map(Row::fingerprint).collect();
+    let seen: HashSet<u64> = puzzles.iter().map(|p| p.question.fingerprint()).collect();
     let unseen = others
         .into_iter()
-        .filter(|p| !seen.contains(&p.fingerprint()));
+        .filter(|p| !seen.contains(&p.question.fingerprint()));
     Split {
         test: unseen.take(test_count).collect(),
         train: puzzles,
@@ -90,16 +90,18 @@ pub fn split_in_order<P: Row>(
 }
 
 /// How many of `test` share a fingerprint with one of `train`: none where [`split`] made the two.
-pub fn look_alikes<P: Row>(train: &[P], test: &[P]) -> usize {
-    let seen: HashSet<u64> = train.iter().map(Row::fingerprint).collect();
-    let alike = test.iter().filter(|p| seen.contains(&p.fingerprint()));
+pub fn look_alikes<G: Cells>(train: &[Puzzle<G>], test: &[Puzzle<G>]) -> usize {
+    let seen: HashSet<u64> = train.iter().map(|p| p.question.fingerprint()).collect();
+    let alike = test
+        .iter()
+        .filter(|p| seen.contains(&p.question.fingerprint()));
     alike.count()
 }
 
 /// Keeps the first puzzle of every question.
-pub fn without_repeats<P: Row>(mut puzzles: Vec<P>) -> Vec<P> {
+pub fn without_repeats<G: Cells>(mut puzzles: Vec<Puzzle<G>>) -> Vec<Puzzle<G>> {
     let mut seen = HashSet::new();
-    puzzles.retain(|puzzle| seen.insert(puzzle.tokens().0));
+    puzzles.retain(|puzzle| seen.insert(puzzle.question.tokens()));
     puzzles
 }
 
@@ -180,13 +182,21 @@ fn mix(x: u64) -> u64 {
     x ^ x >> 31
 }
 
+/// FNV-1a: short and stable, against accidents only.
+pub fn fnv<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    bytes
+        .into_iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::augment::Symmetry;
     use crate::generate::{Difficulty, generate, stream};
     use crate::geometry::Geometry;
-    use crate::puzzle::Puzzle;
     use crate::testing::{any_board, any_symmetry};
     use proptest::prelude::*;
 

@@ -4,9 +4,19 @@ use proptest::prelude::*;
 
 use crate::augment::Symmetry;
 use crate::board::Board;
+use crate::fault::ReadError;
 use crate::generate::{Difficulty, generate, stream};
 use crate::geometry::Geometry;
-use crate::puzzle::Puzzle;
+use crate::puzzle::{Cells, Puzzle};
+use crate::read::Reader;
+
+/// All puzzles of a text that errors call `f`.
+pub(crate) fn read_str<G: Cells>(
+    text: &str,
+    format: G::Format,
+) -> Result<Vec<Puzzle<G>>, ReadError> {
+    Reader::new(text.as_bytes(), "f", format)?.collect()
+}
 
 /// Any shape.
 pub(crate) fn any_geometry() -> impl Strategy<Value = Geometry> {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::read::{COLUMNS, Row};
+use crate::puzzle::{Cells, Puzzle};
+use crate::read::COLUMNS;
 
 /// A puzzle file could not be written; whatever stood there before is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +26,9 @@ pub struct WriteError {
 ///
 /// # Errors
 /// If the file cannot be written; the temporary file is then removed.
-pub fn write_path<'a, P: Row + 'a>(
+pub fn write_path<'a, G: Cells + 'a>(
     path: impl AsRef<Path>,
-    puzzles: impl IntoIterator<Item = &'a P>,
+    puzzles: impl IntoIterator<Item = &'a Puzzle<G>>,
 ) -> Result<(), WriteError> {
     replace(path.as_ref(), |out| write(out, puzzles))
 }
@@ -36,7 +37,7 @@ pub fn write_path<'a, P: Row + 'a>(
 ///
 /// # Errors
 /// If one cannot be written; but for a failure of the last step, which gives the names, all are then as they were.
-pub fn write_together<P: Row>(files: &[(&Path, &[P])]) -> Result<(), WriteError> {
+pub fn write_together<G: Cells>(files: &[(&Path, &[Puzzle<G>])]) -> Result<(), WriteError> {
     let failed = |path: &Path, error| WriteError {
         path: path.into(),
         error,
@@ -71,9 +72,9 @@ pub(crate) fn replace(
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write<'a, P: Row + 'a>(
+pub fn write<'a, G: Cells + 'a>(
     out: impl Write,
-    puzzles: impl IntoIterator<Item = &'a P>,
+    puzzles: impl IntoIterator<Item = &'a Puzzle<G>>,
 ) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(COLUMNS)?;
@@ -86,7 +87,7 @@ pub fn write<'a, P: Row + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::puzzle::Puzzle;
+    use crate::board::Board;
     use crate::read::read_path;
     use crate::testing::any_generated;
     use proptest::prelude::*;
@@ -104,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("puzzles.csv");
         fs::write(&path, "old").unwrap();
-        write_path(&path, &[Puzzle::of("1.2..231..12.1..".parse().unwrap())]).unwrap();
+        write_path::<Board>(&path, &[Puzzle::of("1.2..231..12.1..".parse().unwrap())]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "source,question,answer,rating\n,1.2..231..12.1..,,\n");
         assert_eq!(names_in(folder.path()), ["puzzles.csv"]);
@@ -117,7 +118,7 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         fs::write(taken.join("inside"), "").unwrap();
         for path in [taken, folder.path().join("absent/puzzles.csv")] {
-            let error = write_path::<Puzzle>(&path, &[]).unwrap_err().to_string();
+            let error = write_path::<Board>(&path, &[]).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("cannot write {}", path.display())),
                 "{error}"
@@ -132,7 +133,7 @@ mod tests {
         use trm_tensor::file::{Step, with_faults};
         let folder = tempfile::tempdir().unwrap();
         let paths = ["train.csv", "test.csv"].map(|name| folder.path().join(name));
-        let puzzles = [Puzzle::of("1.2..231..12.1..".parse().unwrap())];
+        let puzzles: [Puzzle; 1] = [Puzzle::of("1.2..231..12.1..".parse().unwrap())];
         let files = [(&*paths[0], &puzzles[..]), (&*paths[1], &[])];
         let read = || {
             paths
@@ -183,7 +184,7 @@ mod tests {
             let rating = puzzle.rating.filter(|_| keep_rating);
             let puzzles = [Puzzle { source: source.into(), answer, rating, ..puzzle.clone() }, puzzle];
             write_path(&path, &puzzles).unwrap();
-            prop_assert_eq!(read_path(&path).unwrap(), puzzles);
+            prop_assert_eq!(read_path(&path, ()).unwrap(), puzzles);
         }
     }
 }

@@ -10,8 +10,9 @@
 //! shortest ways are left, a cell that some but not all of them lead over becomes a wall.
 
 use super::path::{FAR, distances};
-use super::{MAX_SIDE, Maze, MazePuzzle, Ways};
+use super::{MAX_SIDE, Maze, Ways};
 use crate::fault::Invalid;
+use crate::puzzle::Puzzle;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
@@ -40,7 +41,7 @@ const PAIRS: usize = 100;
 ///
 /// # Errors
 /// When the side is out of range, or no layout has a way of so many steps.
-pub fn generate(options: MazeOptions, rng: &mut impl Rng) -> Result<MazePuzzle, Invalid> {
+pub fn generate(options: MazeOptions, rng: &mut impl Rng) -> Result<Puzzle<Maze>, Invalid> {
     let MazeOptions {
         side,
         min_steps,
@@ -122,14 +123,14 @@ fn repair(maze: &mut Maze, rng: &mut impl Rng) {
 }
 
 /// The maze with one of its shortest ways drawn.
-fn answered(question: Maze, unique: bool, rng: &mut impl Rng) -> MazePuzzle {
+fn answered(question: Maze, unique: bool, rng: &mut impl Rng) -> Puzzle<Maze> {
     let mut answer = question.clone();
     let ways = Ways::through(&question).expect("a start and a goal were placed");
     for cell in ways.one(|n| rng.random_range(0..n)) {
         answer.cells[cell] = b'o';
     }
     let plain = if unique { "" } else { "_plain" };
-    MazePuzzle {
+    Puzzle {
         source: format!("generated_maze{}{plain}", question.side).into(),
         rating: ways.steps().map(u64::from),
         question,

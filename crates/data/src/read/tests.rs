@@ -1,14 +1,19 @@
 //! Every fault with its place, and no panic whatever the bytes.
 
 use super::*;
+use crate::testing;
 use proptest::prelude::*;
 
 const HEADER: &str = "source,question,answer,rating\n";
 const ROW: &str = "a,1.2..231..12.1..,1324423134122143,0\n";
 
+fn read_str(text: &str) -> Result<Vec<Puzzle>, ReadError> {
+    testing::read_str(text, ())
+}
+
 /// The first error in a text, as people see it.
 fn error(text: impl AsRef<[u8]>) -> String {
-    match Reader::<_, Puzzle>::new(text.as_ref(), "f") {
+    match Reader::<_, Board>::new(text.as_ref(), "f", ()) {
         Ok(reader) => reader
             .collect::<Result<Vec<_>, _>>()
             .unwrap_err()
@@ -28,7 +33,7 @@ fn a_header_that_is_no_utf_8_is_told_so() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let error = Reader::<_, Puzzle>::new(&utf_16[..], "excel.txt")
+    let error = Reader::<_, Board>::new(&utf_16[..], "excel.txt", ())
         .map(|_| ())
         .unwrap_err();
     let expected = "excel.txt, line 1: byte 1 is not UTF-8 text; save the file as UTF-8";
@@ -38,7 +43,7 @@ fn a_header_that_is_no_utf_8_is_told_so() {
 #[test]
 fn a_header_without_a_row_is_a_fault() {
     let mut rows =
-        Reader::<_, Puzzle>::new(&b"source,question,answer,rating\n\n"[..], "f").unwrap();
+        Reader::<_, Board>::new(&b"source,question,answer,rating\n\n"[..], "f", ()).unwrap();
     let error = rows.next().expect("a fault").unwrap_err();
     assert!(
         error.to_string().starts_with("f: no puzzles here"),
@@ -50,7 +55,7 @@ fn a_header_without_a_row_is_a_fault() {
 #[test]
 fn csv_rows_are_read_field_by_field() {
     let text = format!("{HEADER}{ROW}\"b, c\",................,,\r\n\n# d,0000000000000000,,12");
-    let puzzles = read_str(&text, "f").unwrap();
+    let puzzles = read_str(&text).unwrap();
     let of = |i: usize| {
         (
             &*puzzles[i].source,
@@ -70,7 +75,7 @@ fn csv_rows_are_read_field_by_field() {
 #[test]
 fn columns_are_found_by_name() {
     let text = "# kept by a tool\nrating,extra,answer,question,source\n7,x,,1.2..231..12.1..,s\n";
-    let puzzle = &read_str(text, "f").unwrap()[0];
+    let puzzle = &read_str(text).unwrap()[0];
     assert_eq!(
         (&*puzzle.source, puzzle.rating, puzzle.question.givens()),
         ("s", Some(7), 8)
@@ -80,7 +85,7 @@ fn columns_are_found_by_name() {
 #[test]
 fn plain_lines_skip_comments_and_blank_lines() {
     let text = "\u{feff}# two puzzles\r\n\r\n1.2..231..12.1..\r\n  \n#\n0000000000000000";
-    let puzzles = read_str(text, "f").unwrap();
+    let puzzles = read_str(text).unwrap();
     assert_eq!(
         puzzles
             .iter()
@@ -99,7 +104,7 @@ fn files_without_puzzles() {
     let empty = "f: no puzzles here; expected CSV with the header";
     assert!(error("").starts_with(empty));
     assert!(error("\n# nothing\n\n").starts_with(empty));
-    let absent = read_path("absent/puzzles.csv").unwrap_err();
+    let absent = read_path::<Board>("absent/puzzles.csv", ()).unwrap_err();
     assert!(matches!(absent.fault, Fault::Open(_)));
     let absent = absent.to_string();
     assert!(
@@ -115,7 +120,9 @@ fn files_without_puzzles() {
 #[test]
 fn a_folder_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let told = read_path(folder.path()).unwrap_err().to_string();
+    let told = read_path::<Board>(folder.path(), ())
+        .unwrap_err()
+        .to_string();
     assert!(
         told.ends_with(": this is a folder; expected a file of puzzles"),
         "{told}"
@@ -127,7 +134,7 @@ fn weights_are_no_puzzles() {
     // The second length has a line break in it.
     for len in [4728u64, 2568] {
         let file = [&len.to_le_bytes()[..], b"{\"__metadata__\":{\"a\":\"b\"},"].concat();
-        let told = Reader::<_, Puzzle>::new(&file[..], "f")
+        let told = Reader::<_, Board>::new(&file[..], "f", ())
             .err()
             .expect("a fault");
         assert_eq!(
@@ -155,7 +162,7 @@ fn headers_must_name_the_question_alone() {
         "x,question\n1,1.2..231..12.1..\n",
         "question\r\n1.2..231..12.1..\r\n",
     ] {
-        let puzzles = read_str(text, "f").unwrap();
+        let puzzles = read_str(text).unwrap();
         assert_eq!(*puzzles, [Puzzle::of("1.2..231..12.1..".parse().unwrap())]);
     }
     // A column that is left out is one thing, one that is misspelt another.
@@ -294,7 +301,7 @@ fn bytes_that_are_no_text() {
 #[test]
 fn rows_after_a_fault_still_come() {
     let text = format!("{HEADER}{ROW}a,b,c,d\n{ROW}a\n{ROW}");
-    let rows: Vec<_> = Reader::<_, Puzzle>::new(text.as_bytes(), "f")
+    let rows: Vec<_> = Reader::<_, Board>::new(text.as_bytes(), "f", ())
         .unwrap()
         .collect();
     assert_eq!(
@@ -317,7 +324,7 @@ fn reading_ends_when_the_source_fails() {
             Ok(17)
         }
     }
-    let mut rows = Reader::<_, Puzzle>::new(BufReader::new(Broken(false)), "f").unwrap();
+    let mut rows = Reader::<_, Board>::new(BufReader::new(Broken(false)), "f", ()).unwrap();
     assert!(rows.next().unwrap().is_ok());
     assert!(
         rows.next()
@@ -347,7 +354,7 @@ proptest! {
     fn no_bytes_panic(bytes: Vec<u8>, nearly in nearly_a_file()) {
         for bytes in [bytes, nearly] {
             let lines = 1 + bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-            let Ok(reader) = Reader::<_, Puzzle>::new(&bytes[..], "f") else { continue };
+            let Ok(reader) = Reader::<_, Board>::new(&bytes[..], "f", ()) else { continue };
             for row in reader {
                 match row {
                     Ok(puzzle) => prop_assert_eq!(puzzle.check(), Ok(())),
