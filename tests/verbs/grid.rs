@@ -177,7 +177,7 @@ fn arithmetic_is_made_alike_by_any_threads() {
 /// The same grids as one CSV, as two texts, and as two arrays: the same draws, so the same weights.
 #[test]
 fn questions_and_answers_may_lie_apart() {
-    use trm_data::reference::npy::{Array, Values};
+    use trm_data::reference::npy;
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("capitals.toml"), CONFIG).expect("to be written");
@@ -192,13 +192,9 @@ fn questions_and_answers_may_lie_apart() {
         let lines = column(i);
         std::fs::write(path(&format!("{name}.txt")), lines.join("\n")).expect("to be written");
         let number = |c| "abAB".find(c).expect("a character") as u8;
-        let array = Array {
-            shape: vec![lines.len(), 2, 2],
-            values: Values::U8(lines.concat().chars().map(number).collect()),
-        };
-        array
-            .write(&path(&format!("{name}.npy")))
-            .expect("to be written");
+        let numbers: Vec<u8> = lines.concat().chars().map(number).collect();
+        let file = path(&format!("{name}.npy"));
+        npy::write(&file, &[lines.len(), 2, 2], "|u1", &numbers).expect("to be written");
     }
     let train = |data: &str, answers: Option<&str>| {
         let (config, data) = (path("capitals.toml"), path(data));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// A fault in a puzzle file and its place.
 #[derive(Debug)]
@@ -70,6 +71,13 @@ pub enum Fault {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub String);
+
+impl Invalid {
+    /// What is wrong, behind the file in which it is.
+    pub(crate) fn at(path: &Path, what: impl fmt::Display) -> Invalid {
+        Invalid(format!("{}: {what}", path.display()))
+    }
+}
 
 /// The beginning of a line as a literal, for a message: a file of another kind may have a line of megabytes.
 pub(crate) fn beginning(line: &str) -> String {

@@ -1,22 +1,18 @@
 //! Writing puzzle files that are never half there.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::fault::Invalid;
 use crate::puzzle::{Cells, Puzzle};
 use crate::read::COLUMNS;
 
-/// A puzzle file could not be written; whatever stood there before is unchanged.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot write {}: {error}; check that its folder exists, is writable and has space left",
-    path.display()
-)]
-pub struct WriteError {
-    /// The file to be written.
-    pub path: PathBuf,
-    /// What the system says; the message has it, so it is no source, or it would be told twice.
-    pub error: io::Error,
+/// What is said where a file could not be written; whatever stood there before is unchanged.
+fn failed(path: &Path, error: io::Error) -> Invalid {
+    Invalid(format!(
+        "cannot write {}: {error}; check that its folder exists, is writable and has space left",
+        path.display()
+    ))
 }
 
 /// Writes puzzles as CSV with the columns [`COLUMNS`], as one step.
@@ -29,7 +25,7 @@ pub struct WriteError {
 pub fn write_path<'a, G: Cells + 'a>(
     path: impl AsRef<Path>,
     puzzles: impl IntoIterator<Item = &'a Puzzle<G>>,
-) -> Result<(), WriteError> {
+) -> Result<(), Invalid> {
     replace(path.as_ref(), |out| write(out, puzzles))
 }
 
@@ -37,11 +33,7 @@ pub fn write_path<'a, G: Cells + 'a>(
 ///
 /// # Errors
 /// If one cannot be written; but for a failure of the last step, which gives the names, all are then as they were.
-pub fn write_together<G: Cells>(files: &[(&Path, &[Puzzle<G>])]) -> Result<(), WriteError> {
-    let failed = |path: &Path, error| WriteError {
-        path: path.into(),
-        error,
-    };
+pub fn write_together<G: Cells>(files: &[(&Path, &[Puzzle<G>])]) -> Result<(), Invalid> {
     let prepare = |&(path, puzzles): &(&Path, _)| {
         let new = trm_tensor::file::prepare(path, |out| write(out, puzzles));
         new.map_err(|error| failed(path, error))
@@ -61,11 +53,8 @@ pub fn write_together<G: Cells>(files: &[(&Path, &[Puzzle<G>])]) -> Result<(), W
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), WriteError> {
-    trm_tensor::file::replace(path, write).map_err(|error| WriteError {
-        path: path.into(),
-        error,
-    })
+) -> Result<(), Invalid> {
+    trm_tensor::file::replace(path, write).map_err(|error| failed(path, error))
 }
 
 /// Writes puzzles as CSV with the columns [`COLUMNS`]; unknown answers and ratings become empty fields.

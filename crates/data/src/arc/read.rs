@@ -10,48 +10,7 @@ use crate::fault::Invalid;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::path::{Path, PathBuf};
-
-/// Why a file holds no tasks.
-#[derive(Debug, thiserror::Error)]
-pub enum TasksError {
-    /// It cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: std::io::Error,
-    },
-    /// It is no JSON object.
-    #[error("{}: {error}; expected a JSON object of tasks by name", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What the parser says.
-        error: serde_json::Error,
-    },
-    /// Something is not where it should be.
-    #[error("{}: {place}: {what}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// The task, and the pair in it.
-        place: String,
-        /// What was expected.
-        what: String,
-    },
-    /// Rows that make no grid.
-    #[error("{}: {place}: {error}", path.display())]
-    Grid {
-        /// The file.
-        path: PathBuf,
-        /// The task, the pair and which of its grids.
-        place: String,
-        /// What is wrong with it.
-        error: Invalid,
-    },
-}
+use std::path::Path;
 
 /// What the tasks of a file are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +25,7 @@ pub enum Role {
 ///
 /// # Errors
 /// The first fault, with the task and the pair.
-pub fn read(
-    challenges: &Path,
-    solutions: Option<&Path>,
-    role: Role,
-) -> Result<Vec<Task>, TasksError> {
+pub fn read(challenges: &Path, solutions: Option<&Path>, role: Role) -> Result<Vec<Task>, Invalid> {
     let tasks = object(challenges)?;
     let known = solutions.map(object).transpose()?.unwrap_or_default();
     let mut read = Vec::with_capacity(tasks.len());
@@ -81,17 +36,17 @@ pub fn read(
     Ok(read)
 }
 
-fn object(path: &Path) -> Result<Map<String, Value>, TasksError> {
-    let bytes = std::fs::read(path).map_err(|error| TasksError::Read {
-        path: path.into(),
-        error,
-    })?;
+fn object(path: &Path) -> Result<Map<String, Value>, Invalid> {
+    let bytes =
+        std::fs::read(path).map_err(|e| Invalid(format!("cannot read {}: {e}", path.display())))?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let entries = serde_json::from_slice(text).map_err(|error| TasksError::Json {
-        path: path.into(),
-        error,
-    });
-    entries.map(|Entries(entries)| entries)
+    match serde_json::from_slice(text) {
+        Ok(Entries(entries)) => Ok(entries),
+        Err(e) => {
+            let why = format!("{e}; expected a JSON object of tasks by name");
+            Err(Invalid::at(path, why))
+        }
+    }
 }
 
 /// A JSON object's entries in their order, of which no two have the same name.
@@ -127,12 +82,8 @@ fn one(
     outputs: Option<(&Path, &Value)>,
     (name, task): (&String, &Value),
     role: Role,
-) -> Result<Task, TasksError> {
-    let form = |place: &str, what: &str| TasksError::Form {
-        path: path.into(),
-        place: place.to_owned(),
-        what: what.to_owned(),
-    };
+) -> Result<Task, Invalid> {
+    let form = |place: &str, what: &str| Invalid::at(path, format!("{place}: {what}"));
     let parts = task.as_object();
     let parts = parts.ok_or_else(|| form(name, "expected an object with `train` and `test`"))?;
     for part in ["train", "test"] {
@@ -158,11 +109,10 @@ fn one(
         if let (Some((file, outputs)), "test") = (outputs, part.as_str()) {
             let (found, expected) = (outputs.as_array().map(Vec::len), pairs.len());
             if found != Some(expected) {
-                return Err(TasksError::Form {
-                    path: file.into(),
-                    place: format!("task {name}"),
-                    what: format!("expected a list of {expected} outputs, one for each test pair"),
-                });
+                let why = format!(
+                    "task {name}: expected a list of {expected} outputs, one for each test pair"
+                );
+                return Err(Invalid::at(file, why));
             }
         }
         for (i, pair) in pairs.iter().enumerate() {
@@ -187,18 +137,11 @@ fn one(
     Ok(task)
 }
 
-fn grid(path: &Path, place: &str, value: &Value) -> Result<Grid, TasksError> {
+fn grid(path: &Path, place: &str, value: &Value) -> Result<Grid, Invalid> {
+    let at = |why: String| Invalid::at(path, format!("{place}: {why}"));
     let rows: Result<Vec<Vec<u8>>, _> = serde_json::from_value(value.clone());
-    let rows = rows.map_err(|error| TasksError::Form {
-        path: path.into(),
-        place: place.to_owned(),
-        what: format!("expected rows of colours 0 to 9: {error}"),
-    })?;
-    Grid::try_from(rows).map_err(|error| TasksError::Grid {
-        path: path.into(),
-        place: place.to_owned(),
-        error,
-    })
+    let rows = rows.map_err(|e| at(format!("expected rows of colours 0 to 9: {e}")))?;
+    Grid::try_from(rows).map_err(|Invalid(why)| at(why))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! all examples in order.
 
 use super::philox::Philox;
+use crate::fault::Invalid;
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
@@ -17,18 +18,6 @@ pub struct Levels {
     groups: Vec<usize>,
 }
 
-/// Why indices make no levels.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{which}: {why}; expected a list that begins with 0 and rises to {end}")]
-pub struct LevelsError {
-    /// `puzzle_indices` or `group_indices`.
-    pub which: &'static str,
-    /// What is wrong.
-    pub why: String,
-    /// What it must end with.
-    pub end: usize,
-}
-
 impl Levels {
     /// Takes the index arrays of a set of `examples` examples.
     ///
@@ -38,7 +27,7 @@ impl Levels {
         puzzles: Vec<usize>,
         groups: Vec<usize>,
         examples: usize,
-    ) -> Result<Levels, LevelsError> {
+    ) -> Result<Levels, Invalid> {
         check("puzzle_indices", &puzzles, examples)?;
         check("group_indices", &groups, puzzles.len() - 1)?;
         Ok(Levels { puzzles, groups })
@@ -87,8 +76,12 @@ impl Levels {
     }
 }
 
-fn check(which: &'static str, indices: &[usize], end: usize) -> Result<(), LevelsError> {
-    let fails = |why| Err(LevelsError { which, why, end });
+fn check(which: &str, indices: &[usize], end: usize) -> Result<(), Invalid> {
+    let fails = |why: String| {
+        Err(Invalid(format!(
+            "{which}: {why}; expected a list that begins with 0 and rises to {end}"
+        )))
+    };
     if indices.first() != Some(&0) {
         return fails(format!("begins with {:?}", indices.first()));
     }

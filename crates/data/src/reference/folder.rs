@@ -11,9 +11,10 @@
 //!
 //! `all` is the name of a set; there may be several.
 
-use super::batches::{Levels, LevelsError};
-use super::npy::{self, Array, NpyError, NpyFault, Values};
-use crate::write::{WriteError, replace};
+use super::batches::Levels;
+use super::npy::{self, Array};
+use crate::fault::Invalid;
+use crate::write::replace;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use trm_tensor::file::folder_of;
@@ -67,54 +68,6 @@ pub struct Folder {
     pub sets: Vec<Set>,
 }
 
-/// A folder that is no data set.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// `dataset.json` cannot be read.
-    #[error("{}: {error}; expected the dataset.json of a data set", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: serde_json::Error,
-    },
-    /// A value of `dataset.json` cannot be.
-    #[error("{}: {what}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key, its value and what was expected.
-        what: String,
-    },
-    /// An array cannot be read.
-    #[error(transparent)]
-    Array(#[from] NpyError),
-    /// The levels contradict each other.
-    #[error("{}: set {set:?}: {error}", path.display())]
-    Levels {
-        /// The folder.
-        path: PathBuf,
-        /// The set.
-        set: String,
-        /// What is wrong.
-        error: LevelsError,
-    },
-    /// A file could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// There is something already.
-    #[error("{} is there already; choose another folder", .0.display())]
-    Taken(PathBuf),
-    /// The folder could not be made.
-    #[error("cannot make {}: {error}", path.display())]
-    Make {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        error: std::io::Error,
-    },
-}
-
 /// The most tokens: they are bytes, and 255 stands for a label that is not asked for.
 const MAX_VOCAB: usize = 255;
 
@@ -145,7 +98,7 @@ impl Folder {
     ///
     /// # Errors
     /// The first file that is not as it should be.
-    pub fn read(folder: &Path) -> Result<Folder, FolderError> {
+    pub fn read(folder: &Path) -> Result<Folder, Invalid> {
         let metadata = Metadata::read(folder)?;
         let sets = metadata
             .sets
@@ -161,22 +114,20 @@ impl Folder {
     ///
     /// # Errors
     /// When it is there, or the system refuses.
-    pub fn write(&self, folder: &Path) -> Result<(), FolderError> {
+    pub fn write(&self, folder: &Path) -> Result<(), Invalid> {
         if folder.exists() {
-            return Err(FolderError::Taken(folder.to_owned()));
+            return Err(Invalid(format!(
+                "{} is there already; choose another folder",
+                folder.display()
+            )));
         }
-        let cannot = |error| FolderError::Make {
-            path: folder.to_owned(),
-            error,
-        };
+        let cannot = |error| Invalid(format!("cannot make {}: {error}", folder.display()));
         make_folder(folder, cannot, |new| {
             for set in &self.sets {
                 write_set(new, set, self.metadata.seq_len)?;
             }
             let json = serde_json::to_vec(&self.metadata).expect("numbers and names become JSON");
-            Ok(replace(&new.join("dataset.json"), |out| {
-                out.write_all(&json)
-            })?)
+            replace(&new.join("dataset.json"), |out| out.write_all(&json))
         })
     }
 }
@@ -207,15 +158,16 @@ impl Metadata {
     ///
     /// # Errors
     /// When there is none, or a value cannot be.
-    pub fn read(folder: &Path) -> Result<Metadata, FolderError> {
+    pub fn read(folder: &Path) -> Result<Metadata, Invalid> {
         let path = folder.join("dataset.json");
-        let text = std::fs::read(&path).map_err(|error| NpyFault::Read(error).of(&path))?;
+        let text = std::fs::read(&path)
+            .map_err(|e| Invalid::at(&path, format!("cannot read this file: {e}")))?;
         let metadata: Result<Metadata, _> = serde_json::from_slice(&text);
-        let metadata = metadata.map_err(|error| FolderError::Metadata {
-            path: path.clone(),
-            error,
+        let metadata = metadata.map_err(|e| {
+            let why = format!("{e}; expected the dataset.json of a data set");
+            Invalid::at(&path, why)
         })?;
-        check(&metadata).map_err(|what| FolderError::Value { path, what })?;
+        check(&metadata).map_err(|why| Invalid::at(&path, why))?;
         Ok(metadata)
     }
 }
@@ -268,26 +220,25 @@ fn file(folder: &Path, set: &str, array: &str) -> PathBuf {
     folder.join(format!("{set}__{array}.npy"))
 }
 
-fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, FolderError> {
+fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, Invalid> {
     let list = |array: &str, most: usize| {
         let path = file(folder, name, array);
         let array = Array::read(&path)?;
         let numbers = array.axes::<1>().and_then(|_| array.numbers(most));
-        numbers.map_err(|fault| fault.of(&path))
+        numbers.map_err(|why| Invalid::at(&path, why))
     };
     let tokens = |array: &str| {
         let path = file(folder, name, array);
         let array = Array::read(&path)?;
-        let at = |fault: NpyFault| fault.of(&path);
+        let at = |why| Invalid::at(&path, why);
         let [_, cells] = array.axes().map_err(at)?;
         if cells != m.seq_len {
-            let what = format!(
+            return Err(at(Invalid(format!(
                 "rows of {cells} tokens; dataset.json says seq_len = {}",
                 m.seq_len
-            );
-            return Err(FolderError::Value { path, what });
+            ))));
         }
-        Ok(array.tokens((m.vocab_size - 1) as u8).map_err(at)?)
+        array.tokens((m.vocab_size - 1) as u8).map_err(at)
     };
     let (inputs, labels) = (tokens("inputs")?, tokens("labels")?);
     let examples = inputs.len() / m.seq_len;
@@ -297,15 +248,8 @@ fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, FolderError>
         list("group_indices", identifiers.len())?,
         examples,
     );
-    let contradiction = |why: String| FolderError::Value {
-        path: folder.to_owned(),
-        what: format!("set {name:?}: {why}"),
-    };
-    let levels = levels.map_err(|error| FolderError::Levels {
-        path: folder.to_owned(),
-        set: name.to_owned(),
-        error,
-    })?;
+    let contradiction = |why| Invalid::at(folder, format!("set {name:?}: {why}"));
+    let levels = levels.map_err(|why| contradiction(why.to_string()))?;
     if labels.len() != inputs.len() {
         let labels = labels.len() / m.seq_len;
         return Err(contradiction(format!(
@@ -327,10 +271,15 @@ fn read_set(folder: &Path, name: &str, m: &Metadata) -> Result<Set, FolderError>
     })
 }
 
-fn write_set(folder: &Path, set: &Set, seq_len: usize) -> Result<(), WriteError> {
+fn write_set(folder: &Path, set: &Set, seq_len: usize) -> Result<(), Invalid> {
     let examples = set.levels.examples();
     for (array, tokens) in [("inputs", &set.inputs), ("labels", &set.labels)] {
-        npy::write_bytes(&file(folder, &set.name, array), [examples, seq_len], tokens)?;
+        npy::write(
+            &file(folder, &set.name, array),
+            &[examples, seq_len],
+            "|u1",
+            tokens,
+        )?;
     }
     let identifiers: Vec<usize> = set.identifiers.iter().map(|&id| id as usize).collect();
     let (puzzles, groups) = set.levels.indices();
@@ -339,11 +288,16 @@ fn write_set(folder: &Path, set: &Set, seq_len: usize) -> Result<(), WriteError>
         ("puzzle_indices", puzzles),
         ("group_indices", groups),
     ] {
-        let array_of = Array {
-            shape: vec![numbers.len()],
-            values: Values::I32(numbers.iter().map(|&n| n as i32).collect()),
-        };
-        array_of.write(&file(folder, &set.name, array))?;
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|&n| (n as i32).to_le_bytes())
+            .collect();
+        npy::write(
+            &file(folder, &set.name, array),
+            &[numbers.len()],
+            "<i4",
+            &bytes,
+        )?;
     }
     Ok(())
 }

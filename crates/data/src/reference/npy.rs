@@ -10,8 +10,9 @@
 //! Written here because the libraries for it parse all of Python's literals, and need a C compiler for that.
 //! Nothing is allocated by what a header says: the file's own size decides.
 
-use crate::write::{WriteError, replace};
-use std::path::{Path, PathBuf};
+use crate::fault::Invalid;
+use crate::write::replace;
+use std::path::Path;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -24,84 +25,19 @@ pub struct Array {
     pub values: Values,
 }
 
-/// Values of one of the types that data sets use; those of other types are read as `I64`.
+/// Values, bytes as they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Values {
-    /// `|u1`
+    /// `|u1` and `|b1`
     U8(Vec<u8>),
-    /// `<i4`
-    I32(Vec<i32>),
-    /// `<i8`
+    /// Of any other type.
     I64(Vec<i64>),
-}
-
-/// A file that is no array of whole numbers.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", path.display())]
-pub struct NpyError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub fault: NpyFault,
-}
-
-/// What can be wrong with such a file.
-#[derive(Debug, thiserror::Error)]
-pub enum NpyFault {
-    /// It cannot be read.
-    #[error("cannot read this file: {0}")]
-    Read(std::io::Error),
-    /// It is something else.
-    #[error("not a .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3")]
-    Magic,
-    /// The header is none.
-    #[error("its header {header:?} is not understood: {why}")]
-    Header {
-        /// The header, or its beginning.
-        header: String,
-        /// What is wrong in it.
-        why: &'static str,
-    },
-    /// Not of whole numbers.
-    #[error(
-        "holds values of type {0:?}; expected whole numbers such as '|u1'; save array.astype(np.int64)"
-    )]
-    Type(String),
-    /// Too short or too long.
-    #[error("holds {found} bytes of values; its shape {shape:?} needs {expected}")]
-    Length {
-        /// Bytes behind the header.
-        found: usize,
-        /// Bytes that the shape needs.
-        expected: String,
-        /// The shape.
-        shape: Vec<usize>,
-    },
-    /// A value that cannot be.
-    #[error("value {index} is {value}; expected 0 to {most}")]
-    Value {
-        /// Its place.
-        index: usize,
-        /// What it is.
-        value: i64,
-        /// The largest that may be.
-        most: usize,
-    },
-    /// Another number of axes.
-    #[error("has {found} axes; expected {expected}")]
-    Axes {
-        /// Axes that it has.
-        found: usize,
-        /// Axes that are needed.
-        expected: usize,
-    },
 }
 
 impl Values {
     fn len(&self) -> usize {
         match self {
             Values::U8(values) => values.len(),
-            Values::I32(values) => values.len(),
             Values::I64(values) => values.len(),
         }
     }
@@ -109,31 +45,18 @@ impl Values {
     fn get(&self, index: usize) -> i64 {
         match self {
             Values::U8(values) => values[index].into(),
-            Values::I32(values) => values[index].into(),
             Values::I64(values) => values[index],
-        }
-    }
-
-    fn descr(&self) -> &'static str {
-        match self {
-            Values::U8(_) => "|u1",
-            Values::I32(_) => "<i4",
-            Values::I64(_) => "<i8",
         }
     }
 }
 
-/// Writes an array of bytes, whole or not at all, as [`Array::write`] does without owning them.
+/// Writes an array of type `descr`, such as `<i4`, whole or not at all; `values` are its bytes, of the last index first.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_bytes<const N: usize>(
-    path: &Path,
-    shape: [usize; N],
-    values: &[u8],
-) -> Result<(), WriteError> {
+pub fn write(path: &Path, shape: &[usize], descr: &str, values: &[u8]) -> Result<(), Invalid> {
     replace(path, |out| {
-        out.write_all(&header(&shape, Values::U8(Vec::new()).descr()))?;
+        out.write_all(&header(shape, descr))?;
         out.write_all(values)
     })
 }
@@ -143,60 +66,33 @@ impl Array {
     ///
     /// # Errors
     /// When it is no array of whole numbers, or its length is not what its shape says.
-    pub fn read(path: &Path) -> Result<Array, NpyError> {
-        let bytes = std::fs::read(path).map_err(NpyFault::Read);
-        bytes
-            .and_then(|bytes| parse(&bytes))
-            .map_err(|fault| fault.of(path))
-    }
-
-    /// Writes a file, whole or not at all.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        replace(path, |out| {
-            out.write_all(&header(&self.shape, self.values.descr()))?;
-            match &self.values {
-                Values::U8(values) => out.write_all(values),
-                Values::I32(values) => values
-                    .iter()
-                    .try_for_each(|value| out.write_all(&value.to_le_bytes())),
-                Values::I64(values) => values
-                    .iter()
-                    .try_for_each(|value| out.write_all(&value.to_le_bytes())),
-            }
-        })
+    pub fn read(path: &Path) -> Result<Array, Invalid> {
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|e| Invalid::at(path, format!("cannot read this file: {e}")))?;
+        parse(&bytes).map_err(|why| Invalid::at(path, why))
     }
 
     /// The length along each of `N` axes.
     ///
     /// # Errors
     /// When there are more or fewer.
-    pub fn axes<const N: usize>(&self) -> Result<[usize; N], NpyFault> {
+    pub fn axes<const N: usize>(&self) -> Result<[usize; N], Invalid> {
         let axes = self.shape.as_slice().try_into();
-        axes.map_err(|_| NpyFault::Axes {
-            found: self.shape.len(),
-            expected: N,
-        })
+        axes.map_err(|_| Invalid(format!("has {} axes; expected {N}", self.shape.len())))
     }
 
     /// The values as tokens from 0 to `most`; bytes stay where they are.
     ///
     /// # Errors
     /// Names the first that is larger, or negative.
-    pub fn tokens(self, most: u8) -> Result<Vec<u8>, NpyFault> {
+    pub fn tokens(self, most: u8) -> Result<Vec<u8>, Invalid> {
         let Values::U8(bytes) = self.values else {
             let numbers = self.numbers(most.into())?;
             return Ok(numbers.into_iter().map(|number| number as u8).collect());
         };
         match bytes.iter().position(|&token| token > most) {
             None => Ok(bytes),
-            Some(index) => Err(NpyFault::Value {
-                index,
-                value: bytes[index].into(),
-                most: most.into(),
-            }),
+            Some(index) => Err(beyond(index, bytes[index].into(), most.into())),
         }
     }
 
@@ -204,24 +100,19 @@ impl Array {
     ///
     /// # Errors
     /// Names the first that is not.
-    pub fn numbers(&self, most: usize) -> Result<Vec<usize>, NpyFault> {
+    pub fn numbers(&self, most: usize) -> Result<Vec<usize>, Invalid> {
         let number = |index| {
             let value = self.values.get(index);
             let number = usize::try_from(value).ok().filter(|&n| n <= most);
-            number.ok_or(NpyFault::Value { index, value, most })
+            number.ok_or_else(|| beyond(index, value, most))
         };
         (0..self.values.len()).map(number).collect()
     }
 }
 
-impl NpyFault {
-    /// The fault with the file that has it.
-    pub fn of(self, path: &Path) -> NpyError {
-        NpyError {
-            path: path.to_owned(),
-            fault: self,
-        }
-    }
+/// What is wrong with a value that is not from 0 to `most`.
+fn beyond(index: usize, value: i64, most: usize) -> Invalid {
+    Invalid(format!("value {index} is {value}; expected 0 to {most}"))
 }
 
 /// Magic, version 1 and a header that ends at a multiple of 64 bytes, as NumPy writes it.
@@ -240,18 +131,20 @@ fn header(shape: &[usize], descr: &str) -> Vec<u8> {
     out
 }
 
-fn parse(bytes: &[u8]) -> Result<Array, NpyFault> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyFault::Magic)?;
+fn parse(bytes: &[u8]) -> Result<Array, Invalid> {
+    let other = "not a .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3";
+    let other = || Invalid(other.to_owned());
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(other)?;
     let (len, rest) = match rest {
         [1, 0, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
         [2 | 3, 0, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
-        _ => return Err(NpyFault::Magic),
+        _ => return Err(other()),
     };
     let header = rest.get(..len).unwrap_or(rest);
     let text = String::from_utf8_lossy(header);
-    let fault = |why| NpyFault::Header {
-        header: text.trim().chars().take(100).collect(),
-        why,
+    let fault = |why| {
+        let header: String = text.trim().chars().take(100).collect();
+        Invalid(format!("its header {header:?} is not understood: {why}"))
     };
     let values = rest
         .get(len..)
@@ -262,25 +155,25 @@ fn parse(bytes: &[u8]) -> Result<Array, NpyFault> {
         "<i2" | "<u2" => 2,
         "<i4" | "<u4" => 4,
         "<i8" | "<u8" => 8,
-        _ => return Err(NpyFault::Type(descr)),
+        _ => {
+            return Err(Invalid(format!(
+                "holds values of type {descr:?}; expected whole numbers such as '|u1'; save array.astype(np.int64)"
+            )));
+        }
     };
     let expected = shape
         .iter()
         .try_fold(width, |n: usize, &axis| n.checked_mul(axis));
     if expected != Some(values.len()) {
-        let (found, expected) = (
-            values.len(),
-            expected.map_or("more than any".into(), |n| n.to_string()),
-        );
-        return Err(NpyFault::Length {
-            found,
-            expected,
-            shape,
-        });
+        let expected = expected.map_or("more than any".into(), |n| n.to_string());
+        return Err(Invalid(format!(
+            "holds {} bytes of values; its shape {shape:?} needs {expected}",
+            values.len()
+        )));
     }
     let values = match descr.as_str() {
         "|u1" | "|b1" => Values::U8(values.to_vec()),
-        "<i4" => Values::I32(numbers(values, i32::from_le_bytes)),
+        "<i4" => Values::I64(numbers(values, |b| i32::from_le_bytes(b).into())),
         "<i8" => Values::I64(numbers(values, i64::from_le_bytes)),
         "|i1" => Values::I64(numbers(values, |b| i8::from_le_bytes(b).into())),
         "<i2" => Values::I64(numbers(values, |b| i16::from_le_bytes(b).into())),
