@@ -20,7 +20,7 @@ use libraries::{Operands, all};
 use std::time::Duration;
 use trm_kernels::reference::{self, assert_close};
 
-/// m x n x k, the weight on the right: those of `benches/kernels.rs`, one puzzle, and two beside which
+/// m x n x k, the weight on the right: those of `benches/kernels/products.rs`, one puzzle, and two beside which
 /// other people's figures can be read: a square, and 64 puzzles at once.
 const SHAPES: [(usize, usize, usize); 9] = [
     // D 512, S 97, F 1536

@@ -122,7 +122,8 @@ in either precision {
     /// C = A·B or C += A·B: see [`crate::matmul`], and for halves [`crate::matmul::half`].
     ///
     /// `C[i,j] (+)= sum_p A[i,p] B[p,j]`, C: (m, n), A: (m, k), B: (k, n). In floats
-    /// `|error| <= 2 k u sum_p |A[i,p] B[p,j]|`; C += A·B also rounds C once in 256 products. `scratch` holds at least [`crate::SCRATCH`] floats.
+    /// `|error| <= 2 k u sum_p |A[i,p] B[p,j]|`, and C += A·B rounds C once more for every 256
+    /// products. `scratch` holds at least [`crate::SCRATCH`] floats.
     fn matmul(c: MatMut<'_>, a: Lhs<'_>, b: Rhs<'_>, write: Write, scratch: &mut [f32]) = float::matmul, half::matmul;
     /// Packs A, (m, k), for this ISA and precision: overwrites `dst`, [`Kernels::packed_lhs_len`] floats.
     ///

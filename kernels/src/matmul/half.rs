@@ -12,8 +12,8 @@
 //! multiplied by a power of two that brings its largest value to 2^4 .. 2^5, and every block of B by one that
 //! brings it to 2^3 .. 2^4; both are undone when the sums leave the tile. Powers of two change no digit, so
 //! only values 2^18 below the largest of their row of A, or 2^17 below that of their block of B, lose any. A row's scale is
-//! its own: what a puzzle computes does not depend on its neighbours in a micro-batch. A block of B is [`KC`] rows and, in a B that was packed
-//! beforehand, all columns; in any other [`NC`](super::NC) columns. So beyond that many columns a packed B may have a
+//! its own: what a puzzle computes does not depend on its neighbours in a micro-batch. A block of B is [`KC`] rows and, in
+//! a B that was packed beforehand, all columns; in any other [`NC`](super::NC) columns. So beyond that many columns a packed B may have a
 //! coarser scale than a plain one, and the results differ in their last bits, within the bound below.
 //!
 //! **Sums.** `CHUNK` products are added in halves; then the chunk is widened and added to C in floats. With
@@ -24,8 +24,9 @@
 //! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone.
 //!
 //! Numerics, with u = 2^-11: `|error| <= 1.05 (2 + min(k, CHUNK)) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of
-//! times less, since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus `2^-26 max|A[i,:]| max|B|`
-//! for each p, where values are lost below; plus the bound of a product in floats, for the sums of chunks.
+//! times less, since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus
+//! `2^-26 max|A[i,:]| max|B|` for each p, where values are lost below; plus the bound of a product in floats, for the sums
+//! of chunks.
 
 mod pack;
 

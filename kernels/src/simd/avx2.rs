@@ -12,7 +12,7 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
-/// A register whose first `len` lanes (at most 8) have all bits set, the others none.
+/// A register whose first `len` lanes have all bits set, the others none. Panics beyond 8.
 #[inline(always)]
 fn first_lanes(isa: Avx2, len: usize) -> __m256 {
     static ONES_THEN_ZEROS: [f32; 16] = {
@@ -59,7 +59,7 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn load_partial(self, src: &[f32], fill: f32) -> __m256 {
         let mask = first_lanes(self, src.len());
-        // SAFETY: `self` proves the instructions; the mask keeps the load within the slice.
+        // SAFETY: `self` proves the instructions; the mask has the slice's length, and lanes beyond it are not read.
         unsafe {
             let values = _mm256_maskload_ps(src.as_ptr(), _mm256_castps_si256(mask));
             _mm256_blendv_ps(_mm256_set1_ps(fill), values, mask)
@@ -68,7 +68,7 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn store_partial(self, dst: &mut [f32], v: __m256) {
         let mask = first_lanes(self, dst.len());
-        // SAFETY: `self` proves the instruction; the mask keeps the store within the slice.
+        // SAFETY: `self` proves the instruction; the mask has the slice's length, and lanes beyond it are not written.
         unsafe { _mm256_maskstore_ps(dst.as_mut_ptr(), _mm256_castps_si256(mask), v) }
     }
     #[inline(always)]
