@@ -87,7 +87,7 @@ pub fn format(columns: usize) -> Result<Format, Invalid> {
 }
 
 /// The longest chain of columns of which each hands a carry to the next, in the sum of a and b.
-pub fn longest_carry(mut a: u128, mut b: u128) -> u32 {
+fn longest_carry(mut a: u128, mut b: u128) -> u32 {
     let (mut carry, mut chain, mut longest) = (0, 0, 0);
     while a > 0 || b > 0 || carry > 0 {
         let sum = a % 10 + b % 10 + carry;
@@ -166,7 +166,7 @@ pub fn generate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::stream;
+    use crate::testing::stream;
     use std::collections::BTreeMap;
 
     /// The numbers in the rows of a line of text.

@@ -121,6 +121,28 @@ impl Board {
         self.digits().iter().filter(|&&digit| digit != 0).count()
     }
 
+    /// The grid for people, several lines drawn with `+`, `-` and `|` so that any terminal shows them.
+    pub fn render(&self) -> String {
+        let g = self.geometry();
+        let over_box = format!("{}+", "-".repeat(2 * g.box_cols() + 1));
+        let rule = format!("+{}\n", over_box.repeat(g.side() / g.box_cols()));
+        let mut out = String::new();
+        for (row, digits) in self.digits().chunks(g.side()).enumerate() {
+            if row % g.box_rows() == 0 {
+                out += &rule;
+            }
+            for box_digits in digits.chunks(g.box_cols()) {
+                out.push('|');
+                box_digits
+                    .iter()
+                    .for_each(|&digit| out.extend([' ', character(digit)]));
+                out.push(' ');
+            }
+            out += "|\n";
+        }
+        out + &rule
+    }
+
     /// Every digit that stands twice in one row, column or box; empty when the rules are kept.
     ///
     /// A third copy in the same unit is reported against the first.
@@ -178,7 +200,7 @@ fn no_shape(found: usize) -> Invalid {
 }
 
 /// The character of a digit: `.` for a blank.
-pub(crate) fn character(digit: u8) -> char {
+fn character(digit: u8) -> char {
     if digit == 0 {
         '.'
     } else {
@@ -372,6 +394,22 @@ mod tests {
                 "digit 1 stands twice in box 1: at r1c1 and at r2c1",
             ]
         );
+    }
+
+    #[test]
+    fn four_in_ascii() {
+        let four: Board = "1.2..231..12.1..".parse().unwrap();
+        let expected = "+-----+-----+\n| 1 . | 2 . |\n| . 2 | 3 1 |\n+-----+-----+\n\
+                        | . . | 1 2 |\n| . 1 | . . |\n+-----+-----+\n";
+        assert_eq!(four.render(), expected);
+    }
+
+    #[test]
+    fn six_has_boxes_of_two_rows() {
+        let row = "| . . . | . . . |\n".repeat(2);
+        let rule = "+-------+-------+\n";
+        let expected = format!("{rule}{row}{rule}{row}{rule}{row}{rule}");
+        assert_eq!(Board::blank(Geometry::Six).render(), expected);
     }
 
     #[test]

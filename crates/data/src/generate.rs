@@ -7,15 +7,14 @@
 //! more clues than an even draw from all minimal puzzles would; for training that does no harm.
 //!
 //! Every function draws from the generator it is given and from nothing else, so the same generator state
-//! gives the same puzzle on every machine. To make many puzzles on many threads, give each one its own
-//! [`stream`].
+//! gives the same puzzle on every machine. To make many puzzles on many threads, give each one a generator of
+//! its own.
 
 use std::fmt;
 use std::str::FromStr;
 
 use rand::seq::SliceRandom;
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
 use crate::board::Board;
 use crate::fault::Invalid;
@@ -24,22 +23,12 @@ use crate::puzzle::Puzzle;
 use crate::solver::{self, Candidates};
 
 /// Grids tried for one puzzle before [`generate`] gives up on a number of givens.
-pub const ATTEMPTS: usize = 1000;
-
-/// The random numbers of puzzle `number` under `seed`: independent streams of one key, so that it does not
-/// matter which thread makes which puzzle, or in which order.
-///
-/// The command `trm data` has streams of its own: under the same seed it makes other puzzles.
-pub fn stream(seed: u64, number: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(number);
-    rng
-}
+const ATTEMPTS: usize = 1000;
 
 /// When to stop removing clues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Difficulty {
-    /// Singles alone solve it. The number of givens is drawn evenly from [`easy_givens`].
+    /// Singles alone solve it. The number of givens is drawn evenly: 5 to 8 on 4 x 4, 12 to 18 on 6 x 6, 30 to 40 on 9 x 9.
     Easy,
     /// No clue can be removed without a second solution appearing.
     Minimal,
@@ -73,7 +62,7 @@ impl FromStr for Difficulty {
 }
 
 /// The least and the most givens of an easy puzzle.
-pub fn easy_givens(geometry: Geometry) -> (usize, usize) {
+fn easy_givens(geometry: Geometry) -> (usize, usize) {
     match geometry {
         Geometry::Four => (5, 8),
         Geometry::Six => (12, 18),
@@ -84,7 +73,7 @@ pub fn easy_givens(geometry: Geometry) -> (usize, usize) {
 /// Makes one puzzle, with its answer and its rating.
 ///
 /// # Errors
-/// If a number of givens was asked for that [`ATTEMPTS`] grids did not reach; never for
+/// If a number of givens was asked for that a thousand grids did not reach; never for
 /// [`Difficulty::Minimal`].
 pub fn generate(
     geometry: Geometry,
@@ -124,7 +113,7 @@ pub fn generate(
 }
 
 /// A random solved board. Every solved board can come out, though not all equally often.
-pub fn full_grid(geometry: Geometry, rng: &mut (impl Rng + ?Sized)) -> Board {
+fn full_grid(geometry: Geometry, rng: &mut (impl Rng + ?Sized)) -> Board {
     let blank =
         Candidates::of(&Board::blank(geometry)).expect("a blank board has no contradiction");
     fill(&blank, rng).expect("a blank board has a solution")
@@ -179,6 +168,7 @@ fn dig(
 mod tests {
     use super::*;
     use crate::testing::any_geometry;
+    use crate::testing::{stream, unique_solution};
     use proptest::prelude::*;
 
     fn made(geometry: Geometry, difficulty: Difficulty, seed: u64) -> Puzzle {
@@ -210,10 +200,7 @@ mod tests {
         ] {
             let puzzle = made(geometry, Difficulty::Givens(givens), 5);
             assert_eq!(puzzle.question.givens(), givens);
-            assert_eq!(
-                solver::unique_solution(&puzzle.question).map(|s| s.board),
-                puzzle.answer
-            );
+            assert_eq!(unique_solution(&puzzle.question), puzzle.answer);
         }
         for impossible in [3, 17] {
             let error = generate(

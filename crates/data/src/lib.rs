@@ -5,13 +5,15 @@
 //! 4 x 4, 6 x 6 (boxes of 2 rows x 3 columns) and 9 x 9.
 //!
 //! ```
-//! use trm_data::generate::{self, Difficulty};
+//! use rand::SeedableRng;
+//! use rand_chacha::ChaCha8Rng;
+//! use trm_data::generate::{Difficulty, generate};
 //! use trm_data::{Board, Geometry, Symmetry, solver};
 //!
 //! // Text is one line, row by row, with a point for a blank.
 //! let question: Board = "1.2..231..12.1..".parse()?;
 //! println!("{}", question.render());
-//! let solution = solver::unique_solution(&question).expect("one solution");
+//! let solution = solver::solve(&question).expect("a solution");
 //! assert_eq!(solution.board.to_string(), "1324423134122143");
 //! assert_eq!(solution.guesses, 0); // no guess needed: an easy one
 //!
@@ -22,8 +24,8 @@
 //! assert_eq!(Board::from_tokens(Geometry::Four, &tokens), question);
 //!
 //! // New puzzles, and new looks for old ones; the same seed always gives the same.
-//! let mut rng = generate::stream(7, 0);
-//! let puzzle = generate::generate(Geometry::Nine, Difficulty::Minimal, &mut rng)?;
+//! let mut rng = ChaCha8Rng::seed_from_u64(7);
+//! let puzzle = generate(Geometry::Nine, Difficulty::Minimal, &mut rng)?;
 //! let image = Symmetry::random(Geometry::Nine, &mut rng).apply_to_puzzle(&puzzle);
 //! assert!(image.answer.unwrap().is_valid_solution_of(&image.question));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,7 +62,6 @@ pub mod pair;
 pub mod puzzle;
 pub mod read;
 pub mod reference;
-mod render;
 pub mod solver;
 pub mod split;
 #[cfg(test)]

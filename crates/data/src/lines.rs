@@ -59,8 +59,8 @@ impl<R: BufRead> Lines<R> {
         Ok(found)
     }
 
-    /// Goes to the next line of content; false at the end. Where there may be `comments`, they are none, nor is a
-    /// blank line; elsewhere spaces may be content, and only an empty line is none.
+    /// Goes to the next line of content; false at the end. With `comments`, skips blank lines and lines that start with
+    /// `#`; without, only empty lines, since spaces and `#` may be content.
     pub(crate) fn advance_to_content(&mut self, comments: bool) -> io::Result<bool> {
         while self.advance()? {
             let line = self.line();

@@ -386,7 +386,7 @@ impl<R: BufRead> CsvRows<R> {
     }
 }
 
-/// Whether a file that starts so is safetensors: the length of a header in eight bytes, below a gigabyte, and the
+/// Whether a file that starts so is safetensors: the length of a header in eight bytes, below 4 GiB, and the
 /// brace that opens it. No text has zeros there.
 fn is_safetensors(start: &[u8]) -> bool {
     start.get(4..9) == Some(b"\0\0\0\0{")

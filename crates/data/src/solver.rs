@@ -40,12 +40,6 @@ pub fn count_solutions_within(question: &Board, limit: usize, guesses: u64) -> O
     (!search.gave_up).then_some(search.solutions)
 }
 
-/// The solution if there is exactly one.
-pub fn unique_solution(question: &Board) -> Option<Solution> {
-    let search = search(question, 2, u64::MAX);
-    search.first.filter(|_| search.solutions == 1)
-}
-
 /// The rating: guesses tried until the first solution is reached, or `None` if there is no solution.
 pub fn rating(question: &Board) -> Option<u64> {
     solve(question).map(|solution| solution.guesses)
@@ -222,7 +216,7 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{any_generated, brute_force_count};
+    use crate::testing::{any_generated, brute_force_count, unique_solution};
     use proptest::prelude::*;
 
     /// Rows of generated puzzle files whose ratings come from an independent program: question, answer, rating.
@@ -275,7 +269,7 @@ mod tests {
         for (question, answer, guesses) in RATED {
             let (question, board) = (question.parse().unwrap(), answer.parse().unwrap());
             assert_eq!(solve(&question), Some(Solution { board, guesses }));
-            assert_eq!(unique_solution(&question).map(|s| s.board), Some(board));
+            assert_eq!(unique_solution(&question), Some(board));
             assert_eq!(solve_by_singles(&question), (guesses == 0).then_some(board));
         }
     }

@@ -195,9 +195,9 @@ pub fn fnv<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
 mod tests {
     use super::*;
     use crate::augment::Symmetry;
-    use crate::generate::{Difficulty, generate, stream};
+    use crate::generate::{Difficulty, generate};
     use crate::geometry::Geometry;
-    use crate::testing::{any_board, any_symmetry};
+    use crate::testing::{any_board, any_symmetry, stream};
     use proptest::prelude::*;
 
     fn minimal(geometry: Geometry, count: u64) -> Vec<Puzzle> {

@@ -1,14 +1,30 @@
 //! What several test modules share: random values, and a solver too simple to be wrong.
 
 use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::augment::Symmetry;
 use crate::board::Board;
 use crate::fault::ReadError;
-use crate::generate::{Difficulty, generate, stream};
+use crate::generate::{Difficulty, generate};
 use crate::geometry::Geometry;
 use crate::puzzle::{Cells, Puzzle};
 use crate::read::Reader;
+use crate::solver;
+
+/// Random numbers of their own for each `number` under `seed`.
+pub(crate) fn stream(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
+}
+
+/// The solution if there is exactly one.
+pub(crate) fn unique_solution(question: &Board) -> Option<Board> {
+    let solution = solver::solve(question)?;
+    (solver::count_solutions(question, 2) == 1).then_some(solution.board)
+}
 
 /// All puzzles of a text that errors call `f`.
 pub(crate) fn read_str<G: Cells>(

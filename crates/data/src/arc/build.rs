@@ -211,7 +211,7 @@ fn corner(pair: &Pair, side: usize, below: &mut impl FnMut(usize) -> usize) -> (
 mod tests {
     use super::super::Grid;
     use super::*;
-    use crate::generate::stream;
+    use crate::testing::stream;
     use rand::RngExt;
 
     #[test]

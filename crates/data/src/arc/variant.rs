@@ -103,7 +103,7 @@ fn turned(grid: &Grid, cells: &[u8], dihedral: Dihedral) -> Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::stream;
+    use crate::testing::stream;
 
     #[test]
     fn variants_are_undone_and_named() {

@@ -29,7 +29,7 @@ pub struct MazeOptions {
 
 /// Layouts tried before [`generate`] gives up, about a minute of one core: for larger mazes fewer. Of side 30 and 111
 /// steps a maze takes about 6,000.
-pub fn layouts(side: usize) -> usize {
+fn layouts(side: usize) -> usize {
     300_000 * 900 / (side * side).max(900)
 }
 
@@ -141,7 +141,7 @@ fn answered(question: Maze, unique: bool, rng: &mut impl Rng) -> Puzzle<Maze> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::stream;
+    use crate::testing::stream;
 
     #[test]
     fn mazes_are_right_as_long_as_asked_for_and_their_own() {
