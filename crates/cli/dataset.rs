@@ -19,7 +19,7 @@ use trm_data::geometry::BLANK_TOKEN;
 use trm_data::grid::{Format, Grid};
 use trm_data::maze::Maze;
 use trm_data::maze::generate::MazeOptions;
-use trm_data::reference::batches::Levels;
+use trm_data::reference::levels::Levels;
 use trm_data::{Board, Cells, Geometry, Puzzle, pair, read_path, split};
 use trm_model::carry::Slot;
 

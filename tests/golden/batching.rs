@@ -1,8 +1,12 @@
 //! NumPy's random streams and the reference's batch order.
 
+mod order;
+mod philox;
+
+use order::{Order, puzzle_of, testing, training};
+use philox::Philox;
 use serde_json::Value;
-use trm_data::reference::batches::{Levels, Order, testing, training};
-use trm_data::reference::philox::Philox;
+use trm_data::reference::levels::Levels;
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
@@ -125,7 +129,7 @@ fn check_run(run: &Value) {
     let examples = *puzzles.last().expect("indices");
     let levels = Levels::new(puzzles, groups, examples).expect("levels");
     // Puzzle p has identifier p + 1; label e % 3, of which 0 is ignored.
-    let identifier = |example| levels.puzzle_of(example) + 1;
+    let identifier = |example| puzzle_of(&levels, example) + 1;
     let label = |example: usize| match example % 3 {
         0 => -100,
         label => label as i64,

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trm_data::maze::Maze;
-use trm_data::reference::batches::Levels;
 use trm_data::reference::folder::{Folder, Set};
+use trm_data::reference::levels::Levels;
 use trm_data::{Board, Cells, Geometry, Puzzle, read_path, write_path};
 
 /// What the puzzles are.

@@ -1,9 +1,8 @@
-//! The data-set folders of the PyTorch reference, and the exact order in which it goes through them.
+//! The data-set folders of the PyTorch reference.
 //!
-//! [`folder`]: a set of examples as the reference keeps it. [`npy`]: the files in it. [`philox`]: the random
-//! numbers that decide the order. [`batches`]: the order itself.
+//! [`folder`]: a set of examples as the reference keeps it. [`npy`]: the files in it. [`levels`]: which examples are
+//! variants of one.
 
-pub mod batches;
 pub mod folder;
+pub mod levels;
 pub mod npy;
-pub mod philox;

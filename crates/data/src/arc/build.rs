@@ -5,8 +5,8 @@
 
 use super::variant::Variant;
 use super::{Pair, VOCAB, puzzle_hash};
-use crate::reference::batches::Levels;
 use crate::reference::folder::{Folder, Set};
+use crate::reference::levels::Levels;
 use std::collections::{HashMap, HashSet};
 
 /// Trials for each variant asked for: some repeat the ones before.

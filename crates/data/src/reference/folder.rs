@@ -11,7 +11,7 @@
 //!
 //! `all` is the name of a set; there may be several.
 
-use super::batches::Levels;
+use super::levels::Levels;
 use super::npy::{self, Array};
 use crate::fault::Invalid;
 use crate::write::replace;

@@ -1,10 +1,8 @@
-//! In which order the reference goes through a data set (TRM_SPEC 8).
+//! Which examples of a data set belong together (TRM_SPEC 7.1).
 //!
 //! A data set has three levels: *groups* are original tasks, *puzzles* are variants of a task, and *examples* are
-//! what a batch holds. Training takes every group once an epoch and one of its puzzles at random; testing takes
-//! all examples in order.
+//! what a batch holds.
 
-use super::philox::Philox;
 use crate::fault::Invalid;
 use rand::{Rng, RngExt};
 use std::ops::Range;
@@ -69,11 +67,6 @@ impl Levels {
         let puzzle = rng.random_range(puzzles);
         rng.random_range(self.of_puzzle(puzzle))
     }
-
-    /// The puzzle that an example belongs to.
-    pub fn puzzle_of(&self, example: usize) -> usize {
-        self.puzzles.partition_point(|&first| first <= example) - 1
-    }
 }
 
 fn check(which: &str, indices: &[usize], end: usize) -> Result<(), Invalid> {
@@ -98,72 +91,26 @@ fn check(which: &str, indices: &[usize], end: usize) -> Result<(), Invalid> {
     }
 }
 
-/// How training goes through a data set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Order {
-    /// Seed of the run.
-    pub seed: u64,
-    /// Examples of a batch, of all replicas together.
-    pub batch: usize,
-    /// Epochs of one pass of the loader.
-    pub epochs: usize,
-}
-
-/// The batches of pass number `pass` of the loader, counted from 1: examples, all batches full.
-///
-/// `choose(n, k)` says which k of the n examples of a puzzle are taken, in order. The reference leaves that to a
-/// generator that it seeds in no way worth repeating; where every puzzle has one example, nothing is left
-/// to it.
-pub fn training(
-    levels: &Levels,
-    order: Order,
-    pass: u64,
-    mut choose: impl FnMut(usize, usize) -> Vec<usize>,
-) -> Vec<Vec<usize>> {
-    let mut philox = Philox::new(order.seed + pass);
-    let epochs = (0..order.epochs).map(|_| philox.permutation(levels.groups()));
-    let groups: Vec<usize> = epochs.collect::<Vec<_>>().concat();
-    let (mut batches, mut batch) = (Vec::new(), Vec::with_capacity(order.batch));
-    for group in groups {
-        let puzzles = levels.of_group(group);
-        let puzzle = puzzles.start + philox.below(puzzles.len());
-        let examples = levels.of_puzzle(puzzle);
-        let taken = examples.len().min(order.batch - batch.len());
-        let chosen = choose(examples.len(), taken);
-        batch.extend(chosen.iter().map(|i| examples.start + i));
-        if batch.len() == order.batch {
-            batches.push(std::mem::take(&mut batch));
-        }
-    }
-    batches
-}
-
-/// The batches of a test: all examples in order, the last batch perhaps short.
-pub fn testing(levels: &Levels, batch: usize) -> impl Iterator<Item = Range<usize>> {
-    let examples = levels.examples();
-    (0..examples)
-        .step_by(batch)
-        .map(move |first| first..(first + batch).min(examples))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn levels() -> Levels {
-        Levels::new(vec![0, 1, 4, 6], vec![0, 1, 3], 6).unwrap()
-    }
+    use crate::testing::stream;
 
     #[test]
-    fn every_example_has_its_puzzle() {
-        let levels = levels();
+    fn every_level_is_counted_and_any_example_is_drawn() {
+        let levels = Levels::new(vec![0, 1, 4, 6], vec![0, 1, 3], 6).unwrap();
         assert_eq!(
             (levels.groups(), levels.puzzles(), levels.examples()),
             (2, 3, 6)
         );
-        let puzzles: Vec<usize> = (0..6).map(|example| levels.puzzle_of(example)).collect();
-        assert_eq!(puzzles, [0, 1, 1, 1, 2, 2]);
-        assert!(testing(&levels, 4).eq([0..4, 4..6]));
+        assert_eq!((levels.of_group(1), levels.of_puzzle(1)), (1..3, 1..4));
+        let mut counts = [0; 6];
+        let rng = &mut stream(0, 0);
+        (0..1200).for_each(|_| counts[levels.draw(rng)] += 1);
+        // Groups are alike likely, and puzzles of a group, and examples of a puzzle.
+        for (count, expected) in counts.into_iter().zip([600, 100, 100, 100, 150, 150]) {
+            assert!(i32::abs(count - expected) < 60, "{counts:?}");
+        }
     }
 
     #[test]
@@ -188,19 +135,5 @@ mod tests {
         ] {
             assert!(found.starts_with(expected), "{found}");
         }
-    }
-
-    #[test]
-    fn an_epoch_takes_every_group_once_and_batches_are_full() {
-        let order = Order {
-            seed: 3,
-            batch: 2,
-            epochs: 4,
-        };
-        let first = |_, k| (0..k).collect();
-        let batches = training(&levels(), order, 1, first);
-        assert!(batches.iter().all(|batch| batch.len() == 2), "{batches:?}");
-        assert_eq!(batches, training(&levels(), order, 1, first));
-        assert_ne!(batches, training(&levels(), order, 2, first));
     }
 }
