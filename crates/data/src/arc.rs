@@ -46,7 +46,7 @@ pub struct Grid {
 pub struct Pair {
     /// What is shown.
     pub input: Grid,
-    /// What is asked for; none where nobody has told.
+    /// What is asked for, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Grid>,
 }
@@ -166,7 +166,7 @@ impl Grid {
     /// The grid that begins in the first cell of a canvas.
     ///
     /// For every height h the width is the least that the first h rows have in colours from the left; the
-    /// grid is the one with most cells, the lowest of those that have as many. It may have none.
+    /// grid is the one with most cells, the lowest of several. It may be empty.
     ///
     /// # Panics
     /// If the canvas is no square.

@@ -81,7 +81,7 @@ impl Operation {
 /// The format of grids of `columns` columns.
 ///
 /// # Errors
-/// When there are none, or too many.
+/// When `columns` is 0 or too large.
 pub fn format(columns: usize) -> Result<Format, Invalid> {
     Format::new("arithmetic", 3, columns, CHARACTERS, Symmetries::None)
 }

@@ -56,7 +56,7 @@ pub struct Report {
     pub ambiguous: usize,
     /// Questions without a solution.
     pub unsolvable: usize,
-    /// Questions of which a million guesses did not show it.
+    /// Questions that a million guesses did not decide.
     pub undecided: usize,
     /// Rows with an answer, be it at fault.
     pub answered: usize,

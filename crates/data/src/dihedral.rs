@@ -34,7 +34,7 @@ impl Dihedral {
     /// The identity, and left and right exchanged.
     pub const MIRROR: [Dihedral; 2] = [Dihedral(0), Dihedral(4)];
 
-    /// Any of the eight, all alike likely.
+    /// Any of the eight, each equally likely.
     pub fn random(rng: &mut (impl Rng + ?Sized)) -> Dihedral {
         Self::ALL[rng.random_range(0..8)]
     }

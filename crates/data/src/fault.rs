@@ -61,12 +61,12 @@ pub enum Fault {
          or one puzzle a line"
     )]
     Empty,
-    /// What is in it is no puzzle.
+    /// Something in the file is wrong.
     #[error(transparent)]
     Invalid(#[from] Invalid),
 }
 
-/// What is wrong with a text, a puzzle, a file or a wish: the place, what was found, what was expected, and what to do.
+/// What is wrong with a text, a puzzle, a file or an option: the place, what was found, what was expected, what to do.
 /// Nobody acts on the difference between two of them, so they are words, built where the fault is found.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]

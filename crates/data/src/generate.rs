@@ -28,7 +28,8 @@ const ATTEMPTS: usize = 1000;
 /// When to stop removing clues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Difficulty {
-    /// Singles alone solve it. The number of givens is drawn evenly: 5 to 8 on 4 x 4, 12 to 18 on 6 x 6, 30 to 40 on 9 x 9.
+    /// Singles alone solve it. The number of givens is drawn evenly: 5 to 8 on 4 x 4, 12 to 18 on 6 x 6, 30 to 40 on
+    /// 9 x 9.
     Easy,
     /// No clue can be removed without a second solution appearing.
     Minimal,

@@ -58,7 +58,7 @@ impl Format {
     /// A format of `rows` x `cols` cells.
     ///
     /// # Errors
-    /// When the size, a character or the symmetries cannot be.
+    /// When the size or the characters are out of range, or the symmetries do not suit the size.
     pub fn new(
         name: &str,
         rows: usize,
@@ -213,7 +213,7 @@ impl Cells for Grid {
         })
     }
 
-    /// Nobody knows the rules of your task.
+    /// The rules of your own task are not known, so every grid passes.
     fn check_question(&self) -> Result<(), Invalid> {
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Maze {
     /// become free cells.
     ///
     /// # Panics
-    /// If the tokens are no square.
+    /// If the number of tokens is not a square.
     pub fn from_tokens(tokens: &[u8]) -> Maze {
         let side = side_of(tokens.len()).expect("a square of tokens");
         let character = |&token: &u8| match usize::from(token).checked_sub(1) {
@@ -175,7 +175,7 @@ impl Maze {
         Ok((self.only(b'S')?, self.only(b'G')?))
     }
 
-    /// Steps of the shortest way from start to goal; none where there is no way, or not one of each.
+    /// Steps of the shortest way from start to goal; `None` without a way, or without exactly one start and one goal.
     pub fn steps(&self) -> Option<u32> {
         Ways::through(self)?.steps()
     }

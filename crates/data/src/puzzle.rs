@@ -19,7 +19,7 @@ pub trait Cells: Sized + Display {
     /// Reads a line of text.
     ///
     /// # Errors
-    /// When it is no such grid.
+    /// When the text is not such a grid.
     fn parse(line: &str, format: &Self::Format) -> Result<Self, Invalid>;
 
     /// Fails unless this can be asked; whether it has just one answer is another matter.

@@ -392,7 +392,7 @@ fn is_safetensors(start: &[u8]) -> bool {
     start.get(4..9) == Some(b"\0\0\0\0{")
 }
 
-/// What separates the fields of a header that is one but for its commas.
+/// The separator of a header whose fields are not separated by commas.
 fn other_separator(line: &[u8]) -> Option<char> {
     let separates = |&b: &u8| line.split(|&c| c == b).any(|name| name == b"question");
     let found = b";\t"
@@ -405,7 +405,7 @@ fn other_separator(line: &[u8]) -> Option<char> {
 /// A field as text.
 ///
 /// # Errors
-/// When its bytes are none.
+/// When its bytes are not UTF-8.
 fn text(bytes: &[u8]) -> Result<&str, Invalid> {
     str::from_utf8(bytes).map_err(|e| {
         Invalid(format!(

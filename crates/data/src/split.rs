@@ -2,7 +2,7 @@
 //!
 //! Two puzzles are the same for a network that trains on symmetries if one is the image of the other under
 //! one of the task's: a [`Symmetry`](crate::augment::Symmetry) of Sudoku, one of the eight of a maze
-//! ([`Dihedral`](crate::dihedral::Dihedral)). Telling this exactly needs a canonical form, which is dear on
+//! ([`Dihedral`](crate::dihedral::Dihedral)). Telling this exactly needs a canonical form, which is slow to find on
 //! 9 x 9. A [`fingerprint`] is cheap and errs on the safe side: images of one puzzle always share it.
 //!
 //! **Guaranteed**: no test question is the image of a train question under any symmetry; in particular

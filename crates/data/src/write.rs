@@ -32,7 +32,7 @@ pub fn write_path<'a, G: Cells + 'a>(
 /// [`write_path`] for files that belong together: none takes its name before all are complete and on the disk.
 ///
 /// # Errors
-/// If one cannot be written; but for a failure of the last step, which gives the names, all are then as they were.
+/// If one cannot be written. All files are then as they were, unless it was the last step that failed, the renaming.
 pub fn write_together<G: Cells>(files: &[(&Path, &[Puzzle<G>])]) -> Result<(), Invalid> {
     let prepare = |&(path, puzzles): &(&Path, _)| {
         let new = trm_tensor::file::prepare(path, |out| write(out, puzzles));

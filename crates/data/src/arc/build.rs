@@ -19,7 +19,7 @@ pub struct Task {
     pub name: String,
     /// Pairs to learn from, in the order of the file.
     pub learn: Vec<Pair>,
-    /// Pairs to be tested by; none in a task that is there to be learned from alone.
+    /// Pairs to be tested by; empty where the task is only learned from.
     pub test: Vec<Pair>,
 }
 

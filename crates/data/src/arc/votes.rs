@@ -1,7 +1,7 @@
 //! Counting the answers to all variants of a task (TRM_SPEC 10).
 //!
 //! Each answer is brought back to the original and is a vote for a grid. For each input, grids are ranked by
-//! their votes and, of as many votes, by mean confidence; those that came first stand before later ones.
+//! their votes and, where votes are equal, by mean confidence; where that is equal too, the earlier comes first.
 
 use super::{Grid, Pair};
 use serde::Serialize;
@@ -55,7 +55,7 @@ impl Votes {
         }
     }
 
-    /// The outputs that were voted for, the best first; none where nobody voted.
+    /// The outputs that were voted for, the best first; empty without votes.
     pub fn ranked(&self, task: &str, input: &Grid) -> Vec<&Grid> {
         let key = (task.to_owned(), input.clone());
         let mut ranked: Vec<&Candidate> = self.candidates.get(&key).into_iter().flatten().collect();
@@ -80,7 +80,7 @@ impl Votes {
         (!known.is_empty()).then(|| solved as f64 / known.len() as f64)
     }
 
-    /// pass@k: the mean of [`Votes::solved`] over the tasks that can be judged; none where there are none.
+    /// pass@k: the mean of [`Votes::solved`] over the tasks that can be judged; `None` without such tasks.
     pub fn pass_at<'a>(
         &self,
         k: usize,

@@ -72,7 +72,7 @@ pub struct Folder {
 const MAX_VOCAB: usize = 255;
 
 impl Folder {
-    /// A folder of one set, whose examples have `seq_len` cells of `vocab_size` tokens, and `identifiers` to choose from.
+    /// A folder of one set, whose examples have `seq_len` cells of `vocab_size` tokens and one of `identifiers`.
     pub fn of(set: Set, seq_len: usize, vocab_size: usize, identifiers: usize) -> Folder {
         let levels = &set.levels;
         let puzzles = levels.puzzles().max(1); // a split may have none

@@ -107,7 +107,7 @@ mod tests {
         let mut counts = [0; 6];
         let rng = &mut stream(0, 0);
         (0..1200).for_each(|_| counts[levels.draw(rng)] += 1);
-        // Groups are alike likely, and puzzles of a group, and examples of a puzzle.
+        // Equally likely are the groups, the puzzles of a group, and the examples of a puzzle.
         for (count, expected) in counts.into_iter().zip([600, 100, 100, 100, 150, 150]) {
             assert!(i32::abs(count - expected) < 60, "{counts:?}");
         }

@@ -50,7 +50,7 @@ impl Values {
     }
 }
 
-/// Writes an array of type `descr`, such as `<i4`, whole or not at all; `values` are its bytes, of the last index first.
+/// Writes an array of type `descr`, such as `<i4`, whole or not at all; `values` are its bytes, row by row.
 ///
 /// # Errors
 /// When the file cannot be written.
