@@ -15,7 +15,7 @@ pub use keep::{Kept, NAMES, keep, newest};
 use crate::config::{ModelConfig, TrainConfig};
 use crate::network::Network;
 use crate::trainer::Trainer;
-use crate::weights::{ModelFileError, check_shape, json, metadata, network, read};
+use crate::weights::{ModelFault, ModelFileError, check_shape, json, metadata, network, read};
 use std::collections::BTreeMap;
 use std::path::Path;
 use trm_autograd::op::loss::IGNORE;
@@ -118,7 +118,6 @@ pub fn load(
     kernels: &'static Kernels,
     threads: usize,
 ) -> Result<Resumed, ModelFileError> {
-    let shown = || path.display().to_string();
     let file = SafeTensorsFile::open(path)?;
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
@@ -128,24 +127,14 @@ pub fn load(
         true => metadata(&file, path, UPDATES, FORMAT)?,
         false => step,
     };
+    let bad = |key, error| ModelFault::Metadata { key, error }.of(path);
     if updates > step {
-        return Err(ModelFileError::Metadata {
-            path: shown(),
-            key: UPDATES,
-            error: format!("{updates} in {step} steps"),
-        });
+        return Err(bad(UPDATES, format!("{updates} in {step} steps")));
     }
     if step > train.steps {
-        return Err(ModelFileError::Metadata {
-            path: shown(),
-            key: "step",
-            error: format!("step {step} of {}", train.steps),
-        });
+        return Err(bad("step", format!("step {step} of {}", train.steps)));
     }
-    let in_config = |error| ModelFileError::Config {
-        path: shown(),
-        error,
-    };
+    let in_config = |error| ModelFault::Config(error).of(path);
     let kernels = train.kernels(kernels).map_err(in_config)?;
     let net = network(path, config, kernels)?;
     let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
@@ -227,13 +216,7 @@ fn check_sizes(
 /// and a step left; one that has halted gets a new puzzle.
 fn check_carry(trainer: &Trainer, path: &Path) -> Result<(), ModelFileError> {
     let (c, carry) = (trainer.net.config(), &trainer.carry);
-    let bad = |key, error: String| {
-        Err(ModelFileError::Metadata {
-            path: path.display().to_string(),
-            key,
-            error,
-        })
-    };
+    let bad = |key, error| Err(ModelFault::Metadata { key, error }.of(path));
     if let Some(token) = carry
         .inputs
         .iter()
@@ -287,12 +270,12 @@ fn read_bytes(
 ) -> Result<(), ModelFileError> {
     let bytes = file.u8s(name)?;
     if bytes.len() != out.len() {
-        return Err(ModelFileError::WrongShape {
-            path: path.display().to_string(),
+        let fault = ModelFault::WrongShape {
             name: name.into(),
             got: format!("[{}]", bytes.len()),
             want: format!("[{}]", out.len()),
-        });
+        };
+        return Err(fault.of(path));
     }
     out.copy_from_slice(&bytes);
     Ok(())

@@ -19,7 +19,7 @@ use crate::config::{
     ConfigError, FeedForward, Mixer, ModelConfig, PositionEncoding, System, check, reference_inner,
 };
 use crate::network::{Network, Parameters};
-use crate::weights::{self, ModelFileError};
+use crate::weights::{self, ModelFault, ModelFileError};
 use pytorch_reader::{DType, PickleValue, PytorchReader};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -54,27 +54,21 @@ pub fn read(
     params.keep_large_table_in(folder_of(path));
     for (name, shape, target) in net.tensors_mut(&mut params) {
         let Some((dims, values)) = tensors.remove(name) else {
-            return Err(ModelFileError::Missing {
-                path: path.display().to_string(),
-                name: name.into(),
-            });
+            return Err(ModelFault::Missing(name.into()).of(path));
         };
         if dims != shape.dims() || values.len() != target.len() {
-            return Err(ModelFileError::WrongShape {
-                path: path.display().to_string(),
+            let fault = ModelFault::WrongShape {
                 name: name.into(),
                 got: format!("{dims:?}"),
                 want: format!("{:?}", shape.dims()),
-            });
+            };
+            return Err(fault.of(path));
         }
         target.copy_from_slice(&values);
         weights::check_finite(path, name, target)?;
     }
     if let Some(name) = tensors.into_keys().next() {
-        return Err(ModelFileError::Unexpected {
-            path: path.display().to_string(),
-            name,
-        });
+        return Err(ModelFault::Unexpected(name).of(path));
     }
     net.pack(&mut params);
     Ok((net, params))
@@ -86,19 +80,16 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
         let name = name.strip_prefix(COMPILED).unwrap_or(name);
         name.strip_prefix(INNER).unwrap_or(name).to_owned()
     };
+    let torch = |error: String| ModelFault::Torch(error).of(path);
     let mut tensors = BTreeMap::new();
     let mut insert = |name: &str, tensor| match tensors.insert(within(name), tensor) {
         None => Ok(()),
-        Some(_) => Err(ModelFileError::Torch {
-            path: path.display().to_string(),
-            error: format!("holds `{}` twice, under two prefixes", within(name)),
-        }),
+        Some(_) => {
+            let name = within(name);
+            Err(torch(format!("holds `{name}` twice, under two prefixes")))
+        }
     };
     if begins_like_torch(path) {
-        let torch = |error: String| ModelFileError::Torch {
-            path: path.display().to_string(),
-            error,
-        };
         only_tensors(path).map_err(torch)?;
         let reader = PytorchReader::new(path).map_err(|e| torch(e.to_string()))?;
         for (name, tensor) in reader.into_tensors() {
@@ -259,7 +250,7 @@ pub fn write(
     compiled: bool,
 ) -> Result<(), ModelFileError> {
     can_build(net.config()).map_err(|error| ModelFileError::NotInReference {
-        path: path.display().to_string(),
+        path: path.into(),
         error,
     })?;
     let prefix = if compiled { COMPILED } else { "" };

@@ -8,7 +8,7 @@ use crate::checkpoint;
 use crate::config::{ConfigError, ModelConfig};
 use crate::network::{Network, Parameters};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use trm_kernels::Kernels;
 use trm_tensor::Shape;
 use trm_tensor::safetensors::{self, Data, FileError, SafeTensorsFile};
@@ -22,15 +22,13 @@ pub enum ModelFileError {
     /// The file itself.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A safetensors file, but not one of ours.
-    #[error("{path}: not a {expected} file: its metadata has {found}. {}", hint(.found))]
-    Foreign {
+    /// What a file holds.
+    #[error("{}: {fault}", path.display())]
+    Content {
         /// The file.
-        path: String,
-        /// The format that was expected.
-        expected: &'static str,
-        /// What the metadata says instead.
-        found: String,
+        path: PathBuf,
+        /// What is wrong.
+        fault: ModelFault,
     },
     /// Neither of the two checkpoints of a folder can be read.
     #[error("{newest}; nor can the one before it be read: {previous}")]
@@ -40,29 +38,41 @@ pub enum ModelFileError {
         /// Why not the one before it.
         previous: Box<ModelFileError>,
     },
-    /// Metadata that does not parse.
-    #[error("{path}: metadata `{key}` cannot be read: {error}")]
-    Metadata {
+    /// A network that the reference cannot build.
+    #[error("{} was not written: the PyTorch reference cannot build this network: {error}", path.display())]
+    NotInReference {
         /// The file.
-        path: String,
+        path: PathBuf,
+        /// The key of the network's config, its value, and what the reference has.
+        error: ConfigError,
+    },
+}
+
+/// What can be wrong with the content of such a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFault {
+    /// A safetensors file, but not one of ours.
+    #[error("not a {expected} file: its metadata has {}. {}", shown(.found), hint(.found))]
+    Foreign {
+        /// The format that was expected.
+        expected: &'static str,
+        /// What the metadata says instead, if anything.
+        found: Option<String>,
+    },
+    /// Metadata that does not parse.
+    #[error("metadata `{key}` cannot be read: {error}")]
+    Metadata {
         /// The metadata key.
         key: &'static str,
         /// What the parser said.
         error: String,
     },
     /// A config in the metadata that cannot work.
-    #[error("{path}: its config cannot work: {error}")]
-    Config {
-        /// The file.
-        path: String,
-        /// The value.
-        error: ConfigError,
-    },
+    #[error("its config cannot work: {0}")]
+    Config(ConfigError),
     /// A tensor of another shape than the config asks for.
-    #[error("{path}: tensor `{name}` has shape {got}, its config asks for {want}")]
+    #[error("tensor `{name}` has shape {got}, its config asks for {want}")]
     WrongShape {
-        /// The file.
-        path: String,
         /// The tensor.
         name: String,
         /// Its shape.
@@ -71,51 +81,54 @@ pub enum ModelFileError {
         want: String,
     },
     /// A PyTorch checkpoint that cannot be read, or holds something else than numbers.
-    #[error("{path}: not a PyTorch checkpoint that can be read: {error}")]
-    Torch {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        error: String,
-    },
+    #[error("not a PyTorch checkpoint that can be read: {0}")]
+    Torch(String),
     /// A reference checkpoint without a tensor that the config asks for.
-    #[error(
-        "{path}: no tensor `{name}`, which the config asks for; is it the config of this checkpoint?"
-    )]
-    Missing {
-        /// The file.
-        path: String,
-        /// The tensor.
-        name: String,
-    },
+    #[error("no tensor `{0}`, which the config asks for; is it the config of this checkpoint?")]
+    Missing(String),
     /// A reference checkpoint with a tensor that the config has no place for.
-    #[error(
-        "{path}: tensor `{name}` has no place in the config; is it the config of this checkpoint?"
-    )]
-    Unexpected {
-        /// The file.
-        path: String,
-        /// The tensor.
-        name: String,
-    },
-    /// A network that the reference cannot build.
-    #[error("{path} was not written: the PyTorch reference cannot build this network: {error}")]
-    NotInReference {
-        /// The file.
-        path: String,
-        /// The key of the network's config, its value, and what the reference has.
-        error: ConfigError,
-    },
+    #[error("tensor `{0}` has no place in the config; is it the config of this checkpoint?")]
+    Unexpected(String),
     /// A value that no training step may leave behind.
-    #[error("{path}: tensor `{name}` holds a value that is not a finite number (at index {index})")]
+    #[error("tensor `{name}` holds a value that is not a finite number (at index {index})")]
     NotFinite {
-        /// The file.
-        path: String,
         /// The tensor.
         name: String,
         /// Where.
         index: usize,
     },
+}
+
+impl ModelFault {
+    /// The same as an error of the file at `path`.
+    pub(crate) fn of(self, path: &Path) -> ModelFileError {
+        ModelFileError::Content {
+            path: path.into(),
+            fault: self,
+        }
+    }
+}
+
+/// The format that a file has.
+fn shown(found: &Option<String>) -> String {
+    match found {
+        Some(format) => format!("format {format}"),
+        None => "no format".into(),
+    }
+}
+
+/// What to do about a file of another format.
+fn hint(found: &Option<String>) -> &'static str {
+    match found.as_deref() {
+        Some(checkpoint::FORMAT) => {
+            "It is a checkpoint, from which `trm train` goes on with --resume or --import; weights are called \
+             weights.safetensors and best.safetensors"
+        }
+        Some(FORMAT) => {
+            "It is weights, from which `trm train` begins with --init-from; a checkpoint is called checkpoint.safetensors"
+        }
+        _ => "Files of this kind are written by `trm train`",
+    }
 }
 
 /// Writes the parameters to `path`, whole or not at all. `extra` joins the metadata.
@@ -184,42 +197,16 @@ pub(crate) fn metadata<T: serde::de::DeserializeOwned>(
     key: &'static str,
     expected: &'static str,
 ) -> Result<T, ModelFileError> {
-    let shown = || path.display().to_string();
-    match file.metadata().get("format") {
-        Some(format) if format == expected => {}
-        Some(other) => {
-            return Err(ModelFileError::Foreign {
-                path: shown(),
-                expected,
-                found: format!("format {other}"),
-            });
-        }
-        None => {
-            return Err(ModelFileError::Foreign {
-                path: shown(),
-                expected,
-                found: "no format".into(),
-            });
-        }
+    let found = file.metadata().get("format");
+    if found.is_none_or(|format| format != expected) {
+        let found = found.cloned();
+        return Err(ModelFault::Foreign { expected, found }.of(path));
     }
     let text = file.metadata().get(key).map_or("", String::as_str);
-    serde_json::from_str(text).map_err(|e| ModelFileError::Metadata {
-        path: shown(),
-        key,
-        error: e.to_string(),
+    serde_json::from_str(text).map_err(|error| {
+        let error = error.to_string();
+        ModelFault::Metadata { key, error }.of(path)
     })
-}
-
-/// What to do about a file of another format.
-fn hint(found: &str) -> &'static str {
-    if found.ends_with(checkpoint::FORMAT) {
-        "It is a checkpoint, from which `trm train` goes on with --resume or --import; weights are called \
-         weights.safetensors and best.safetensors"
-    } else if found.ends_with(FORMAT) {
-        "It is weights, from which `trm train` begins with --init-from; a checkpoint is called checkpoint.safetensors"
-    } else {
-        "Files of this kind are written by `trm train`"
-    }
 }
 
 /// The network of a config that came from `path`.
@@ -228,10 +215,7 @@ pub(crate) fn network(
     config: ModelConfig,
     kernels: &'static Kernels,
 ) -> Result<Network, ModelFileError> {
-    Network::new(config, kernels).map_err(|error| ModelFileError::Config {
-        path: path.display().to_string(),
-        error,
-    })
+    Network::new(config, kernels).map_err(|error| ModelFault::Config(error).of(path))
 }
 
 /// Fails unless tensor `name` has this shape.
@@ -243,12 +227,12 @@ pub(crate) fn check_shape(
 ) -> Result<(), ModelFileError> {
     let got = file.shape(name)?;
     if got != want {
-        return Err(ModelFileError::WrongShape {
-            path: path.display().to_string(),
+        let fault = ModelFault::WrongShape {
             name: name.into(),
             got: got.to_string(),
             want: want.to_string(),
-        });
+        };
+        return Err(fault.of(path));
     }
     Ok(())
 }
@@ -270,10 +254,9 @@ pub(crate) fn read(
 pub(crate) fn check_finite(path: &Path, name: &str, values: &[f32]) -> Result<(), ModelFileError> {
     match values.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
-        Some(index) => Err(ModelFileError::NotFinite {
-            path: path.display().to_string(),
-            name: name.into(),
-            index,
-        }),
+        Some(index) => {
+            let name = name.into();
+            Err(ModelFault::NotFinite { name, index }.of(path))
+        }
     }
 }
