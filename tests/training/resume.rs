@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents};
 use trm_model::config::Mixer;
+use trm_tensor::Shape;
+use trm_tensor::safetensors::{self, Data};
 
 const STEPS: u64 = 12;
 
@@ -116,6 +118,14 @@ fn damaged_checkpoints_are_refused() {
         error.contains("`adam.m`") && error.contains("at index 3"),
         "{error}"
     );
+    let about = BTreeMap::from([("format".into(), checkpoint::FORMAT.into())]);
+    let tensor = ("values", Shape::from([1]), Data::F32(&[0.0]));
+    safetensors::write(&path, [tensor], about).expect("a file");
+    let error = checkpoint::load(&path, kernels, 1)
+        .expect_err("no config")
+        .to_string();
+    let said = "metadata `model` cannot be read: there is none";
+    assert!(error.ends_with(said), "{error}");
 }
 
 /// At whichever write, sync or rename the disk fails, for a moment or for good, the folder holds the run as it was

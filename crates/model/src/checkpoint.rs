@@ -21,6 +21,7 @@ use std::path::Path;
 use trm_autograd::op::loss::IGNORE;
 use trm_kernels::Kernels;
 use trm_tensor::Shape;
+use trm_tensor::file::folder_of;
 use trm_tensor::safetensors::{self, Data, SafeTensorsFile};
 
 /// Value of the metadata key `format`.
@@ -140,7 +141,7 @@ pub fn load(
     let has_carry = file.names().iter().any(|name| name.starts_with(CARRY));
     check_sizes(&file, path, &net, &train, has_carry)?;
     let mut params = net.zeros();
-    params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
+    params.keep_large_table_in(folder_of(path));
     let mut trainer = Trainer::new(net, params, train, threads).map_err(in_config)?;
     (trainer.step, trainer.updates) = (step, updates);
     for (name, target) in floats!(&mut trainer, mut) {

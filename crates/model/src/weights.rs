@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use trm_kernels::Kernels;
 use trm_tensor::Shape;
+use trm_tensor::file::folder_of;
 use trm_tensor::safetensors::{self, Data, FileError, SafeTensorsFile};
 
 /// Value of the metadata key `format`.
@@ -59,12 +60,12 @@ pub enum ModelFault {
         /// What the metadata says instead, if anything.
         found: Option<String>,
     },
-    /// Metadata that does not parse.
+    /// Metadata that is missing or does not parse.
     #[error("metadata `{key}` cannot be read: {error}")]
     Metadata {
         /// The metadata key.
         key: &'static str,
-        /// What the parser said.
+        /// Why not.
         error: String,
     },
     /// A config in the metadata that cannot work.
@@ -178,7 +179,7 @@ pub fn load(path: &Path, kernels: &'static Kernels) -> Result<Loaded, ModelFileE
         check_shape(&file, path, name, shape)?;
     }
     let mut params = net.zeros();
-    params.keep_large_table_in(path.parent().unwrap_or(Path::new("")));
+    params.keep_large_table_in(folder_of(path));
     for (name, shape, values) in net.tensors_mut(&mut params) {
         read(&file, path, name, shape, values)?;
     }
@@ -202,11 +203,10 @@ pub(crate) fn metadata<T: serde::de::DeserializeOwned>(
         let found = found.cloned();
         return Err(ModelFault::Foreign { expected, found }.of(path));
     }
-    let text = file.metadata().get(key).map_or("", String::as_str);
-    serde_json::from_str(text).map_err(|error| {
-        let error = error.to_string();
-        ModelFault::Metadata { key, error }.of(path)
-    })
+    let bad = |error| ModelFault::Metadata { key, error }.of(path);
+    let text = file.metadata().get(key);
+    let text = text.ok_or_else(|| bad("there is none".into()))?;
+    serde_json::from_str(text).map_err(|error| bad(error.to_string()))
 }
 
 /// The network of a config that came from `path`.
