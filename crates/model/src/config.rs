@@ -91,7 +91,7 @@ pub struct ModelConfig {
     pub registers: bool,
     /// Values of a puzzle embedding; 0: none.
     pub puzzle_emb_ndim: usize,
-    /// Cycles of a supervision step; only the last has gradients (the paper's T).
+    /// Cycles of a supervision step (the paper's T); only the last has gradients, unless `cycle_loss`.
     #[serde(rename = "H_cycles")]
     pub h_cycles: usize,
     /// Updates of z_L in a cycle (the paper's n).
