@@ -80,8 +80,7 @@ pub fn update(
     }
 }
 
-/// A matrix of the singular vectors of `x` (out x in) and singular values near 1, zero where that is zero; uses up both
-/// buffers and gives a part of one.
+/// Returns `x` (out x in) with its singular values pushed near 1 (zero stays zero), in one of the two buffers.
 fn orthogonalise<'a>(
     (k, threads): (&Kernels, usize),
     x: &'a mut [f32],
