@@ -1,7 +1,7 @@
 //! What lives from one optimiser step to the next: a batch of puzzles, each at its own depth.
 //!
-//! The carry is what grows with the batch, by [`Carry::row_bytes`] a puzzle. Workers
-//! receive disjoint ranges of rows and update them in place.
+//! It is what grows with the batch, by [`Carry::row_bytes`] a puzzle. Workers receive disjoint ranges of rows and update
+//! them in place.
 
 use crate::config::ModelConfig;
 use trm_tensor::AlignedVec;

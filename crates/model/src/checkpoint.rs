@@ -2,7 +2,7 @@
 //!
 //! Everything that changes is kept: values, moving average, both moments, puzzle embeddings, the carry,
 //! and the step, from which the schedule and all random streams follow. The config of the run lies in
-//! the metadata. Only how many updates in halves were skipped one after the other is counted anew: it says when to
+//! the metadata. Only the count of updates in halves skipped one after the other begins again at 0: it decides when to
 //! give a run up, and changes none of its numbers.
 //!
 //! Without the carry it is a file small enough to be taken to another machine: three or four numbers for
@@ -123,7 +123,7 @@ pub fn load(
     let config: ModelConfig = metadata(&file, path, "model", FORMAT)?;
     let train: TrainConfig = metadata(&file, path, "train", FORMAT)?;
     let step: u64 = metadata(&file, path, "step", FORMAT)?;
-    // Files of versions that did not count them have none.
+    // Earlier versions did not write it.
     let updates = match file.metadata().contains_key(UPDATES) {
         true => metadata(&file, path, UPDATES, FORMAT)?,
         false => step,

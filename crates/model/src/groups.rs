@@ -17,7 +17,7 @@
 use crate::config::{Mixer, ModelConfig};
 use trm_autograd::op::group_mixer::Groups;
 
-/// The partitions that the config's mixer hears, if it hears any.
+/// The partitions that the config's mixer sums over, if any.
 pub fn of(c: &ModelConfig) -> Option<Groups> {
     match c.mixer {
         Mixer::Mlp | Mixer::Attention => None,

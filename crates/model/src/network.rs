@@ -50,8 +50,8 @@ pub struct Parameters {
     pub puzzle_emb: AlignedVec,
 }
 
-/// Bytes of a table of puzzle embeddings from which on it is kept on the disk: those of 876,406 variants, as the
-/// paper trains ARC-AGI-1 with, are 1.8 GB, of which a step looks at a few rows.
+/// Bytes from which on a table of puzzle embeddings is kept on the disk. That of the paper's 876,406 variants of
+/// ARC-AGI-1 has 1.8 GB, of which a step reads a few rows.
 pub const LARGE_TABLE: usize = 256 << 20;
 
 impl Parameters {
@@ -87,7 +87,7 @@ impl Parameters {
         /// Floats of a page or more.
         const PART: usize = 1 << 14;
         for (to, from) in moved.chunks_mut(PART).zip(table.chunks(PART)) {
-            // What is zero already need not come into memory again.
+            // What is zero already is left alone: it would only come into memory.
             if from.iter().any(|&x| x != 0.0) {
                 to.copy_from_slice(from);
             }

@@ -1,12 +1,12 @@
 //! Rows whose numbers left the range in a forward pass in halves, and how the run goes on without them.
 //!
 //! Products in halves scale their factors, so that finite ones do not overflow a sum of halves
-//! ([`trm_kernels::matmul::half`]); what is left is what floats overflow at too. A run in floats ends there, since
-//! it has diverged. A run in halves goes on: a row that has no finite answer is reset, which means that its
-//! state becomes zero, it counts as a puzzle without labels, and a new puzzle takes its place; its micro-batch
-//! leaves no gradient in this step, but with a loss on every cycle (`cycle_loss`) that of the weights in the cycles in
-//! which all its rows were still finite. An update from a gradient that is not finite, or too large to be squared, is
-//! skipped ([`crate::Trainer::step`]). Both are counted in the metrics.
+//! ([`trm_kernels::matmul::half`]); what still overflows would do so in floats, too. A run in floats ends there, since
+//! it has diverged. A run in halves goes on. A row without a finite answer is reset: its state becomes zero, it counts
+//! as a puzzle without labels, and a new puzzle takes its place. Its micro-batch leaves no gradient in this step,
+//! except, with `cycle_loss`, that of the weights in the cycles in which all its rows were still finite. An update is
+//! skipped if its gradient is not finite, or too large to be squared ([`crate::Trainer::step`]). Both are counted in
+//! the metrics.
 
 use crate::carry::Rows;
 use crate::metrics::Metrics;
@@ -57,7 +57,7 @@ pub(crate) fn reset_rows(
 }
 
 /// Whether one of several states of a puzzle, or the `loss` of its answer, is not finite. In halves it is reset; in
-/// floats the step's loss becomes NaN, which ends the run: the loss that counts is another state's, and would not.
+/// floats the step's loss becomes NaN, which ends the run: the loss that counts, another state's, would not end it.
 pub(crate) fn lose_state(
     ctx: StepContext<'_>,
     z_h: &mut [f32],

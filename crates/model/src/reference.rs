@@ -111,8 +111,8 @@ fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
     Ok(tensors)
 }
 
-/// Fails when the pickle of a PyTorch file is anything but a dictionary of tensors. Nothing in it is ever called; but
-/// who wrote more into it than numbers meant more than numbers.
+/// Fails when the pickle of a PyTorch file is anything but a dictionary of tensors. Nothing in it is ever called;
+/// a file with anything else in it is refused all the same.
 fn only_tensors(path: &Path) -> Result<(), String> {
     let root = PytorchReader::read_pickle_data(path, None).map_err(|e| e.to_string())?;
     let PickleValue::Dict(entries) = root else {
@@ -138,7 +138,7 @@ pub fn begins_like_torch(path: &Path) -> bool {
     read.is_ok() && !is_json && (start.starts_with(b"PK") || start.starts_with(&[0x80]))
 }
 
-/// The precision of a type of PyTorch's; none for what are no floats.
+/// The precision of a PyTorch type; none if it is no float.
 fn floats_of(dtype: DType) -> Option<Floats> {
     Some(match dtype {
         DType::F16 => Floats::F16,
@@ -182,7 +182,7 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// Fails with the first part of the network that the reference has not, or has only otherwise (TRM_SPEC 2, 3 and 12).
+/// Fails with the first part of the network that the reference lacks, or has in another form (TRM_SPEC 2, 3 and 12).
 fn can_build(c: &ModelConfig) -> Result<(), ConfigError> {
     let transformer = c.system == System::Transformer;
     let by_mlp = c.mixer == Mixer::Mlp;
@@ -216,7 +216,7 @@ fn can_build(c: &ModelConfig) -> Result<(), ConfigError> {
         c.prefix_len,
         &format!("expected {fewest}: with this system it is as long as the puzzle embedding needs"),
     )?;
-    // The reference makes inner widths of an expansion, one for both.
+    // The reference derives both inner widths from one expansion.
     let (inner, over_positions) = (c.channel_inner(), c.position_inner());
     let whole = |inner: usize| inner.is_multiple_of(256);
     check(

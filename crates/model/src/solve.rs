@@ -49,7 +49,7 @@ pub struct SolveOptions {
     pub accept: Option<Accept>,
 }
 
-/// Says of a question and an answer, as tokens, whether the answer is right.
+/// Whether the second, an answer as tokens, is right for the first, its question.
 pub type Accept = fn(&[u8], &[u8]) -> bool;
 
 impl SolveOptions {
@@ -341,7 +341,7 @@ impl<'a> Rollout<'a> {
                     self.guess(b, guess.blank, draws);
                 }
             }
-            // From the back, so that the one that moves into a free place has had its turn.
+            // From the back: whoever moves into a free place has been asked already.
             for b in (0..places.len()).rev() {
                 if places[b].stops(options, self.net.config.system) {
                     let place = places.swap_remove(b);

@@ -197,7 +197,7 @@ fn losses(
     }
 }
 
-/// HRM's second halting loss and its gradient (`ws.d_q`): what going on is worth, by the network's own word after one
+/// HRM's second halting loss and its gradient (`ws.d_q`): what going on is worth, as the network itself says after one
 /// more supervision step (Q-learning without a replay memory; TRM_SPEC 12).
 ///
 /// ```text
@@ -223,7 +223,7 @@ fn continue_losses(
     }
 }
 
-/// Overwrites `ws.ahead.q` with the halting logits after one more supervision step, of which nothing else remains.
+/// Overwrites `ws.ahead.q` with the halting logits after one more supervision step, which leaves no other trace.
 fn look_ahead(pass: Pass<'_>, ws: &mut Workspace<'_>, rows: &Rows<'_>) {
     let swap = |ws: &mut Workspace<'_>| {
         std::mem::swap(&mut ws.inputs, &mut ws.ahead.inputs);

@@ -164,8 +164,8 @@ impl Trainer {
     /// what the network has no row of a table or no logit for.
     ///
     /// # Errors
-    /// When the loss, a gradient or a value is not finite any more, or a gradient too large to be squared. Values and
-    /// moments are as before the step where it was the loss or a gradient; the run cannot go on, but from a
+    /// When the loss, a gradient or a value is not finite any more, or a gradient too large to be squared. If it
+    /// was the loss or a gradient, values and moments are as before the step; the run can go on only from a
     /// checkpoint. In halves, rows that overflow are reset and updates skipped instead ([`crate::overflow`]), until
     /// too many are.
     pub fn step(&mut self, fill: impl FnMut(usize, Slot<'_>)) -> Result<Metrics, Astray> {
@@ -344,8 +344,8 @@ impl Trainer {
 
 /// Splits `shards`, the micro-batches `first..end` and their rows in halves until a task holds one shard.
 ///
-/// Each of the n shards gets a range of the micro-batches in order, count/n of them rounded up or down: which, follows
-/// from both numbers alone.
+/// Each of n shards gets the next count/n micro-batches, rounded up or down; which of the two follows from both numbers
+/// alone.
 fn over_shards(
     ctx: StepContext<'_>,
     workers: &[Mutex<Worker>],

@@ -71,7 +71,8 @@ fn start_new_puzzle(ctx: StepContext<'_>, row: &mut Rows<'_>) {
     (row.halted[0], row.steps[0]) = (false, 0);
 }
 
-/// Moves all states of one puzzle on, and leaves in `winner` what the one that did best was before: z_H, z_L.
+/// Takes all states of one puzzle one step further, and leaves in `winner` the z_H and z_L that the best of them had
+/// before.
 fn rank(
     ctx: StepContext<'_>,
     ws: &mut Workspace<'_>,
@@ -96,7 +97,7 @@ fn rank(
         let State { z_h, z_l } = state;
         let loss = train_step::token_loss(ctx, ws, 0, row.labels, 1.0).loss;
         let lost = overflow::lose_state(ctx, z_h, z_l, loss, metrics);
-        // A lost state wins only where all are lost: one must.
+        // One state must win: a lost one only where all are lost.
         if i == 0 || !lost && loss < least {
             winner.copy_from_slice(spare);
         }

@@ -115,7 +115,7 @@ fn shapes(layer: &SwiGlu, rows: usize, d: usize) -> Shapes {
     }
 }
 
-/// Where the `i`-th of parts of `len` lies; nothing of what is empty.
+/// Where the `i`-th part of `len` floats lies; an empty range where `all` is empty.
 fn part(i: usize, len: usize, all: &[f32]) -> Range<usize> {
     if all.is_empty() {
         0..0

@@ -1,7 +1,7 @@
 //! Numbers that are no longer finite, or too large to go on with: found in the step in which they appear, and named.
 //!
 //! A gradient must stay within [`MOST_GRADIENT`], not only be finite: Adam's second moment is a mean of squares, and
-//! the square of a float beyond 1.8e19 is none.
+//! the square of a float beyond 1.8e19 is infinite.
 
 use super::{Trainer, UPDATE_CHUNK};
 use crate::metrics::Metrics;
@@ -28,8 +28,8 @@ pub(crate) fn astray(values: &[f32]) -> Option<usize> {
 
 /// Where the first value lies that is NaN, or of a size above `most`, which is not negative.
 fn beyond(most: f32, values: &[f32]) -> Option<usize> {
-    // Without the sign, bits are in the order of their numbers, those of infinity and NaN above all others; without an
-    // early exit, so that it takes no time worth counting.
+    // Without the sign, floats are in the order of their bits, with infinity and NaN above all others. There is no early
+    // exit, so that it takes no time worth counting.
     let bad = |x: &f32| x.to_bits() & 0x7fff_ffff > most.to_bits();
     let any = |part: &[f32]| part.iter().fold(false, |any, x| any | bad(x));
     let part = values.chunks(UPDATE_CHUNK).position(any)?;

@@ -16,7 +16,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Floats of one.
+    /// Floats of its memory, and of its states.
     fn floats(net: &Network, config: &TrainConfig) -> (usize, usize) {
         let memory = Memory::floats(net, config.at_once(), config.mode(), 1);
         match config.winner_take_all {
