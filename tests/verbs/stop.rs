@@ -1,4 +1,4 @@
-//! Ctrl-C late in a run.
+//! Ctrl-C late in a run, on one thread, so that what is stopped takes seconds however many cores there are.
 #![cfg(unix)]
 
 use super::train::{CONFIG, Place};
@@ -38,10 +38,19 @@ fn in_the_last_validation_it_leaves_a_complete_run() {
     let long = CONFIG
         .replace("H_cycles = 2", "H_cycles = 200")
         .replace("generate_easy = 60", "generate_easy = 500")
-        .replace("validation_puzzles = 12", "validation_puzzles = 400");
+        .replace("validation_puzzles = 12", "validation_puzzles = 300");
     let (config, out) = (place.config("long.toml", &long), place.text("run"));
     let mut command = trm();
-    command.args(["train", &config, "--out", &out, "--steps", "1"]);
+    command.args([
+        "train",
+        &config,
+        "--out",
+        &out,
+        "--steps",
+        "1",
+        "--threads",
+        "1",
+    ]);
     let metrics = place.path("run/metrics.jsonl");
     let code = stopped_once(&mut command, || has_a_line(&metrics), Duration::ZERO);
     assert_eq!(code, Some(0));
@@ -68,7 +77,7 @@ fn in_the_judging_of_arc_it_stops_at_once() {
         "--out",
         text(&out),
     ]);
-    command.args(["--steps", "1", "--variants", "50"]);
+    command.args(["--steps", "1", "--variants", "50", "--threads", "1"]);
     let checkpoint = out.join("checkpoint.safetensors");
     let begun = Duration::from_millis(100);
     let code = stopped_once(&mut command, || checkpoint.exists(), begun);

@@ -14,7 +14,7 @@ use std::time::Duration;
 const BLINK: Duration = Duration::from_millis(50);
 
 /// Listens to Ctrl-C, and whatever else asks a process politely to end; asked twice, the process ends at once. So it
-/// does at the first time once this is dropped: nobody is left who would stop by himself.
+/// does the first time, once this is dropped: nobody looks at the flag any more.
 pub(super) struct Stop {
     asked: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
