@@ -151,7 +151,7 @@ pub fn forward(
 }
 
 /// [`forward`] on `threads` of the current pool, for the latency of a single puzzle: each has rows of its own, so
-/// the bits are those of one thread.
+/// the bits are those of one thread. 84 rows or fewer are not divided, so that 97 positions occupy two threads.
 ///
 /// Panics when the shapes disagree or `scratch` is shorter than [`scratch_len`] for each thread.
 pub fn forward_on_threads(

@@ -24,8 +24,8 @@
 //! checked when they are made; a kernel checks that shapes agree and panics if not; it allocates nothing;
 //! it overwrites its outputs unless its name or first sentence says that it adds or works in place.
 //!
-//! Where a CPU has halves, [`Kernels::in_precision`] gives a table that multiplies in them: everything else, and all
-//! that a caller does, is the same.
+//! Where a CPU has halves, [`Kernels::in_precision`] returns kernels that multiply in half precision and are called
+//! in the same way.
 //!
 //! Where to read on: [`simd`] (the registers), [`matmul`] (where nine tenths of the time goes) and [`matmul::half`],
 //! [`attention`], [`rms_norm`], [`swiglu`], [`gated_norm`], [`softmax`], [`rope`], [`gather`], [`elementwise`]: in each file the

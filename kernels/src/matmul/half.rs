@@ -21,7 +21,8 @@
 //! are undone by one factor, which is finite as long as the largest value of a row times that of a block is below 2^135.
 //! Beyond, where that product is no float any more, the row's sums become infinite, and those that are 0 NaN. An infinity
 //! takes the scale away, which is then 1: of a row of A, or in B of its whole block, whose other values from 65520 on
-//! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone.
+//! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone; and where values beside an infinity
+//! are beyond 2^4, a chunk may overflow.
 //!
 //! Numerics, with u = 2^-11: `|error| <= 1.05 (2 + min(k, CHUNK)) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of
 //! times less, since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus

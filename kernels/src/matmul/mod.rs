@@ -72,7 +72,7 @@ pub enum Write {
 /// [`crate::Kernels::pack_rhs`]: blocks of `KC` along k, in each block panels of rows or of `NR` columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
-    /// The panels, [`packed_len`] floats; in halves as many as [`half`] packs.
+    /// The panels, `packed_len` floats; in halves as many as [`half`] packs.
     data: &'a [f32],
     /// Rows of A, or columns of B, in `data`.
     outer: usize,
@@ -141,7 +141,7 @@ impl Rhs<'_> {
 }
 
 /// Floats of a packed operand: room for whole panels that cover `outer`, times k.
-pub fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
+pub(crate) fn packed_len(outer: usize, k: usize, panel_width: usize) -> usize {
     outer.next_multiple_of(panel_width) * k
 }
 

@@ -59,7 +59,8 @@ impl Embedding {
                 _ if symbols == 0 => token.into(),
                 None => 0,
                 Some(held) if usize::from(held) == k => 1,
-                Some(_) => 2,
+                Some(held) if usize::from(held) < symbols => 2,
+                Some(_) => panic!("token {token} of {symbols} symbols from {first} on"),
             })
         })
     }
@@ -67,10 +68,12 @@ impl Embedding {
 
 /// Overwrites `x` (S x D) for one puzzle with the embedding `puzzle` (P) and the tokens `inputs` (cells).
 ///
-/// Panics when a token is outside the vocabulary.
+/// Panics when a token is outside the vocabulary, or x has not a row for each prefix, cell and symbol.
 pub fn forward(e: &Embedding, x: &mut [f32], values: &[f32], puzzle: &[f32], inputs: &[u8]) {
     let d = e.width;
     let (prefix, cells) = x.split_at_mut(e.prefix_len * d);
+    let rows = inputs.len() * e.symbols.max(1);
+    assert_eq!(cells.len(), rows * d, "x of {} tokens", inputs.len());
     prefix[..puzzle.len()].copy_from_slice(puzzle);
     prefix[puzzle.len()..].fill(0.0);
     if let Some(registers) = &e.registers {

@@ -94,7 +94,14 @@ impl GroupMixer {
     }
 }
 
+/// Panics unless N rows and the floats of m are those of equally many puzzles, which have `rows` and `sums` each.
+fn check_rows(n: usize, m: usize, (rows, sums): (usize, usize)) {
+    assert_eq!(n * sums, m * rows, "sums of the groups of {n} rows");
+}
+
 /// Writes the layer's output to `y` (N x D).
+///
+/// Panics when what is saved is of another number of puzzles.
 pub fn forward(
     w: Weights<'_>,
     layer: &GroupMixer,
@@ -105,6 +112,7 @@ pub fn forward(
 ) {
     let (k, d, groups) = (w.kernels, x.cols(), &*layer.groups);
     let (rows, total) = (groups.rows(), groups.total());
+    check_rows(y.rows(), saved.m.len(), (rows, total * d));
     for (b, m) in saved.m.chunks_exact_mut(total * d).enumerate() {
         let puzzle = b * rows..(b + 1) * rows;
         m.fill(0.0);
@@ -134,6 +142,7 @@ pub fn backward(
 ) {
     let (k, width, groups) = (w.kernels, d.cols(), &*layer.groups);
     let (rows, total) = (groups.rows(), groups.total());
+    check_rows(d.rows(), saved.m.len(), (rows, total * width));
     for (b, m) in saved.m.chunks_exact(total * width).enumerate() {
         let mut d = d.row_range(b * rows..(b + 1) * rows);
         let (d_t, rest) = scratch.inner.split_at_mut(total * width);

@@ -69,7 +69,8 @@ impl RowLoss {
 ///
 /// A label of [`IGNORE`] takes no part and gets a gradient of zero.
 ///
-/// Panics when `logits` is not (cells, V) for as many cells as there are `labels`, or a label has no logit.
+/// Panics when there are no labels or no logits, `logits` is not (cells, V) for as many cells as there are `labels`, or a
+/// label has no logit.
 pub fn token_cross_entropy(
     loss: impl Into<TokenLoss>,
     d_logits: &mut [f32],
@@ -78,8 +79,10 @@ pub fn token_cross_entropy(
     scale: f64,
 ) -> RowLoss {
     let loss = loss.into();
+    let whole =
+        !logits.is_empty() && !labels.is_empty() && logits.len().is_multiple_of(labels.len());
     assert!(
-        logits.len().is_multiple_of(labels.len()) && d_logits.len() == logits.len(),
+        whole && d_logits.len() == logits.len(),
         "{} logits for {} cells",
         logits.len(),
         labels.len()
@@ -163,6 +166,7 @@ pub fn bce_with_logits(x: f64, target: f64) -> (f64, f64) {
 
 /// The index of the largest value, of the first one among equals. Panics when there is none.
 pub fn argmax(row: &[f32]) -> usize {
+    assert!(!row.is_empty(), "the largest of no values");
     let mut best = 0;
     for (i, &x) in row.iter().enumerate() {
         if x > row[best] {

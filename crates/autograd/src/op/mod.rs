@@ -22,6 +22,6 @@ pub struct Scratch<'a> {
     /// Gradients of the wide product before it: d_u, d_qkv. Empty where nothing is trained.
     pub d_wide: &'a mut [f32],
     /// For the kernels: [`trm_kernels::SCRATCH`] floats, with attention [`trm_kernels::attention::scratch_len`], for
-    /// each thread that shares the work.
+    /// each thread that shares the work; and D at least, for the means of the gated norm over positions.
     pub kernel: &'a mut [f32],
 }

@@ -41,7 +41,7 @@ pub fn saved<'a>(
 
 /// Replaces f in `y` (N x D) by the normalised sum with `h`; positions are normalised `s` rows at a time.
 ///
-/// Panics when `h` has another shape, or r another length than [`saved_len`].
+/// Panics when `h` has another shape, r another length than [`saved_len`], or some rows are left over.
 pub fn forward(
     k: &Kernels,
     axis: Axis,
@@ -52,6 +52,7 @@ pub fn forward(
     eps: f32,
 ) {
     let (rows, width) = (y.rows(), y.cols());
+    assert!(rows.is_multiple_of(s), "{rows} rows, {s} at a time");
     assert_eq!(
         saved.r.len(),
         saved_len(axis, rows / s, s, width),
@@ -77,7 +78,7 @@ pub fn forward(
 ///
 /// `mean` is scratch of D floats.
 ///
-/// Panics when `d` has another shape than `y`, or r another length than [`saved_len`].
+/// Panics when `d` has another shape than `y`, r another length than [`saved_len`], or some rows are left over.
 pub fn backward(
     k: &Kernels,
     axis: Axis,
@@ -88,6 +89,7 @@ pub fn backward(
     mean: &mut [f32],
 ) {
     let (rows, width) = (y.rows(), y.cols());
+    assert!(rows.is_multiple_of(s), "{rows} rows, {s} at a time");
     assert_eq!(
         saved.r.len(),
         saved_len(axis, rows / s, s, width),

@@ -7,8 +7,9 @@
 //! It starts as a copy of the first weights and is not corrected for that; at mu = 0.999 it remembers the
 //! last few thousand steps. The paper loses 7.5 points without it.
 
-/// Moves `shadow` towards `p` by the part 1 - `mu` of the way.
+/// Moves `shadow` towards `p` by the part 1 - `mu` of the way. Panics when their lengths differ.
 pub fn update(shadow: &mut [f32], p: &[f32], mu: f64) {
+    assert_eq!(shadow.len(), p.len(), "an average of as many values");
     let (keep, take) = (mu as f32, (1.0 - mu) as f32);
     for (shadow, p) in shadow.iter_mut().zip(p) {
         *shadow = take * p + keep * *shadow;

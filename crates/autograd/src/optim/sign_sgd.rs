@@ -7,8 +7,9 @@
 //! There is one row for each of possibly a million puzzles, and each is seen rarely, so there is no
 //! memory of earlier gradients: only their sign counts.
 
-/// One step of one row, g the sum of its gradients over the batch.
+/// One step of one row, g the sum of its gradients over the batch. Panics when their lengths differ.
 pub fn update_row(w: &mut [f32], g: &[f32], lr: f64, weight_decay: f64) {
+    assert_eq!(w.len(), g.len(), "a gradient for each value");
     let (keep, lr) = ((1.0 - lr * weight_decay) as f32, lr as f32);
     for (w, &g) in w.iter_mut().zip(g) {
         let sign = if g == 0.0 { 0.0 } else { g.signum() };

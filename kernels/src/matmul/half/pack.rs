@@ -183,6 +183,7 @@ pub(super) fn pack_b<H: Halves>(
             }
         }
     } else {
+        let mut aside = [0.0; MAX_NR * MAX_LANES];
         let panels = packed.chunks_mut(stride);
         for (first, panel) in (0..x.rows()).step_by(H::NR).zip(panels) {
             let rows = x.row_range(first..x.rows().min(first + H::NR));
@@ -191,7 +192,6 @@ pub(super) fn pack_b<H: Halves>(
                 .zip(panel.chunks_mut(H::NR * lanes))
             {
                 let columns = rows.columns(p..x.cols().min(p + lanes));
-                let mut aside = [0.0; MAX_NR * MAX_LANES];
                 let aside = &mut aside[..H::NR * columns.cols()];
                 pack_columns(single, aside, columns, H::NR, 0, false);
                 let steps = panel.chunks_exact_mut(lanes).zip(aside.chunks_exact(lanes));
