@@ -5,6 +5,7 @@ mod picture;
 
 use crate::data::{self, arc::Sources};
 use crate::eval::HaltArg;
+use crate::memory;
 use crate::output::print;
 use crate::threads::threads;
 use crate::train::{self, End};
@@ -39,7 +40,7 @@ pub struct Args {
     config: String,
     #[command(flatten)]
     sources: Sources,
-    /// Folder of the run and of all that comes of it
+    /// Folder for the data set, the run and the submission
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train for this many minutes at most
@@ -99,9 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if data.exists() || args.resume {
         // A stop before the first checkpoint leaves the data set alone.
-        let saved = checkpoint::NAMES
-            .iter()
-            .any(|name| args.out.join(name).exists());
+        let saved = checkpoint::exists(&args.out);
         let ours = data.join(data::arc::SOURCES).exists();
         ensure!(
             data.exists(),
@@ -128,7 +127,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         refuse_old_answers(&args.out)?;
         train::check_new(&args.out, &config, threads(args.threads))?;
         let seed = args.seed.unwrap_or(config.train.seed);
-        let made = args.sources.build(side, seed, &data)?;
+        // How many embeddings there are is known once the variants are.
+        let check = |identifiers| {
+            let mut model = config.model.clone();
+            model.puzzle_identifiers = identifiers;
+            memory::check(&model, &config.train, threads(args.threads))
+        };
+        let made = args.sources.build(side, seed, &data, check)?;
         say!("{}: {made}", data.display());
     }
     let (end, asked) = train::run_to_end(&train::Args {

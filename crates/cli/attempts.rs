@@ -203,7 +203,7 @@ impl Attempts {
             for answers in answers {
                 for (&i, (answer, board)) in open.iter().zip(answers) {
                     let solved = self.verify && task.accepts(questions[i].0, &board) == Some(true);
-                    tallies[i].note(answer, board, solved);
+                    tallies[i].note(answer, board, solved, self.choose);
                 }
             }
             open.retain(|&i| !tallies[i].solved);
@@ -249,7 +249,8 @@ impl Attempts {
 /// The attempts at one puzzle so far.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    /// Different boards, each with the surest answer that gave it and how many gave it.
+    /// Different boards, each with the surest answer that gave it (without its tokens) and how many gave it; where the
+    /// surest is chosen, that board alone.
     boards: Vec<(Vec<u8>, Answer, usize)>,
     attempts: usize,
     steps: usize,
@@ -260,13 +261,23 @@ struct Tally {
 
 impl Tally {
     /// Takes the next attempt; those after one that the rules accepted were not asked for.
-    fn note(&mut self, answer: Answer, board: Vec<u8>, solved: bool) {
+    fn note(&mut self, mut answer: Answer, board: Vec<u8>, solved: bool, choose: Choose) {
         if self.solved {
             return;
         }
         self.attempts += 1;
         self.steps += answer.steps;
         self.solved = solved;
+        // The board says the same, turned back.
+        answer.tokens = Vec::new();
+        if choose == Choose::Halt
+            && let Some((_, surest, _)) = self.boards.first()
+        {
+            match solved || answer.q_halt > surest.q_halt {
+                true => self.boards.clear(),
+                false => return,
+            }
+        }
         match self.boards.iter_mut().find(|(other, ..)| *other == board) {
             Some((_, surest, count)) => {
                 *count += 1;
@@ -318,7 +329,7 @@ mod tests {
     fn decided(attempts: &[(u8, f32, bool)], choose: Choose) -> (u8, usize, usize) {
         let mut tally = Tally::default();
         for &(digit, q_halt, solved) in attempts {
-            tally.note(answer(q_halt), vec![digit], solved);
+            tally.note(answer(q_halt), vec![digit], solved, choose);
         }
         let outcome = tally.decide(choose);
         (outcome.board[0], outcome.attempts, outcome.steps)

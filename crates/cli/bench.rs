@@ -32,12 +32,12 @@ Examples:
   trm bench --scaling --shape 97,512,512           what the second thread brings
 
 Rates are medians. A training step is the whole of it: new puzzles, forward, backward, optimiser, \
-moving average, packing. An evaluation step is one supervision step of one puzzle. Fractions are of \
-the peak of the multipliers, measured in turns with the product; where that peak differs by more \
-than a tenth from the row called peak, it is named. Nothing else should be running.
+moving average, packing. An evaluation step is one supervision step of one puzzle. Percentages \
+are of the peak multiply-add rate, measured in turns with each product; a peak that differs by more \
+than a tenth from the row called peak is shown beside it. Nothing else should be running.
 
-In a product x·W and W·x read a weight that was packed beforehand, as right or left operand; \
-the gradient of W adds to that of one. In JSON these are weight right, weight left, gradient.")]
+x·W and W·x use a weight that was packed beforehand, as right or left operand; 'gradient of W' \
+adds to the gradient of one. JSON calls them weight right, weight left and gradient.")]
 pub struct Args {
     /// Network: paper-mlp, paper-att, small-mlp, small-att, mid-mlp, maze-att
     #[arg(long, value_name = "NAME", default_value = "small-mlp", value_parser = preset)]

@@ -63,7 +63,7 @@ pub struct DataConfig {
     /// Sudokus generated when no file is given: no clue to spare.
     #[serde(default)]
     pub generate_minimal: usize,
-    /// Mazes generated when no file is given, each with one shortest way.
+    /// Mazes generated when no file is given, each with one shortest path.
     #[serde(default)]
     pub generate_mazes: usize,
     /// Fewest steps from start to goal of those.
@@ -198,11 +198,12 @@ pub fn parse(text: &str, name: &str) -> anyhow::Result<RunConfig> {
 }
 
 /// What serde calls the numbers that it expects.
-const NUMBERS: [(&str, &str); 5] = [
+const NUMBERS: [(&str, &str); 6] = [
     ("expected usize", "expected a whole number from 0"),
     ("expected u64", "expected a whole number from 0"),
     ("expected u32", "expected a whole number from 0"),
     ("expected u8", "expected a whole number from 0 to 255"),
+    ("expected f32", "expected a number"),
     ("expected f64", "expected a number"),
 ];
 
@@ -355,6 +356,12 @@ pub fn validate(config: &RunConfig) -> anyhow::Result<()> {
             "data.{key} = {count}: expected at most {MOST_GENERATED}"
         );
     }
+    let symbols = config.model.symbols;
+    ensure!(
+        symbols == 0 || data.task == Kind::Sudoku,
+        "model.symbols = {symbols}: expected 0 for {}; a row for each symbol is for Sudoku, where all symbols are alike",
+        config.task()?.name()
+    );
     let (reveal, side) = (data.reveal, data.side);
     ensure!(
         reveal <= side * side,
@@ -419,6 +426,14 @@ mod tests {
             (
                 "[data]\nside = 9\n[model]\nmixer = \"neighbours\"\nprefix_len = 0\npuzzle_emb_ndim = 0\ncolumns = 7",
                 "model.columns = 7: sudoku9 has 9",
+            ),
+            (
+                "[data]\ntask = \"maze\"\nside = 4\n[model]\nmixer = \"groups\"\nsymbols = 4\nprefix_len = 0\npuzzle_emb_ndim = 0",
+                "model.symbols = 4: expected 0 for maze4",
+            ),
+            (
+                "[data]\nside = 4\n[model]\nnorm_eps = \"small\"",
+                "expected a number",
             ),
             ("[data]\ntask = \"chess\"\nside = 8", "chess"),
             (

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trm_kernels::Kernels;
 use trm_model::{reference, weights};
-use trm_tensor::safetensors::SafeTensorsFile;
 
 /// Arguments of `trm convert`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +26,7 @@ or attention, the plain gate, and inner widths that are multiples of 256. None o
 come with trm is one.
 
 Values are not changed: the same bits come back. Of FROM, half precision becomes f32 exactly, and \
-double precision is rounded to it. A TO that is there already must be of the kind that is written.")]
+double precision is rounded to it. TO must not be there yet.")]
 pub struct Args {
     /// The file to read
     #[arg(value_name = "FROM")]
@@ -46,28 +45,16 @@ pub struct Args {
     pub json: bool,
 }
 
-/// An earlier conversion may be replaced; no other file.
-fn refuse_to_replace_another_kind(args: &Args) -> anyhow::Result<()> {
-    let to = &args.to;
+/// Fails unless `to` is the name of a new file, or no regular one: what is there may be the only weights of a run.
+fn refuse_to_replace(to: &Path) -> anyhow::Result<()> {
     check_writable(to)?;
     let is_regular = std::fs::metadata(to).is_ok_and(|there| there.is_file());
-    let (is_one, kind) = match args.config {
-        Some(_) => (is_weights(to), "weights of trm"),
-        None => (reference::begins_like_torch(to), "a PyTorch checkpoint"),
-    };
     ensure!(
-        !is_regular || is_one,
-        "{}: there is a file already, and it is not {kind}; choose another name",
+        !is_regular,
+        "{}: there is a file already; choose another name, or move it away",
         to.display()
     );
     Ok(())
-}
-
-fn is_weights(path: &Path) -> bool {
-    let file = SafeTensorsFile::open(path).ok();
-    file.is_some_and(|file| {
-        file.metadata().get("format").map(String::as_str) == Some(weights::FORMAT)
-    })
 }
 
 /// Runs the verb.
@@ -77,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "FROM and TO are both {}: the file would be overwritten",
         args.from.display()
     );
-    refuse_to_replace_another_kind(args)?;
+    refuse_to_replace(&args.to)?;
     let kernels = Kernels::best()?;
     let (net, format) = match &args.config {
         Some(name) => {

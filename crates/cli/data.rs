@@ -36,7 +36,7 @@ enum Kind {
     /// Sudoku of side 4, 6 or 9
     #[command(subcommand, arg_required_else_help = true)]
     Sudoku(Sudoku),
-    /// Mazes, from start to goal by the shortest way
+    /// Mazes, from start to goal by the shortest path
     #[command(subcommand, arg_required_else_help = true)]
     Maze(maze::Maze),
     /// Sums, products and remainders
@@ -101,8 +101,8 @@ struct Making {
     /// How many puzzles
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Seed of the random streams. A training run without --data makes its Sudokus or mazes from its own seed, 0 by
-    /// default, and may make the same ones: what is to test it takes another
+    /// Seed of the random streams. A training run without --data makes its puzzles from its own seed, 0 by default: use
+    /// a different one for test data
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// File to write, whole or not at all [default: standard output]

@@ -40,6 +40,7 @@ pub fn dry_run(config: &RunConfig, threads: usize) -> anyhow::Result<ExitCode> {
             ),
         ),
         ("  packed weights", size(need.packed), String::new()),
+        ("  optimiser scratch", size(need.muon), String::new()),
         (
             "  puzzle embeddings",
             size(need.embeddings),

@@ -50,13 +50,13 @@ impl From<HaltArg> for Halt {
 Example:
   trm eval --weights weights/sudoku6.safetensors --data test.csv --json
   trm eval --weights weights/sudoku9-hard-20k.safetensors --data test.csv --attempts 100 \\
-    --guess-every 8 --verify
+    --supervision-steps 24 --guess-every 8 --verify
 
 The weights are the moving average of training; every puzzle gets exactly the given number of \
 supervision steps unless --halt says otherwise. A board counts as exact when every cell is right, and as \
-valid when it keeps the rules: in a maze any shortest way does.
-What --attempts, --noise, --guess-every and --verify bring is reported apart, after the single plain pass; its mean \
-steps are those of all attempts at a puzzle.")]
+valid when it keeps the rules: in a maze any shortest path does.
+Results with --attempts, --noise, --guess-every and --verify are reported separately, after the single plain pass; \
+their mean steps count all attempts at a puzzle.")]
 pub struct Args {
     /// Weights file
     #[arg(long, value_name = "FILE")]

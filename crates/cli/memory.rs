@@ -17,6 +17,8 @@ pub struct Need {
     pub copies: usize,
     /// The matrices as the kernels want them.
     pub packed: usize,
+    /// What Muon works with.
+    pub muon: usize,
     /// Puzzle embeddings.
     pub embeddings: usize,
     /// Whether those lie on the disk.
@@ -49,6 +51,7 @@ impl Need {
             values: copies * values,
             copies,
             packed: 4 * net.layout().packed_len(),
+            muon: trainer::muon_bytes(&net, train, threads),
             embeddings,
             on_disk: embeddings >= LARGE_TABLE,
             carry: train.batch * row,
@@ -60,8 +63,16 @@ impl Need {
 
     /// All of it, without what lies on the disk.
     pub fn total(&self) -> usize {
-        let embeddings = if self.on_disk { 0 } else { self.embeddings };
-        self.values + self.packed + embeddings + self.carry + self.workers + self.validation
+        self.weights() + self.embeddings_in_memory() + self.carry + self.workers + self.validation
+    }
+
+    /// What grows with the weights.
+    fn weights(&self) -> usize {
+        self.values + self.packed + self.muon
+    }
+
+    fn embeddings_in_memory(&self) -> usize {
+        if self.on_disk { 0 } else { self.embeddings }
     }
 }
 
@@ -105,6 +116,7 @@ impl Need {
             values: self.values + other.values,
             copies: self.copies + other.copies,
             packed: self.packed + other.packed,
+            muon: self.muon + other.muon,
             embeddings: self.embeddings + other.embeddings,
             on_disk: self.on_disk,
             carry: self.carry + other.carry,
@@ -125,12 +137,17 @@ impl Need {
             (
                 "model.width, model.inner or model.layers",
                 "weights, moments and gradients",
-                self.values + self.packed,
+                self.weights(),
+            ),
+            (
+                "model.puzzle_emb_ndim, or how many puzzles have an embedding of their own",
+                "puzzle embeddings",
+                self.embeddings_in_memory(),
             ),
         ];
         parts.sort_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));
         let mut list = String::new();
-        for (_, what, bytes) in parts {
+        for (_, what, bytes) in parts.into_iter().filter(|(.., bytes)| *bytes > 0) {
             write!(
                 list,
                 "{}{} for {what}",

@@ -55,13 +55,13 @@ Examples:
   trm solve mazes.txt --weights W           mazes: # wall, space free, S start, G goal, one a line
   trm solve puzzles.csv --json              a file, one JSON line a puzzle
   trm solve hard.csv --weights weights/sudoku9-hard-20k.safetensors \\
-      --attempts 100 --guess-every 8 --verify
+      --attempts 100 --supervision-steps 24 --guess-every 8 --verify
                                             hard 9x9 ones: other weights, more tries
   echo 1.2..231..12.1.. | trm solve -       from standard input
 
-Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Of tasks \
-without rules nobody can tell; their exit code is 0. Without --weights, 9x9 is played by \
-weights/sudoku9-easy.safetensors, which has seen easy puzzles alone.")]
+Exit code: 0 when every answer is a valid solution, 1 when some are not, 2 for bad input. Tasks \
+without rules always exit with 0. Without --weights, 9x9 is played by \
+weights/sudoku9-easy.safetensors, which was trained on easy puzzles only.")]
 pub struct Args {
     /// A puzzle, a file of them (CSV or plain lines), or - for standard input
     pub puzzle: Option<String>,
@@ -159,9 +159,12 @@ fn read_questions(argument: Option<&str>, play: Option<Task>) -> anyhow::Result<
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;
             (bytes, file)
         }
-        Some(text) if format.is_some() || looks_like_a_puzzle(text) => {
-            (text.as_bytes().to_vec(), "the puzzle")
+        // In a grid of one's own any character may stand.
+        Some(text) if format.is_some() => {
+            let name = "the puzzle (there is no file of this name)";
+            (text.as_bytes().to_vec(), name)
         }
+        Some(text) if looks_like_a_puzzle(text) => (text.as_bytes().to_vec(), "the puzzle"),
         Some(other) => bail!(
             "{other:?} is neither a file nor a puzzle: expected 16, 36 or 81 characters of digits and '.' for \
              blanks, or a maze"
@@ -208,12 +211,11 @@ fn is_of_mazes(text: &str) -> bool {
     })
 }
 
+/// Whether most of it is written as puzzles are: one with a wrong character is a faulty puzzle, not a missing file.
 fn looks_like_a_puzzle(text: &str) -> bool {
-    let board = |c: char| c.is_ascii_digit() || c == '.';
-    !text.is_empty()
-        && (text.chars().all(board)
-            || is_of_mazes(text)
-            || Geometry::from_cells(text.chars().count()).is_some())
+    let of_boards = |c: &char| c.is_ascii_digit() || *c == '.';
+    let (board, all) = (text.chars().filter(of_boards).count(), text.chars().count());
+    2 * board > all || is_of_mazes(text)
 }
 
 fn solve(

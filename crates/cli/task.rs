@@ -19,7 +19,7 @@ pub enum Kind {
     /// Complete a Sudoku.
     #[default]
     Sudoku,
-    /// Draw the shortest way through a maze.
+    /// Draw the shortest path through a maze.
     Maze,
     /// Turn one grid of characters into another, as `data.grid` says.
     Grid,
@@ -324,7 +324,7 @@ impl View {
                 symmetry.apply(&board).tokens_into(image);
             }
             View::Turned(symmetry, (rows, cols)) => {
-                image.copy_from_slice(&symmetry.apply(tokens, *rows, *cols));
+                symmetry.apply_into(tokens, (*rows, *cols), image);
             }
         }
     }

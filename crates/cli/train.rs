@@ -46,7 +46,7 @@ The keys of a config, with defaults and ranges, are in docs/config.md.
 
 OUT receives config.toml, metrics.jsonl, experiment.toml (for trm report), checkpoint.safetensors \
 and the one before it, weights.safetensors (the newest), best.safetensors (the best on the puzzles \
-held out) and lock, by which no other training writes there meanwhile.
+held out) and lock, which keeps another run from writing there.
 
 A run has the length that it began with. To train its weights further, begin another run with \
 --init-from OUT/weights.safetensors and another --out.")]
@@ -87,9 +87,9 @@ pub struct Args {
     #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
     /// Write the checkpoint in OUT to FILE without its batch, small enough to be carried away, and stop
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from", "minutes"])]
     pub export: Option<PathBuf>,
-    /// Begin OUT with such a file: the run goes on from its step, with a batch of new puzzles
+    /// Start OUT from a file that --export wrote: the run goes on at its step, with a batch of new puzzles
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init_from", "export"])]
     pub import: Option<PathBuf>,
     /// Print parameters, memory and estimated time, and stop

@@ -138,10 +138,8 @@ fn weights_that_go_and_come_back_are_the_same_bits() {
     std::fs::write(&config, format!("[data]\nside = 4\n{model}")).expect("a file");
     let own = own(folder.path(), small());
     for uncompiled in [&[][..], &["--uncompiled"]] {
-        let (torch, back) = (
-            folder.path().join("step_1"),
-            folder.path().join("back.safetensors"),
-        );
+        let [torch, back] = [".step", ".safetensors"]
+            .map(|end| folder.path().join(format!("back{}{end}", uncompiled.len())));
         run(
             0,
             &[&["convert", text(&own), text(&torch)], uncompiled].concat(),
@@ -242,17 +240,18 @@ fn safetensors_of_a_checkpoint_are_read_too() {
     let mixed = folder.path().join("mixed.safetensors");
     let bytes = [&length, header.as_bytes(), &numbers].concat();
     std::fs::write(&mixed, bytes).expect("a file");
+    let of_halves = folder.path().join("of-halves.safetensors");
     let args = [
         "convert",
         text(&mixed),
-        text(&back),
+        text(&of_halves),
         "--config",
         text(&config),
     ];
     run(0, &args);
-    assert!(bits(&loaded) == bits(&load(&back)));
+    assert!(bits(&loaded) == bits(&load(&of_halves)));
 
-    // What is there is replaced by its like alone, and no file by itself.
+    // No file that is there is replaced, be it the one that is read.
     let folder = folder.path();
     std::fs::create_dir(folder.join("in")).expect("a folder");
     for (from, to, more, expected) in [
@@ -266,13 +265,13 @@ fn safetensors_of_a_checkpoint_are_read_too() {
             "back.safetensors",
             "tiny.toml",
             None,
-            "it is not a PyTorch checkpoint",
+            "there is a file already",
         ),
         (
             "plain.safetensors",
             "mixed.safetensors",
             Some(text(&config)),
-            "it is not weights of trm",
+            "there is a file already",
         ),
         (
             "back.safetensors",
@@ -373,8 +372,12 @@ fn what_the_reference_cannot_build_is_not_written() {
     let wide = |m: &mut ModelConfig| (m.inner, m.inner_positions, m.prefix_len) = (1024, 2304, 2);
     let learned: Change =
         |m| (m.position_encoding, m.inner_positions) = (PositionEncoding::Learned, 3);
-    for (mut model, change) in [(small(), wide as Change), (transformer(), learned)] {
+    for (name, mut model, change) in [
+        ("wide", small(), wide as Change),
+        ("learned", transformer(), learned),
+    ] {
         change(&mut model);
+        let to = folder.path().join(name);
         run(0, &["convert", text(&own(folder.path(), model)), text(&to)]);
     }
 }

@@ -288,7 +288,17 @@ fn a_kill_between_the_renames_of_a_checkpoint_loses_nothing() {
         "{said}"
     );
     assert!(newest.exists() && !next.exists());
+    // It may be the first, with none before it.
+    let previous = place.path("run/checkpoint-previous.safetensors");
+    let kept = std::fs::read(&previous).expect("a checkpoint");
+    std::fs::remove_file(&previous).expect("a checkpoint");
+    std::fs::rename(&newest, &next).expect("a checkpoint");
+    let said = place.train(2, "run", &[]).err;
+    assert!(said.contains("holds a run already"), "{said}");
+    let said = place.train(0, "run", &["--resume", "--minutes", "0"]).err;
+    assert!(said.contains("at step 3"), "{said}");
     // What was cut short there is no checkpoint.
+    std::fs::write(&previous, kept).expect("a checkpoint");
     std::fs::remove_file(&newest).expect("a checkpoint");
     std::fs::write(&next, "half a").expect("a file");
     let said = place.train(0, "run", &["--resume", "--minutes", "0"]).err;

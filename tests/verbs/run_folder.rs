@@ -174,15 +174,39 @@ fn a_run_goes_on_under_another_name_and_at_other_intervals() {
 }
 
 #[test]
-fn a_config_of_ones_own_is_not_overwritten() {
+fn files_of_ones_own_are_not_overwritten() {
     let place = Place::new();
-    std::fs::create_dir(place.path("run")).expect("a folder");
-    let own = format!("# with a comment\n{CONFIG}");
-    std::fs::write(place.path("run/config.toml"), &own).expect("a file");
-    let said = place.train(2, "run", &[]).err;
-    assert!(said.contains("config.toml that no run wrote"), "{said}");
-    let after = std::fs::read_to_string(place.path("run/config.toml")).expect("a config");
-    assert_eq!(after, own);
+    for (name, own) in [
+        ("config.toml", &*format!("# with a comment\n{CONFIG}")),
+        ("metrics.jsonl", "{\"loss\": 1}\n"),
+        ("lock", "of a bicycle"),
+    ] {
+        std::fs::create_dir_all(place.path("run")).expect("a folder");
+        let path = place.path("run").join(name);
+        std::fs::write(&path, own).expect("a file");
+        let said = place.train(2, "run", &[]).err;
+        assert!(
+            said.contains(name) && said.contains("no run wrote")
+                || said.contains("no training wrote"),
+            "{said}"
+        );
+        let after = std::fs::read_to_string(&path).expect("the file");
+        assert_eq!(after, own);
+        std::fs::remove_dir_all(place.path("run")).expect("a folder");
+    }
+}
+
+/// It may be the next experiment's, edited where the last one's lay.
+#[test]
+fn a_config_that_is_not_the_runs_survives_its_resumption() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let path = place.path("run/config.toml");
+    let own = format!("# wider\n{}", CONFIG.replace("width = 8", "width = 16"));
+    std::fs::write(&path, &own).expect("a file");
+    let said = place.train(0, "run", &["--resume"]).err;
+    assert!(said.contains("is not the config of this run"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).expect("the file"), own);
 }
 
 /// Its checkpoints may have been removed for their size; its curves and what somebody wrote of it are still there.

@@ -13,16 +13,16 @@ pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
     let (model, train) = (&config.model, &config.train);
     let inner_widths_are_given =
         model.inner > 0 && (model.inner_positions > 0 || model.mixer != Mixer::Mlp);
-    let reasons: [(bool, &[&str], &str); 10] = [
-        (
-            train.optimizer != OptimizerName::Muon,
-            &[
-                "train.muon_lr",
-                "train.muon_weight_decay",
-                "train.muon_momentum",
-            ],
-            "train.optimizer is not \"muon\"",
-        ),
+    let (is_muon, freezes) = (train.optimizer == OptimizerName::Muon, train.freeze_weights);
+    let muon: &[&str] = &[
+        "train.muon_lr",
+        "train.muon_weight_decay",
+        "train.muon_momentum",
+    ];
+    let frozen = "the puzzle embeddings alone are trained (train.freeze_weights = true)";
+    let reasons: [(bool, &[&str], &str); 11] = [
+        (!is_muon, muon, "train.optimizer is not \"muon\""),
+        (is_muon && freezes, muon, frozen),
         (
             model.puzzle_emb_ndim == 0,
             &["train.puzzle_emb_lr", "train.puzzle_emb_weight_decay"],
@@ -54,7 +54,7 @@ pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
             "the inner widths that would follow from it are given",
         ),
         (
-            train.freeze_weights,
+            freezes,
             &[
                 "train.optimizer",
                 "train.lr",
@@ -63,7 +63,7 @@ pub fn without_effect(config: &RunConfig) -> anyhow::Result<Vec<String>> {
                 "train.beta2",
                 "train.ema_rate",
             ],
-            "the puzzle embeddings alone are trained (train.freeze_weights = true)",
+            frozen,
         ),
         (
             model.h_cycles == 1,
@@ -143,11 +143,17 @@ mod tests {
 
     #[test]
     fn what_is_frozen_has_no_optimiser() {
-        let text = "[data]\nside = 4\n[train]\nfreeze_weights = true\nlr = 0.5\nbeta1 = 0.5\n";
+        let text = "[data]\nside = 4\n[train]\nfreeze_weights = true\nlr = 0.5\nbeta1 = 0.5\n\
+            optimizer = \"muon\"\nmuon_lr = 0.5\n";
         let config = parse(text, "test").expect("a config");
         let said = without_effect(&config).expect("values that fit TOML");
-        let keys = ["train.lr = 0.5", "train.beta1 = 0.5"];
-        assert_eq!(said.len(), 2, "{said:#?}");
+        let keys = [
+            "train.muon_lr = 0.5",
+            "train.optimizer = \"muon\"",
+            "train.lr = 0.5",
+            "train.beta1 = 0.5",
+        ];
+        assert_eq!(said.len(), keys.len(), "{said:#?}");
         assert!(
             said.iter()
                 .zip(keys)

@@ -36,10 +36,10 @@ Examples:
     --variants 20 --out small
 
 The outputs that a file of challenges keeps back are read from the ..._solutions.json beside it, where there is \
-one; pairs whose output is not known are not learned, and asked without being judged. Of a file to learn from all \
-pairs are learned; of one to test, the pairs that it shows, and the others are tested.
-A file to learn from does not give away what is tested: where it has a task that is tested, under its name or with one \
-of its answered pairs, that is left out there. Of tasks with the same name the first counts.
+one; pairs whose output is not known are not learned, and asked without being judged.
+All pairs of a --learn file are learned. Of a --test file the demonstration pairs are learned, and the test pairs \
+are asked. A --learn task that shares its name or an answered pair with a tested task is left out. Of tasks with the \
+same name the first counts.
 Every task is also there in variants, turned and in other colours. OUT receives train and test (dataset.json and \
 arrays), identifiers.json (names by number), test_puzzles.json (the tasks that are tested, with their outputs) and \
 sources.json (what it was made of).
@@ -71,7 +71,7 @@ pub struct Sources {
     /// Challenges to be tested by
     #[arg(long, value_name = "FILE")]
     test: Vec<PathBuf>,
-    /// At most so many tasks of each file, chosen at random [default: all]
+    /// Use at most N tasks of each file, chosen at random [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tasks: Option<u32>,
     /// Variants of each task [default: 1000]
@@ -145,7 +145,9 @@ impl fmt::Display for Made {
 pub(super) fn run(verb: &Arc) -> anyhow::Result<ExitCode> {
     let Arc::Build(args) = verb;
     let out = &args.out;
-    let made = args.sources.build(usize::from(args.side), args.seed, out)?;
+    let made = args
+        .sources
+        .build(usize::from(args.side), args.seed, out, |_| Ok(()))?;
     print(|to| match args.json {
         true => {
             let line = serde_json::json!({ "folder": out.display().to_string(), "tasks": made.tasks,
@@ -165,16 +167,28 @@ impl Sources {
         !self.test.is_empty()
     }
 
-    /// Builds the data set on canvases of `side` x `side` cells in the folder `out`, whole or not at all.
+    /// Builds the data set on canvases of `side` x `side` cells in the folder `out`, whole or not at all. Before anything
+    /// is written, `check` is told how many identifiers its puzzles have.
     ///
     /// # Errors
-    /// When there are no tasks, a file is faulty, `out` is there already, or cannot be made.
-    pub fn build(&self, side: usize, seed: u64, out: &Path) -> anyhow::Result<Made> {
+    /// When there are no tasks, a file is faulty, `out` is there already, or cannot be made; those of `check`.
+    pub fn build(
+        &self,
+        side: usize,
+        seed: u64,
+        out: &Path,
+        check: impl FnOnce(usize) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Made> {
         ensure!(
             !out.exists(),
             "{} is there already; choose another folder",
             out.display()
         );
+        let sources = serde_json::to_string(&Sources {
+            variants: self.variants.or(Some(VARIANTS)),
+            ..self.clone()
+        })
+        .with_context(|| format!("the names of the files of tasks, which {SOURCES} keeps"))?;
         let (mut tasks, too_large) = self.read(side, seed)?;
         let before = tasks.len();
         leave_out_what_is_tested(&mut tasks);
@@ -197,7 +211,8 @@ impl Sources {
             places.random_range(0..n)
         });
         progress.finish();
-        self.write(&built, &tasks, out)?;
+        check(built.identifiers.len())?;
+        write(&built, &tasks, &sources, out)?;
         let [train_examples, test_examples] =
             [&built.train, &built.test].map(|folder| folder.sets[0].levels.examples());
         Ok(Made {
@@ -291,34 +306,25 @@ fn leave_out_what_is_tested(tasks: &mut Vec<Task>) {
     });
 }
 
-impl Sources {
-    /// Writes a data set to the folder `out`, whole or not at all.
-    fn write(&self, built: &Built, tasks: &[Task], out: &Path) -> anyhow::Result<()> {
-        let cannot = |error| anyhow!("cannot make {}: {error}", out.display());
-        make_folder(out, cannot, |new| {
-            for (name, folder) in [("train", &built.train), ("test", &built.test)] {
-                if !folder.sets[0].inputs.is_empty() {
-                    folder.write(&new.join(name))?;
-                }
+/// Writes a data set to the folder `out`, whole or not at all; `sources` is the text of [`SOURCES`].
+fn write(built: &Built, tasks: &[Task], sources: &str, out: &Path) -> anyhow::Result<()> {
+    let cannot = |error| anyhow!("cannot make {}: {error}", out.display());
+    make_folder(out, cannot, |new| {
+        for (name, folder) in [("train", &built.train), ("test", &built.test)] {
+            if !folder.sets[0].inputs.is_empty() {
+                folder.write(&new.join(name))?;
             }
-            let write = |name: &str, text: String| {
-                let path = new.join(name);
-                trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
-                    .with_context(|| format!("cannot write {}", path.display()))
-            };
-            write(
-                "identifiers.json",
-                serde_json::to_string(&built.identifiers)?,
-            )?;
-            write("test_puzzles.json", tested(tasks))?;
-            let variants = self.variants.or(Some(VARIANTS));
-            let sources = Sources {
-                variants,
-                ..self.clone()
-            };
-            write(SOURCES, serde_json::to_string(&sources)?)
-        })
-    }
+        }
+        let write = |name: &str, text: &str| {
+            let path = new.join(name);
+            trm_tensor::file::replace(&path, |out| out.write_all(text.as_bytes()))
+                .with_context(|| format!("cannot write {}", path.display()))
+        };
+        let identifiers = serde_json::to_string(&built.identifiers)?;
+        write("identifiers.json", &identifiers)?;
+        write("test_puzzles.json", &tested(tasks))?;
+        write(SOURCES, sources)
+    })
 }
 
 /// The file of a data set that says what it was made of.

@@ -69,7 +69,7 @@ fn to_folder<G: Cells<Format = ()>>(args: &Args, kind: Kind) -> anyhow::Result<u
         .with_context(|| format!("{from}: no puzzles"))?
         .question
         .size();
-    let task = Task::new(kind, side, None)?;
+    let task = Task::new(kind, side, None).with_context(|| from.to_string())?;
     let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     for (i, row) in rows.iter().enumerate() {
         let answer = row.answer.as_ref();

@@ -38,8 +38,8 @@ Examples:
   trm data maze generate --side 30 --min-steps 111 --count 1000 --plain
 
 Writes CSV (source,question,answer,rating); a maze is one field of side x side characters: # wall, space \
-free, S start, G goal, o the way. The rating is the number of steps. Without --plain there is only one \
-shortest way in each. The same options and seed always give the same mazes, for any number of threads.")]
+free, S start, G goal, o the path. The rating is the number of steps. Without --plain there is only one \
+shortest path in each. The same options and seed always give the same mazes, for any number of threads.")]
 pub(super) struct GenerateArgs {
     /// Cells along one side
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=100))]
@@ -47,7 +47,7 @@ pub(super) struct GenerateArgs {
     /// Fewest steps from start to goal [default: the side]
     #[arg(long, value_name = "N")]
     min_steps: Option<u32>,
-    /// Walls at random and nothing else: there may be many shortest ways, of which one is the answer
+    /// Walls at random and nothing else: there may be many shortest paths, of which one is the answer
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
@@ -82,8 +82,8 @@ fn run_generate(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
 Example:
   trm data maze check train.csv
 
-Every row must be readable and hold a maze with a way from start to goal, a question of its own, and an \
-answer, where it has one, that is a shortest way. Several shortest ways are reported and no fault. \
+Every row must be readable and hold a maze with a path from start to goal, a question of its own, and an \
+answer, where it has one, that is a shortest path. Mazes with several shortest paths are reported, but are no fault. \
 The first repeated and the first faulty rows are listed. Exit code: 0 when all is well, 1 when some rows are faulty or \
 repeated, 2 when there is no such file or no row in it.")]
 pub(super) struct CheckArgs {
@@ -153,7 +153,7 @@ fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         for (side, count) in &sides {
             writeln!(out, "  {side}x{side} mazes  {count}")?;
         }
-        writeln!(out, "one shortest way   {unique}")?;
+        writeln!(out, "one shortest path  {unique}")?;
         writeln!(out, "right answers      {answered}")?;
         writeln!(out, "repeated           {repeats}")?;
         for line in &repeated_lines {

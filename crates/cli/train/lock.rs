@@ -1,8 +1,8 @@
 //! A folder belongs to one training at a time.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 /// The file in a run's folder that is locked while it trains. It stays when the run is over, and then holds nobody up.
@@ -26,6 +26,7 @@ pub(super) fn claim(out: &Path) -> anyhow::Result<Claim> {
     let mut file = open.open(&path).with_context(cannot_write)?;
     judge(file.try_lock(), &mut file, out)?;
     file.set_len(0)
+        .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .with_context(cannot_write)?;
     Ok(Claim { _file: file })
@@ -41,10 +42,20 @@ pub(super) fn refuse_if_claimed(out: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What it means that `file` could be locked or not.
+/// What it means that `file` could be locked or not; a lock that nobody holds has the number of a process, or nothing.
 fn judge(locked: Result<(), TryLockError>, file: &mut File, out: &Path) -> anyhow::Result<()> {
     match locked {
-        Ok(()) => {}
+        Ok(()) => {
+            let mut process = String::new();
+            let read = file.read_to_string(&mut process);
+            let of_training = process.trim().bytes().all(|byte| byte.is_ascii_digit());
+            ensure!(
+                read.is_ok() && of_training,
+                "{} holds a file called {NAME} that no training wrote, and one would overwrite: choose another folder \
+                 with --out, or give it another name",
+                out.display()
+            );
+        }
         Err(TryLockError::WouldBlock) => {
             let mut process = String::new();
             // Some systems let nobody read what is locked.

@@ -76,7 +76,7 @@ fn refuse_to_overwrite(out: &Path) -> anyhow::Result<()> {
 fn refuse_what_is_there(out: &Path) -> anyhow::Result<()> {
     let holds = |names: &[&str]| names.iter().any(|name| out.join(name).exists());
     ensure!(
-        !holds(&checkpoint::NAMES),
+        !checkpoint::exists(out),
         "{} holds a run already: go on with --resume, or choose another folder with --out",
         out.display()
     );
@@ -92,11 +92,16 @@ fn refuse_what_is_there(out: &Path) -> anyhow::Result<()> {
          --out, or move it away",
         out.display()
     );
-    // A run begins with both.
+    // A run begins with both, the metrics empty.
+    let metrics = std::fs::metadata(out.join("metrics.jsonl"));
+    let is_ours = match holds(&["config.toml"]) {
+        true => metrics.is_ok(),
+        false => !metrics.is_ok_and(|metrics| metrics.len() > 0),
+    };
     ensure!(
-        !holds(&["config.toml"]) || holds(&["metrics.jsonl"]),
-        "{} holds a config.toml that no run wrote, and a run would overwrite: choose another folder with --out, or \
-         give it another name",
+        is_ours,
+        "{} holds a config.toml or metrics.jsonl that no run wrote, and a run would overwrite: choose another folder \
+         with --out, or give it another name",
         out.display()
     );
     Ok(())
@@ -108,6 +113,7 @@ fn prepare(out: &Path, config: &RunConfig) -> anyhow::Result<Claim> {
     let claim = lock::claim(out)?;
     // Another run may have come and gone while this one was loading.
     refuse_what_is_there(out)?;
+    remove_unfinished(out);
     write_config(out, config)?;
     replace(&out.join("metrics.jsonl"), &[])?;
     Ok(claim)
@@ -203,7 +209,7 @@ fn check_memory(path: &Path, threads: usize) -> anyhow::Result<()> {
 
 pub(super) fn require_checkpoint(out: &Path) -> anyhow::Result<()> {
     ensure!(
-        checkpoint::NAMES.iter().any(|name| out.join(name).exists()),
+        checkpoint::exists(out),
         "there is no checkpoint in {}: begin a run, or name the folder of one with --out",
         out.display()
     );
@@ -233,9 +239,10 @@ pub(super) fn resume(
     require_checkpoint(&out)?;
     let claim = lock::claim(&out)?;
     let (path, resumed) = newest_checkpoint(&out, threads)?;
+    let written = resumed.metadata.get("run").cloned();
     let mut run = go_on(args, &path, resumed, config, (out, threads))?;
     run.claim = Some(claim);
-    keep_config(&run.out, &run.config)?;
+    keep_config(&run.out, &run.config, written.as_deref())?;
     run.best = run.best.max(best_of(&run)?);
     let newest = run.out.join(checkpoint::NAMES[0]);
     if path != newest && newest.exists() {
@@ -255,17 +262,26 @@ pub(super) fn resume(
     Ok(run)
 }
 
-/// Writes the config where none is, or one of other values; what cannot be read is left alone.
-fn keep_config(out: &Path, config: &RunConfig) -> anyhow::Result<()> {
+/// Writes the config where none is, or where that of the checkpoint is (JSON), as the run wrote it. Any other is
+/// somebody's own, and left alone.
+fn keep_config(out: &Path, config: &RunConfig, of_checkpoint: Option<&str>) -> anyhow::Result<()> {
     let path = out.join("config.toml");
-    let same = match config::load(&path.display().to_string()) {
-        Ok(there) => there == *config,
-        Err(_) => path.exists(),
-    };
-    match same {
-        true => Ok(()),
-        false => write_config(out, config),
+    if !path.exists() {
+        return write_config(out, config);
     }
+    let there = config::load(&path.display().to_string()).ok();
+    if there.as_ref() == Some(config) {
+        return Ok(());
+    }
+    let written = of_checkpoint.and_then(|text| serde_json::from_str::<RunConfig>(text).ok());
+    if there.is_some() && there == written {
+        return write_config(out, config);
+    }
+    say!(
+        "note: {} is not the config of this run; it is left as it is",
+        path.display()
+    );
+    Ok(())
 }
 
 /// Exact accuracy of the best weights in the folder of a run, which may be newer than the checkpoint that it goes on
@@ -296,9 +312,14 @@ fn remove_unfinished(out: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(".trm-") && name.ends_with(".tmp") {
-            std::fs::remove_file(entry.path()).ok();
+        if !name.starts_with(".trm-") {
+            continue;
         }
+        match entry.file_type().is_ok_and(|there| there.is_dir()) {
+            true => std::fs::remove_dir_all(entry.path()).ok(),
+            false if name.ends_with(".tmp") => std::fs::remove_file(entry.path()).ok(),
+            false => None,
+        };
     }
 }
 

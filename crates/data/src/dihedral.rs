@@ -64,12 +64,29 @@ impl Dihedral {
     /// If there are not rows x cols cells.
     pub fn apply<T: Copy>(self, cells: &[T], rows: usize, cols: usize) -> Vec<T> {
         assert_eq!(cells.len(), rows * cols, "a grid of {rows} x {cols}");
+        self.places(rows, cols).map(|at| cells[at]).collect()
+    }
+
+    /// [`Dihedral::apply`], written over `image`.
+    ///
+    /// # Panics
+    /// If both have not rows x cols cells.
+    pub fn apply_into<T: Copy>(self, cells: &[T], (rows, cols): (usize, usize), image: &mut [T]) {
+        let lengths = [cells.len(), image.len()];
+        assert_eq!(lengths, [rows * cols; 2], "grids of {rows} x {cols}");
+        for (image, at) in image.iter_mut().zip(self.places(rows, cols)) {
+            *image = cells[at];
+        }
+    }
+
+    /// For each cell of the image, in order, where it is in a grid of `rows` x `cols`.
+    fn places(self, rows: usize, cols: usize) -> impl Iterator<Item = usize> {
         let (r, c) = if self.exchanges_sides() {
             (cols, rows)
         } else {
             (rows, cols)
         };
-        let at = |i: usize, j: usize| match self.0 {
+        let at = move |i: usize, j: usize| match self.0 {
             0 => (i, j),
             1 => (j, cols - 1 - i),
             2 => (rows - 1 - i, cols - 1 - j),
@@ -79,8 +96,8 @@ impl Dihedral {
             6 => (j, i),
             _ => (rows - 1 - j, cols - 1 - i),
         };
-        let places = (0..r).flat_map(|i| (0..c).map(move |j| at(i, j)));
-        places.map(|(i, j)| cells[i * cols + j]).collect()
+        let places = (0..r).flat_map(move |i| (0..c).map(move |j| at(i, j)));
+        places.map(move |(i, j)| i * cols + j)
     }
 }
 
@@ -94,6 +111,9 @@ mod tests {
         let mut images = Vec::new();
         for symmetry in Dihedral::ALL {
             let image = symmetry.apply(&cells, 2, 3);
+            let mut written = [0; 6];
+            symmetry.apply_into(&cells, (2, 3), &mut written);
+            assert_eq!(written[..], image);
             let (rows, cols) = if symmetry.exchanges_sides() {
                 (3, 2)
             } else {

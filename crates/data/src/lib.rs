@@ -1,4 +1,4 @@
-//! Puzzles, from text to the tokens that a network reads: Sudoku first, and what is like it.
+//! Puzzles, from text files to the tokens of a network: Sudoku, mazes, sums, ARC, and grids of your own.
 //!
 //! A Sudoku is a grid of cells in which every row, every column and every box must hold each digit once.
 //! A puzzle gives some of the digits, the *givens*, such that one full grid fits. Three sizes exist here:

@@ -1,4 +1,4 @@
-//! Mazes: a square of walls and free cells with a start, a goal, and the shortest way between them.
+//! Mazes: a square of walls and free cells with a start, a goal, and the shortest path between them.
 //!
 //! ```
 //! use trm_data::maze::Maze;
@@ -175,12 +175,12 @@ impl Maze {
         Ok((self.only(b'S')?, self.only(b'G')?))
     }
 
-    /// Steps of the shortest way from start to goal; `None` without a way, or without exactly one start and one goal.
+    /// Steps of the shortest path from start to goal; `None` without a way, or without exactly one start and one goal.
     pub fn steps(&self) -> Option<u32> {
         Ways::through(self)?.steps()
     }
 
-    /// Whether this is `question` with a shortest way drawn into its free cells, any of them.
+    /// Whether this is `question` with a shortest path drawn into its free cells, any of them.
     pub fn is_shortest_way_through(&self, question: &Maze) -> bool {
         self.check_answer(question).is_ok()
     }
@@ -207,7 +207,7 @@ impl Cells for Maze {
         self.steps().map(|_| ()).ok_or_else(no_way)
     }
 
-    /// `question` with a shortest way drawn into its free cells, any of them.
+    /// `question` with a shortest path drawn into its free cells, any of them.
     fn check_answer(&self, question: &Maze) -> Result<(), Invalid> {
         if self.side != question.side {
             return Err(Invalid(format!(
@@ -232,7 +232,7 @@ impl Cells for Maze {
         match ways.and_then(|ways| ways.steps()) {
             Some(found) if found == steps && drawn + 1 == steps as usize => Ok(()),
             _ => Err(Invalid(format!(
-                "the cells 'o' of the answer are no shortest way, which takes {steps} steps"
+                "the cells 'o' of the answer are no shortest path, which takes {steps} steps"
             ))),
         }
     }
@@ -324,7 +324,7 @@ mod tests {
             (
                 question,
                 "So ##o#Go",
-                "are no shortest way, which takes 5 steps",
+                "are no shortest path, which takes 5 steps",
             ),
         ] {
             let found = fault(question, answer);
@@ -392,7 +392,7 @@ mod tests {
             ("S # # # #", "f, line 1: 0 of 'G'"),
             (
                 "question,source,answer,rating\nS  ## #G ,,S  ##o#Go,",
-                "f, line 2, column answer: the cells 'o' of the answer are no shortest way",
+                "f, line 2, column answer: the cells 'o' of the answer are no shortest path",
             ),
         ] {
             let error = read_str::<Maze>(text, ()).unwrap_err().to_string();

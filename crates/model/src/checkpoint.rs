@@ -10,7 +10,7 @@
 
 mod keep;
 
-pub use keep::{Kept, NAMES, keep, newest};
+pub use keep::{Kept, NAMES, exists, keep, newest};
 
 use crate::config::{ModelConfig, TrainConfig};
 use crate::network::Network;

@@ -3,7 +3,8 @@
 //!
 //! A puzzle becomes a matrix x, one row a cell. Two more matrices of that shape are the network's state:
 //! z_H, its current answer (the paper's y), and z_L, its scratch pad (the paper's z). One *supervision
-//! step* improves z_L a few times from everything known and then the answer from z_L; see [`recursion`].
+//! step* updates z_L several times from x, z_H and z_L, then z_H from z_L, and repeats this H_cycles times; see
+//! [`recursion`].
 //! After each step the answer is read out and judged, and a small head says whether it is worth going
 //! on. Training does one such step for every puzzle in a persistent batch, the [`carry`], and then one
 //! optimiser step.

@@ -130,7 +130,7 @@ fn only_tensors(path: &Path) -> Result<(), String> {
 }
 
 /// Whether the file begins as an archive or a pickle does, and not as safetensors: with the length of a JSON object.
-pub fn begins_like_torch(path: &Path) -> bool {
+fn begins_like_torch(path: &Path) -> bool {
     let mut start = Vec::new();
     let file = std::fs::File::open(path);
     let read = file.and_then(|file| file.take(9).read_to_end(&mut start));

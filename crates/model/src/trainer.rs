@@ -7,9 +7,11 @@
 #[cfg(test)]
 mod a_small_step;
 pub(crate) mod astray;
+mod split;
 mod worker;
 
 pub use astray::Astray;
+pub use split::muon_bytes;
 pub use worker::workspace_bytes;
 
 use crate::carry::{Carry, Rows, Slot};
@@ -19,10 +21,9 @@ use crate::network::{Network, Parameters};
 use crate::train_step::{StepContext, micro_batch};
 use crate::winner;
 use rayon::prelude::*;
-use std::ops::Range;
+use split::Split;
 use std::sync::Mutex;
 use trm_autograd::optim::{Hyper, ema, muon, schedule, sign_sgd};
-use trm_autograd::params::Linear;
 use trm_kernels::Precision;
 use trm_tensor::AlignedVec;
 use worker::Worker;
@@ -71,45 +72,6 @@ pub struct Trainer {
     threads: usize,
     /// One for each shard that is computed at the same time.
     workers: Vec<Mutex<Worker>>,
-}
-
-/// Which optimiser updates which parameters.
-#[derive(Debug)]
-struct Split {
-    /// Muon's matrices.
-    matrices: Vec<Linear>,
-    /// Everything else, in the order of the flat buffer.
-    others: Vec<Range<usize>>,
-    /// Muon's scratch.
-    scratch: AlignedVec,
-}
-
-impl Split {
-    fn new(net: &Network, optimizer: OptimizerName, threads: usize) -> Self {
-        let mut matrices = Vec::new();
-        if optimizer == OptimizerName::Muon {
-            let heads = [&net.lm_head.at, &net.q_head.at];
-            let in_blocks = |m: &&Linear| !heads.contains(&&m.at);
-            matrices.extend(net.layout.matrices().iter().filter(in_blocks).cloned());
-        }
-        let (mut others, mut at) = (Vec::new(), 0);
-        let len = net.layout.len();
-        let end = std::iter::once(len..len);
-        for matrix in matrices.iter().map(|m| m.at.clone()).chain(end) {
-            if at < matrix.start {
-                others.push(at..matrix.start);
-            }
-            at = matrix.end;
-        }
-        let scratch = matrices
-            .iter()
-            .map(|m| muon::scratch_len(m.out, m.input, threads));
-        Split {
-            others,
-            scratch: AlignedVec::zeros(scratch.max().unwrap_or(0)),
-            matrices,
-        }
-    }
 }
 
 impl Trainer {
@@ -204,6 +166,7 @@ impl Trainer {
         self.skipped = 0;
         self.updates += 1;
         self.update_puzzle_embeddings();
+        self.check_puzzle_embeddings()?;
         if !self.config.freeze_weights {
             self.update();
             self.check_values()?;

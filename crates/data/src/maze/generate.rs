@@ -2,12 +2,12 @@
 //!
 //! The plain procedure (Lehnert et al. 2024, arXiv 2402.14083): between 30 and 50 % of the cells become walls,
 //! placed at random; of up to 100 pairs of free cells the first that are far enough from each other become
-//! start and goal. In such a maze there are often very many shortest ways, and one of them, drawn step by step,
+//! start and goal. In such a maze there are often very many shortest paths, and one of them, drawn step by step,
 //! is the answer.
 //!
 //! Where the answer is to be the only one, two things are done about it. *Thinning*: one cell of every open
 //! 2 x 2 block becomes a wall, since around a block there are always two ways. *Repair*: while several
-//! shortest ways are left, a cell that some but not all of them lead over becomes a wall.
+//! shortest paths are left, a cell that some but not all of them lead over becomes a wall.
 
 use super::path::{FAR, distances};
 use super::{MAX_SIDE, Maze, Ways};
@@ -23,7 +23,7 @@ pub struct MazeOptions {
     pub side: usize,
     /// Fewest steps from start to goal.
     pub min_steps: u32,
-    /// Whether there may be only one shortest way.
+    /// Whether there may be only one shortest path.
     pub unique: bool,
 }
 
@@ -37,7 +37,7 @@ fn layouts(side: usize) -> usize {
 const PAIRS: usize = 100;
 
 /// A new maze with its answer; the rating is the number of steps, the source `generated_maze<side>`, with
-/// `_plain` behind it where several shortest ways may exist.
+/// `_plain` behind it where several shortest paths may exist.
 ///
 /// # Errors
 /// When the side is out of range, or no layout has a way of so many steps.
@@ -111,7 +111,7 @@ fn place_ends(maze: &mut Maze, min_steps: u32, rng: &mut impl Rng) -> bool {
     false
 }
 
-/// Closes cells until one shortest way is left; it stays as long as it was.
+/// Closes cells until one shortest path is left; it stays as long as it was.
 fn repair(maze: &mut Maze, rng: &mut impl Rng) {
     while let Some(ways) = Ways::through(maze) {
         let of_some = ways.of_some();
@@ -122,7 +122,7 @@ fn repair(maze: &mut Maze, rng: &mut impl Rng) {
     }
 }
 
-/// The maze with one of its shortest ways drawn.
+/// The maze with one of its shortest paths drawn.
 fn answered(question: Maze, unique: bool, rng: &mut impl Rng) -> Puzzle<Maze> {
     let mut answer = question.clone();
     let ways = Ways::through(&question).expect("a start and a goal were placed");

@@ -5,7 +5,7 @@ use super::Maze;
 /// A cell that no way reaches.
 pub(super) const FAR: u32 = u32::MAX;
 
-/// All shortest ways from start to goal of one maze.
+/// All shortest paths from start to goal of one maze.
 #[derive(Clone, Debug)]
 pub struct Ways {
     side: usize,
@@ -39,15 +39,15 @@ impl Ways {
         Some(self.from_start[self.goal]).filter(|&steps| steps != FAR)
     }
 
-    /// Whether some shortest way leads over `cell`.
+    /// Whether some shortest path leads over `cell`.
     fn on_one(&self, cell: usize) -> bool {
         let (a, b) = (self.from_start[cell], self.to_goal[cell]);
         a != FAR && b != FAR && Some(a + b) == self.steps()
     }
 
-    /// Cells that some but not all shortest ways lead over, in order; none where there is only one way.
+    /// Cells that some but not all shortest paths lead over, in order; none where there is only one way.
     ///
-    /// A shortest way has one cell at each distance from the start: where several are on such ways at the same
+    /// A shortest path has one cell at each distance from the start: where several are on such ways at the same
     /// distance, each of them is on some and not on all.
     pub fn of_some(&self) -> Vec<usize> {
         let on: Vec<usize> = (0..self.from_start.len())
@@ -61,7 +61,7 @@ impl Ways {
         on.into_iter().filter(shared).collect()
     }
 
-    /// The cells between start and goal of one shortest way; `choose(n)` says which of n next cells.
+    /// The cells between start and goal of one shortest path; `choose(n)` says which of n next cells.
     pub fn one(&self, mut choose: impl FnMut(usize) -> usize) -> Vec<usize> {
         let Some(steps) = self.steps() else {
             return Vec::new();

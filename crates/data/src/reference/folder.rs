@@ -147,7 +147,7 @@ pub fn make_folder<E>(
     let new = tempfile::Builder::new().prefix(".trm-").tempdir_in(parent);
     let new = new.map_err(&cannot)?;
     fill(new.path())?;
-    std::fs::rename(new.path(), folder).map_err(cannot)?;
+    trm_tensor::file::rename(new.path(), folder).map_err(cannot)?;
     // What it was called is gone; there is nothing left to remove.
     let _ = new.keep();
     Ok(())

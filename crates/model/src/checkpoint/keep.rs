@@ -41,6 +41,14 @@ pub fn keep(
     })
 }
 
+/// Whether there is a checkpoint in `folder`, be it the first one, which a kill left without its name.
+pub fn exists(folder: &Path) -> bool {
+    NAMES
+        .iter()
+        .chain([&NEXT])
+        .any(|name| folder.join(name).exists())
+}
+
 /// A checkpoint that can be read.
 #[derive(Debug)]
 pub struct Kept {

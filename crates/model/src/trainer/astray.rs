@@ -66,6 +66,25 @@ impl Trainer {
         self.check("", &self.params.values, f32::MAX)
     }
 
+    /// Fails with the first embedding of a puzzle in the batch that is not finite.
+    pub(super) fn check_puzzle_embeddings(&self) -> Result<(), Astray> {
+        let p = self.net.config.puzzle_emb_ndim;
+        if p == 0 {
+            return Ok(());
+        }
+        for &id in &self.carry.puzzles {
+            let embedding = &self.params.puzzle_emb[id as usize * p..][..p];
+            if let Some(at) = astray(embedding) {
+                return Err(Astray {
+                    step: self.step,
+                    what: format!("the embedding of puzzle {id}, value {at} of it,"),
+                    fault: fault(embedding[at]),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Fails with the first of `values`, which lie as the parameters do, that is NaN or of a size above `most`.
     fn check(&self, of: &str, values: &[f32], most: f32) -> Result<(), Astray> {
         let Some(at) = beyond(most, values) else {
@@ -148,6 +167,23 @@ mod tests {
         let mut many = vec![1.0; 3 * UPDATE_CHUNK];
         many[2 * UPDATE_CHUNK + 7] = f32::NEG_INFINITY;
         assert_eq!(astray(&many), Some(2 * UPDATE_CHUNK + 7));
+    }
+
+    /// Their update may overflow, too, and a checkpoint may be written before the next step's loss shows it.
+    #[test]
+    fn an_embedding_that_goes_astray_is_found() {
+        let mut trainer = super::super::tests::small(TrainConfig {
+            batch: 4,
+            ..TrainConfig::default()
+        });
+        let fill = |_: usize, slot: Slot<'_>| slot.labels.fill(3);
+        trainer.step(fill).expect("finite numbers");
+        trainer.params.puzzle_emb[5] = f32::INFINITY;
+        let error = trainer.check_puzzle_embeddings().expect_err("infinity");
+        assert_eq!(
+            error.to_string(),
+            "step 1: the embedding of puzzle 0, value 5 of it, is not a finite number any more"
+        );
     }
 
     /// Finite, but Adam would square it.
