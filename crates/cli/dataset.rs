@@ -58,6 +58,19 @@ impl Dataset {
         })
     }
 
+    /// Takes puzzles as tokens, with one source each; an answer may leave cells open.
+    #[cfg(test)]
+    pub fn of_tokens(task: Task, questions: Vec<u8>, answers: Vec<u8>, sources: &[&str]) -> Self {
+        Dataset {
+            task,
+            questions,
+            answers,
+            sources: sources.iter().map(|&source| Arc::from(source)).collect(),
+            identifiers: vec![0; sources.len()],
+            levels: None,
+        }
+    }
+
     /// What is played.
     pub fn task(&self) -> Task {
         self.task

@@ -92,3 +92,63 @@ fn agreeing(board: &[u8], answer: &[u8]) -> (usize, usize) {
     let right = asked.clone().filter(|(b, a)| b == a).count();
     (right, asked.count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Task;
+    use trm_data::Cells;
+    use trm_data::maze::Maze;
+    use trm_model::solve::Answer;
+
+    /// Five times the open maze, in which six ways are shortest; the file knows one of them.
+    #[test]
+    fn the_shares_are_those_that_were_worked_out_by_hand() {
+        let tokens = |text: &str| text.parse::<Maze>().expect("a maze").tokens();
+        let (question, answer) = (tokens("S       G"), tokens("Soo  o  G"));
+        // The third asks for no cell in the middle.
+        let mut answers = answer.repeat(5);
+        answers[2 * 9 + 4] = IGNORE;
+        let outcomes = [
+            // The file's answer: 9 of 9 cells.
+            ("Soo  o  G", 3, 1),
+            // Another shortest way, which shares S, the middle and G: 3 of 9.
+            ("S  o  ooG", 16, 4),
+            // A way with a cell too much, where nobody asks: 8 of 8, and against the rules.
+            ("Soo oo  G", 1, 1),
+            // No way at all: 6 of 9.
+            ("S       G", 16, 2),
+            // A third shortest way, which shares S, a corner and G: 3 of 9.
+            ("S  oo  oG", 4, 2),
+        ];
+        let outcomes = outcomes.map(|(board, steps, attempts)| Outcome {
+            answer: Answer {
+                tokens: tokens(board),
+                steps: 99,
+                q_halt: 0.0,
+                q_continue: 0.0,
+            },
+            board: tokens(board),
+            attempts,
+            steps,
+        });
+        let score = |task| {
+            let sources = ["a", "a", "b", "b", "b"];
+            let data = Dataset::of_tokens(task, question.repeat(5), answers.clone(), &sources);
+            Score::of(&data, &outcomes)
+        };
+        let found = score(Task::Maze(3));
+        assert_eq!(found.exact, 2.0 / 5.0);
+        assert_eq!(found.valid, Some(3.0 / 5.0));
+        assert_eq!(found.cells, 29.0 / 44.0);
+        assert_eq!((found.steps, found.attempts), (40.0 / 5.0, 10.0 / 5.0));
+        let by_source = json!({
+            "a": { "puzzles": 2, "exact_accuracy": 1.0 / 2.0 },
+            "b": { "puzzles": 3, "exact_accuracy": 1.0 / 3.0 },
+        });
+        assert_eq!(found.by_source(), by_source);
+        // Where no rules are known, the file's answer is the only one.
+        let found = score(Task::Arc(3));
+        assert_eq!((found.exact, found.valid), (2.0 / 5.0, None));
+    }
+}
