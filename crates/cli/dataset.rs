@@ -3,6 +3,8 @@
 
 pub mod arc;
 #[cfg(test)]
+mod divided;
+#[cfg(test)]
 mod draws;
 
 use crate::config::{DataConfig, RunConfig};
@@ -318,6 +320,11 @@ fn divided<G: Cells>(
     // As they lie in the file, before they are divided.
     check_all(&puzzles, task, &from)?;
     let all_count = puzzles.len();
+    ensure!(
+        data.train_puzzles <= all_count,
+        "{from}: data.train_puzzles = {}, but there are {all_count} puzzles; lower it, or give more",
+        data.train_puzzles
+    );
     if let Some(path) = validation {
         if data.train_puzzles > 0 {
             puzzles.truncate(data.train_puzzles);
