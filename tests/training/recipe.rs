@@ -1,9 +1,10 @@
 //! Options of the training recipe, each against what it must be equal to.
 
 use super::{Puzzles, assert_same_bits, halting_bias, model, run_to, trainer, training};
+use trm_autograd::optim::muon;
 use trm_kernels::Kernels;
 use trm_model::checkpoint::{self, Contents};
-use trm_model::config::{Mixer, Stage};
+use trm_model::config::{Mixer, OptimizerName, Stage};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
 /// A run of the small network with other cycles.
@@ -131,7 +132,6 @@ fn registers_are_trained() {
 /// Muon moves the matrices of the blocks, AdamW everything else, and a stop changes nothing.
 #[test]
 fn muon_leaves_embeddings_and_heads_to_adam() {
-    use trm_model::config::OptimizerName;
     let puzzles = Puzzles::new(40);
     let kernels = Kernels::best().expect("an instruction set");
     let with = |optimizer, steps| {
@@ -159,6 +159,57 @@ fn muon_leaves_embeddings_and_heads_to_adam() {
     let (mut resumed, straight) = (resumed.trainer, with(OptimizerName::Muon, 3));
     run_to(&mut resumed, 3, &puzzles, 2);
     assert_same_bits("stopped after a step of Muon", &straight, &resumed);
+}
+
+/// A matrix of the blocks moves by [`muon::update`], to the bit: at the rate of the step, which goes up for five steps
+/// and down to a fifth in the last, and with the decay and momentum that are Muon's alone.
+#[test]
+fn muon_has_a_rate_decay_and_momentum_of_its_own() {
+    let puzzles = Puzzles::new(20);
+    let kernels = Kernels::best().expect("an instruction set");
+    let mut config = training(7);
+    (config.optimizer, config.muon_lr) = (OptimizerName::Muon, 0.01);
+    let hyper = muon::Hyper {
+        momentum: 0.75,
+        weight_decay: 0.3,
+    };
+    (config.muon_momentum, config.muon_weight_decay) = (hyper.momentum, hyper.weight_decay);
+    let mut run = trainer(Mixer::Mlp, config, kernels, 2);
+    for (step, rate) in [(2, 0.01 * 2.0 / 5.0), (7, 0.01 * 0.2)] {
+        run_to(&mut run, step - 1, &puzzles, 2);
+        let (mut values, mut sums) = (run.params.values.to_vec(), run.m.to_vec());
+        run_to(&mut run, step, &puzzles, 2);
+        let layout = run.net.layout();
+        let in_blocks = layout
+            .specs()
+            .iter()
+            .filter(|spec| spec.name.starts_with("L_level"));
+        let mut moved = 0;
+        for spec in in_blocks {
+            let matrix = layout.matrices().iter().find(|matrix| matrix.at == spec.at);
+            let (at, shape) = (
+                spec.at.clone(),
+                matrix.map(|matrix| (matrix.out, matrix.input)),
+            );
+            let shape = shape.expect("blocks hold matrices alone");
+            let state = muon::State {
+                w: &mut values[at.clone()],
+                m: &mut sums[at.clone()],
+            };
+            let mut scratch = vec![f32::NAN; muon::scratch_len(shape.0, shape.1, 1)];
+            let g = &run.grads()[at.clone()];
+            muon::update((kernels, 1), state, g, shape, rate, &hyper, &mut scratch);
+            for (by_hand, own) in [(&values, &run.params.values), (&sums, &run.m)] {
+                assert!(
+                    by_hand[at.clone()] == own[at.clone()],
+                    "{}, step {step}",
+                    spec.name
+                );
+            }
+            moved += 1;
+        }
+        assert_eq!(moved, 8, "two blocks of two layers");
+    }
 }
 
 /// A network that is always sure halts at once; under a floor it goes on, and is told so at every step anew.
