@@ -1,11 +1,12 @@
 //! Where a network starts: its first values, its first states, and the noise on them.
 
-use super::{Puzzles, drawn, model};
+use super::{Puzzles, drawn, model, training};
+use std::collections::HashSet;
 use trm_autograd::random::{Purpose, stream};
 use trm_kernels::Kernels;
 use trm_model::config::{Mixer, PositionEncoding, System};
 use trm_model::solve::{Answer, Rollout, SolveOptions};
-use trm_model::{ModelConfig, Network, Parameters};
+use trm_model::{ModelConfig, Network, Parameters, Trainer};
 
 /// A network that says something: its halting head starts at zero, and here does not.
 fn talkative(config: ModelConfig) -> (Network, Parameters) {
@@ -136,6 +137,35 @@ fn every_attempt_starts_from_noise_of_its_own() {
         assert!(differ(&said(0, Some(0.5)), &said(1, Some(0.5))));
         let [none, half, one] = [0.0, 0.5, 1.0].map(|noise| said(1, Some(noise)));
         assert!(differ(&none, &half) && differ(&half, &one) && differ(&none, &one));
+    }
+}
+
+/// The same puzzle again and again, in every row of two steps, by a network that learns nothing: where there is noise,
+/// no state is like another, be it one of several that a puzzle has.
+#[test]
+fn every_puzzle_of_training_starts_from_noise_of_its_own() {
+    let puzzles = Puzzles::new(1);
+    for (states, init_noise, different) in [(1, 0.5, 2 * 4), (3, 0.5, 2 * 4 * 3), (1, 0.0, 1)] {
+        let mut config = model(Mixer::Mlp);
+        // Every puzzle leaves after one step.
+        (config.init_noise, config.halt_max_steps) = (init_noise, 1);
+        let mut train = training(2);
+        (train.batch, train.micro_batch, train.winner_take_all) = (4, 2, states);
+        (train.lr, train.puzzle_emb_lr) = (0.0, 0.0);
+        let kernels = Kernels::best().expect("an instruction set");
+        let net = Network::new(config, kernels).expect("a network that works");
+        let (params, len) = (net.init(1), net.config().latent_len());
+        let threads = rayon::current_num_threads();
+        let mut run = Trainer::new(net, params, train, threads).expect("a config that works");
+        let mut seen = HashSet::new();
+        for _ in 0..2 {
+            run.step(|_, slot| puzzles.draw(0, slot))
+                .expect("finite numbers");
+            let latents = run.carry.z_l.chunks_exact(len);
+            assert_eq!(latents.len(), 4 * states);
+            seen.extend(latents.map(|z| z.iter().map(|z| z.to_bits()).collect::<Vec<_>>()));
+        }
+        assert_eq!(seen.len(), different, "{states} states, noise {init_noise}");
     }
 }
 
