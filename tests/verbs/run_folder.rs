@@ -227,6 +227,36 @@ fn the_record_of_a_run_is_not_overwritten() {
     assert!(metrics() == before);
 }
 
+/// The verdict is a person's work: a run that goes on writes its record anew, and leaves it.
+#[test]
+fn the_verdict_on_a_run_stays_when_it_resumes() {
+    let place = Place::new();
+    place.train(0, "run", &["--minutes", "0"]);
+    let path = place.path("run/experiment.toml");
+    let record = || std::fs::read_to_string(&path).expect("a record");
+    let said = |key: &str| record().parse::<toml::Table>().expect("TOML")[key].clone();
+    assert_eq!((said("verdict"), said("samples")), ("".into(), 10.into()));
+    let verdict = "Learns \"slowly\";\nnoch 2 β.";
+    let written = format!("verdict = \"\"\"{}\"\"\"", verdict);
+    std::fs::write(&path, record().replace("verdict = \"\"", &written)).expect("a file");
+    for (more, samples) in [(&["--minutes", "0"][..], 20), (&[], 90)] {
+        place.train(0, "run", &[&["--resume"], more].concat());
+        assert_eq!(
+            (said("verdict"), said("samples")),
+            (verdict.into(), samples.into())
+        );
+    }
+    // A slip of the pen costs the record its news, not the verdict.
+    let slip = record().replace("verdict = ", "verdcit = ");
+    std::fs::write(&path, &slip).expect("a file");
+    let said = place.train(0, "run", &["--resume"]).err;
+    assert!(
+        said.contains("its verdict would be lost; repair it or move it away"),
+        "{said}"
+    );
+    assert_eq!(record(), slip);
+}
+
 #[test]
 fn a_name_is_that_of_a_folder() {
     let place = Place::new();
