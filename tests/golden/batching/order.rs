@@ -59,18 +59,3 @@ pub fn puzzle_of(levels: &Levels, example: usize) -> usize {
     let (puzzles, _) = levels.indices();
     puzzles.partition_point(|&first| first <= example) - 1
 }
-
-#[test]
-fn an_epoch_takes_every_group_once_and_batches_are_full() {
-    let levels = Levels::new(vec![0, 1, 4, 6], vec![0, 1, 3], 6).expect("levels");
-    let order = Order {
-        seed: 3,
-        batch: 2,
-        epochs: 4,
-    };
-    let first = |_, k| (0..k).collect();
-    let batches = training(&levels, order, 1, first);
-    assert!(batches.iter().all(|batch| batch.len() == 2), "{batches:?}");
-    assert_eq!(batches, training(&levels, order, 1, first));
-    assert_ne!(batches, training(&levels, order, 2, first));
-}
