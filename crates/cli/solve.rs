@@ -119,10 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build_global()?;
     let mut all_valid = true; // as far as anybody looked
     if args.trace {
-        print(|out| {
-            all_valid = trace(out, &loaded, &questions, options)?;
-            Ok(())
-        })?;
+        print(|out| trace(out, &loaded, &questions, options, &mut all_valid))?;
     } else {
         let outcomes = solve(&loaded, &questions, options, &args.attempts);
         all_valid = questions.are_answered_by(&outcomes);
@@ -277,17 +274,17 @@ fn verdict(task: Task, question: &[u8], board: &[u8], answer: &Answer) -> String
     )
 }
 
-/// Shows every supervision step of every puzzle; true when the last boards are all valid.
+/// Shows every supervision step of every puzzle; makes `all_valid` false when a last board is not.
 fn trace(
     out: &mut dyn Write,
     loaded: &Loaded,
     questions: &Questions,
     options: SolveOptions,
-) -> std::io::Result<bool> {
+    all_valid: &mut bool,
+) -> std::io::Result<()> {
     let Questions { task, tokens } = questions;
     let threads = rayon::current_num_threads();
     let mut rollout = Rollout::on_threads(&loaded.net, &loaded.params, 1, threads);
-    let mut all_valid = true;
     for question in tokens.chunks_exact(task.cells()) {
         writeln!(out, "question\n{}", task.render(question))?;
         let (mut before, mut failed) = (None, Ok(()));
@@ -297,10 +294,10 @@ fn trace(
             }
             before = Some(answer.tokens.clone());
         });
+        *all_valid &= before.is_some_and(|last| task.accepts(question, &last) != Some(false));
         failed?;
-        all_valid &= before.is_some_and(|last| task.accepts(question, &last) != Some(false));
     }
-    Ok(all_valid)
+    Ok(())
 }
 
 /// One step: the verdict and, when it changed, the board.
