@@ -3,7 +3,6 @@
 use super::{Puzzles, assert_same_bits, halting_bias, model, run_to, trainer, training};
 use trm_autograd::optim::muon;
 use trm_kernels::Kernels;
-use trm_model::checkpoint::{self, Contents};
 use trm_model::config::{Mixer, OptimizerName, Stage};
 use trm_model::{ModelConfig, Network, TrainConfig, Trainer};
 
@@ -129,19 +128,19 @@ fn registers_are_trained() {
     assert!(rows.all(|row| row != first));
 }
 
-/// Muon moves the matrices of the blocks, AdamW everything else, and a stop changes nothing.
+/// Muon moves the matrices of the blocks, AdamW everything else.
 #[test]
 fn muon_leaves_embeddings_and_heads_to_adam() {
     let puzzles = Puzzles::new(40);
     let kernels = Kernels::best().expect("an instruction set");
-    let with = |optimizer, steps| {
+    let with = |optimizer| {
         let mut config = training(50);
         (config.optimizer, config.muon_lr) = (optimizer, 0.01);
         let mut run = trainer(Mixer::Groups, config, kernels, 2);
-        run_to(&mut run, steps, &puzzles, 2);
+        run_to(&mut run, 1, &puzzles, 2);
         run
     };
-    let (adam, muon) = (with(OptimizerName::Adamw, 1), with(OptimizerName::Muon, 1));
+    let (adam, muon) = (with(OptimizerName::Adamw), with(OptimizerName::Muon));
     for spec in adam.net.layout().specs() {
         let [a, m] = [&adam, &muon].map(|run| run.params.values[spec.at.clone()].to_vec());
         let in_block = spec.name.starts_with("L_level");
@@ -151,14 +150,6 @@ fn muon_leaves_embeddings_and_heads_to_adam() {
             assert!(v.iter().all(|&v| v == 0.0), "Muon has no second moments");
         }
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("checkpoint.safetensors");
-    checkpoint::save(&path, &muon, Contents::Everything, &Default::default())
-        .expect("a checkpoint");
-    let resumed = checkpoint::load(&path, kernels, 2).expect("its own checkpoint");
-    let (mut resumed, straight) = (resumed.trainer, with(OptimizerName::Muon, 3));
-    run_to(&mut resumed, 3, &puzzles, 2);
-    assert_same_bits("stopped after a step of Muon", &straight, &resumed);
 }
 
 /// A matrix of the blocks moves by [`muon::update`], to the bit: at the rate of the step, which goes up for five steps
@@ -240,8 +231,8 @@ fn exploration_holds_puzzles_back_in_training() {
     );
 }
 
-/// With noise too small to change a float, the best of three states is the state; else it is the one with the least
-/// loss.
+/// With noise too small to change a float, the best of three states is the state; else each goes its own way. Which one
+/// is the best, `the_winner_is_the_state_with_the_least_loss` has.
 #[test]
 fn the_winner_of_several_states_is_trained() {
     let puzzles = Puzzles::new(40);
