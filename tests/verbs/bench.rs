@@ -1,6 +1,8 @@
 //! `trm bench`: the figures are there and what they say is consistent; how large they are is no test.
 
 use super::{run, text};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 #[test]
 fn every_figure_is_there_and_is_compared_by_name() {
@@ -143,4 +145,48 @@ fn what_does_not_fit_into_memory_is_refused() {
             said.err
         );
     }
+}
+
+/// docs/performance-history.md shows what its raw lines say, all of them and nothing else, to two digits.
+#[test]
+fn the_documented_speedups_are_those_of_the_raw_lines() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a file");
+    let history = read(&docs.join("performance-history.md"));
+    let (_, section) = history
+        .split_once("\n## Two threads against one\n")
+        .expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    // The pairs of a file and a network, in order.
+    let (mut shown, mut raw) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+    let mut file = String::new();
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [network, training, evaluation, link] = cells[..] else {
+            panic!("{row}: four cells")
+        };
+        if let Some((_, path)) = link.split_once("](") {
+            file = path.trim_end_matches(')').to_owned();
+        } else {
+            assert_eq!(link, "the same", "{row}");
+        }
+        let preset = network.split(',').next().unwrap_or_default().to_owned();
+        let pairs = shown.entry(file.clone()).or_default();
+        pairs.push([preset, training.to_owned(), evaluation.to_owned()]);
+    }
+    for file in shown.keys() {
+        for line in read(&docs.join(file)).lines() {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let speedup = |key: &str| line[key].as_f64().map(|times| format!("{times:.2}"));
+            if let [Some(training), Some(evaluation)] =
+                ["train_speedup", "eval_speedup"].map(speedup)
+            {
+                let preset = line["preset"].as_str().expect("a preset").to_owned();
+                let pairs = raw.entry(file.clone()).or_default();
+                pairs.push([preset, training, evaluation]);
+            }
+        }
+    }
+    assert_eq!(shown, raw);
 }
