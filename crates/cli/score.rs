@@ -43,7 +43,7 @@ pub fn score(
 
 impl Score {
     fn of(data: &Dataset, outcomes: &[Outcome]) -> Self {
-        let (mut exact, mut valid, mut right, mut asked) = (0, Some(0), 0, 0);
+        let (mut exact, mut valid, mut right) = (0, Some(0), 0.0);
         let (task, cells) = (data.task(), data.task().cells());
         let mut sources = BTreeMap::new();
         let questions = data.questions().chunks_exact(cells);
@@ -60,15 +60,14 @@ impl Score {
             let of_source = sources.entry(Arc::clone(source)).or_insert((0, 0));
             *of_source = (of_source.0 + 1, of_source.1 + all);
             exact += all;
-            right += agreeing;
-            asked += cells;
+            right += agreeing as f64 / cells.max(1) as f64;
         }
         let n = outcomes.len() as f64;
         let mean = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>() as f64 / n;
         Score {
             exact: exact as f64 / n,
             valid: valid.map(|valid| valid as f64 / n),
-            cells: right as f64 / asked as f64,
+            cells: right / n,
             steps: mean(|outcome| outcome.steps),
             attempts: mean(|outcome| outcome.attempts),
             sources,
@@ -140,7 +139,8 @@ mod tests {
         let found = score(Task::Maze(3));
         assert_eq!(found.exact, 2.0 / 5.0);
         assert_eq!(found.valid, Some(3.0 / 5.0));
-        assert_eq!(found.cells, 29.0 / 44.0);
+        let shares = [9.0 / 9.0, 3.0 / 9.0, 8.0 / 8.0, 6.0 / 9.0, 3.0 / 9.0];
+        assert_eq!(found.cells, shares.iter().sum::<f64>() / 5.0);
         assert_eq!((found.steps, found.attempts), (40.0 / 5.0, 10.0 / 5.0));
         let by_source = json!({
             "a": { "puzzles": 2, "exact_accuracy": 1.0 / 2.0 },

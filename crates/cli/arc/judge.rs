@@ -118,7 +118,7 @@ impl Judgement {
         let cells = data.task().cells();
         let boards = data.questions().chunks_exact(cells);
         let boards = boards.zip(data.answers().chunks_exact(cells));
-        let (mut right, mut asked, mut steps) = (0, 0, 0);
+        let (mut right, mut steps) = (0.0, 0);
         let known = self.tasks.iter().flat_map(|task| {
             let known = task.test.iter().filter(|pair| pair.output.is_some());
             known.map(|pair| (&*task.name, &pair.input))
@@ -141,10 +141,10 @@ impl Judgement {
             let count = labelled.count();
             self.judged += 1;
             self.exact += usize::from(agreeing == count);
-            (right, asked) = (right + agreeing, asked + count);
+            right += agreeing as f64 / count.max(1) as f64;
         }
         self.steps = steps as f64 / answers.len() as f64;
-        self.cells = right as f64 / asked as f64;
+        self.cells = right / self.judged as f64;
         Ok(())
     }
 
