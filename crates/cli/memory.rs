@@ -253,6 +253,7 @@ pub fn number_after(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trm_model::config::OptimizerName;
 
     #[test]
     fn the_narrowest_limit_counts() {
@@ -340,6 +341,37 @@ mod tests {
             error.contains("this machine has 1 MiB left: lower model.width"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_only_some_runs_need_counts() {
+        let (mut model, mut train) = (ModelConfig::default(), TrainConfig::default());
+        let need = |model: &ModelConfig, train: &TrainConfig| {
+            Need::of(model, train, 1).expect("the paper's network")
+        };
+        let plain = need(&model, &train);
+        assert_eq!(plain.muon, 0);
+        train.optimizer = OptimizerName::Muon;
+        let muon = need(&model, &train);
+        // Two matrices of 3072 x 512, two of 512 x 512, and the products' scratch.
+        assert!(muon.muon > 4 * 2 * (3072 * 512 + 512 * 512));
+        assert_eq!(muon.total(), plain.total() + muon.muon);
+        // Embeddings, unless they lie on the disk.
+        (train.batch, model.puzzle_identifiers) = (1, 120_000);
+        let many = need(&model, &train);
+        assert!(!many.on_disk && many.total() > many.embeddings);
+        let of = "this machine";
+        let bytes = 1 << 20;
+        let error = many.fits(Free { bytes, of }).expect_err("too little");
+        let error = error.to_string();
+        assert!(
+            error.contains("234.4 MiB for puzzle embeddings")
+                && error.contains("lower model.puzzle_emb_ndim"),
+            "{error}"
+        );
+        model.puzzle_identifiers = 200_000;
+        let most = need(&model, &train);
+        assert!(most.on_disk && most.total() < many.total());
     }
 
     #[test]

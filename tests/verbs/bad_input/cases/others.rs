@@ -84,6 +84,30 @@ characters = \"ab\"\n[model]\nwidth = 8\nprefix_len = 0\npuzzle_emb_ndim = 0\n";
             ["neither a file nor a puzzle"],
         ),
         case(
+            "a file that is not there, of as many characters as a board has cells",
+            &[],
+            ["solve", "data/puzzles.csv"],
+            ["neither a file nor a puzzle"],
+        ),
+        case(
+            "a board with a wrong character",
+            &[],
+            ["solve", "1.2..23x..12.1.."],
+            ["the puzzle, line 1", "'x'"],
+        ),
+        case(
+            "no time to export in",
+            &[],
+            ["train", "sudoku4", "--export", "@x.ckpt", "--minutes", "1"],
+            ["cannot be used with"],
+        ),
+        case(
+            "mazes of a side that no network plays",
+            &[("m.csv", &format!("{HEADER}x,S  G,So G,2\n"))],
+            ["data", "convert", "--task", "maze", "@m.csv", "@folder"],
+            ["m.csv", "data.side = 2"],
+        ),
+        case(
             "nothing",
             &[],
             ["solve", ""],
