@@ -1,4 +1,4 @@
-//! Which puzzles of a file a run learns from, and which of another it is validated by.
+//! What a run learns from and what it is validated by, where both come from files.
 
 use super::*;
 use std::path::PathBuf;

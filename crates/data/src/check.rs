@@ -250,6 +250,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_wrong_answer_or_a_second_solution_is_not_clean() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.csv");
+        for (row, clean) in [
+            ("a,1.2..231..12.1..,1324423134122143,", true),
+            ("a,1.2..231..12.1..,2134431212433421,", false),
+            ("a,1...............,1324423134122143,", false),
+        ] {
+            std::fs::write(&path, format!("source,question,answer,rating\n{row}\n")).unwrap();
+            let report = check_path(&path, || ()).unwrap();
+            assert_eq!(report.is_clean(), clean, "{row}");
+        }
+    }
+
     /// A board whose search does not end in minutes.
     #[test]
     fn a_hostile_row_is_left_undecided() {

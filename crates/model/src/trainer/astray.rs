@@ -117,14 +117,23 @@ mod tests {
     use crate::carry::Slot;
     use crate::config::TrainConfig;
 
-    #[test]
-    fn a_number_that_goes_astray_is_found_and_named() {
+    fn fill(_row: usize, slot: Slot<'_>) {
+        slot.labels.fill(3);
+    }
+
+    /// A small run, and what its first step says.
+    fn after_a_step() -> (Trainer, Metrics) {
         let mut trainer = super::super::tests::small(TrainConfig {
             batch: 4,
             ..TrainConfig::default()
         });
-        let fill = |_: usize, slot: Slot<'_>| slot.labels.fill(3);
         let metrics = trainer.step(fill).expect("finite numbers");
+        (trainer, metrics)
+    }
+
+    #[test]
+    fn a_number_that_goes_astray_is_found_and_named() {
+        let (mut trainer, metrics) = after_a_step();
         let head = trainer
             .net
             .layout
@@ -172,12 +181,7 @@ mod tests {
     /// Their update may overflow, too, and a checkpoint may be written before the next step's loss shows it.
     #[test]
     fn an_embedding_that_goes_astray_is_found() {
-        let mut trainer = super::super::tests::small(TrainConfig {
-            batch: 4,
-            ..TrainConfig::default()
-        });
-        let fill = |_: usize, slot: Slot<'_>| slot.labels.fill(3);
-        trainer.step(fill).expect("finite numbers");
+        let (mut trainer, _) = after_a_step();
         trainer.params.puzzle_emb[5] = f32::INFINITY;
         let error = trainer.check_puzzle_embeddings().expect_err("infinity");
         assert_eq!(
@@ -189,12 +193,7 @@ mod tests {
     /// Finite, but Adam would square it.
     #[test]
     fn a_gradient_too_large_to_be_squared_is_found() {
-        let mut trainer = super::super::tests::small(TrainConfig {
-            batch: 4,
-            ..TrainConfig::default()
-        });
-        let fill = |_: usize, slot: Slot<'_>| slot.labels.fill(3);
-        let metrics = trainer.step(fill).expect("finite numbers");
+        let (mut trainer, metrics) = after_a_step();
         for x in [1e18, -1e18] {
             trainer.shards[0].grads[5] = x;
             trainer.carry.d_puzzle[8] = x;
