@@ -59,3 +59,26 @@ pub fn puzzle_of(levels: &Levels, example: usize) -> usize {
     let (puzzles, _) = levels.indices();
     puzzles.partition_point(|&first| first <= example) - 1
 }
+
+#[test]
+fn an_epoch_takes_every_group_once_and_batches_are_full() {
+    // Groups of one, two and three puzzles of one example each, so that a batch of three is an epoch.
+    let first = [0, 1, 3, 6];
+    let levels = Levels::new((0..=6).collect(), first.to_vec(), 6).expect("three levels");
+    let order = Order {
+        seed: 3,
+        batch: 3,
+        epochs: 4,
+    };
+    let pass = |number| training(&levels, order, number, |_, k| (0..k).collect());
+    let batches = pass(1);
+    assert_eq!(batches.len(), 4);
+    for batch in &batches {
+        let group = |example: &usize| first.partition_point(|first| first <= example) - 1;
+        let mut groups: Vec<_> = batch.iter().map(group).collect();
+        groups.sort_unstable();
+        assert_eq!(groups, [0, 1, 2], "{batches:?}");
+    }
+    assert_eq!(batches, pass(1));
+    assert_ne!(batches, pass(2));
+}
