@@ -197,8 +197,9 @@ in floats {
     fn softmax_forward(e: MatMut<'_>, inverse: &mut [f32], lse: &mut [f32], scale: f32) = softmax::forward;
     /// Replaces scores in `p` by the probabilities that the forward pass gave, from its `lse`.
     ///
-    /// `p[i,j] = exp(c s[i,j] - lse[i])`; p: (N, M), lse: (N). With an exact lse, `|error| <= (8 L + 2 ln M + 8) u p + 2e-38`; an error
-    /// of lse comes on top as that part of p. With `scale` 1 and lse 0 it is the exponential, within 2 ULP.
+    /// `p[i,j] = exp(c s[i,j] - lse[i])`; p: (N, M), lse: (N). With an exact lse,
+    /// `|error| <= (8 L + 2 ln M + 8) u p + 2e-38`; an error of lse comes on top as that part of p. With `scale` 1 and
+    /// lse 0 it is the exponential, within 2 ULP.
     fn softmax_recompute(p: MatMut<'_>, lse: &[f32], scale: f32) = softmax::recompute;
     /// Replaces d_p in `d` by the gradient of the scores.
     ///

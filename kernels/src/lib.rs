@@ -28,9 +28,9 @@
 //! in the same way.
 //!
 //! Where to read on: [`simd`] (the registers), [`matmul`] (where nine tenths of the time goes) and [`matmul::half`],
-//! [`attention`], [`rms_norm`], [`swiglu`], [`gated_norm`], [`softmax`], [`rope`], [`gather`], [`elementwise`]: in each file the
-//! forward kernel comes first and its gradient directly below. [`adam`] turns gradients into new weights. [`mod@reference`]
-//! says the same in plain f64.
+//! [`attention`], [`rms_norm`], [`swiglu`], [`gated_norm`], [`softmax`], [`rope`], [`gather`], [`elementwise`]: in each
+//! file the forward kernel comes first and its gradient directly below. [`adam`] turns gradients into new weights.
+//! [`mod@reference`] says the same in plain f64.
 
 #![deny(unsafe_code)]
 

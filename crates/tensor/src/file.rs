@@ -92,7 +92,8 @@ impl Prepared {
     }
 }
 
-/// Gives the file or folder `from` the name `to` in the same folder, in one step that lasts; an older file `to` is gone.
+/// Gives the file or folder `from` the name `to` in the same folder, in one step that lasts; an older file `to` is
+/// gone.
 ///
 /// # Errors
 /// When the system refuses; the last step may then have failed alone, as with [`replace`].

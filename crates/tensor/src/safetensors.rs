@@ -10,7 +10,8 @@
 //! Every tensor that is written here has a checksum among the text, `crc32:NAME`, over its shape and its numbers,
 //! and so has the text itself, `crc32`: eight hexadecimal digits each. Whatever is read is compared with them. Files of
 //! others have none; what they keep under these keys is text like any other, unless it
-//! has the form of a checksum and the name of a tensor of theirs: such a file is taken for one of trm's that was damaged.
+//! has the form of a checksum and the name of a tensor of theirs: such a file is taken for one of trm's that was
+//! damaged.
 
 mod error;
 mod write;

@@ -13,16 +13,16 @@
 //! brings it to 2^3 .. 2^4; both are undone when the sums leave the tile. Powers of two change no digit, so
 //! only values 2^18 below the largest of their row of A, or 2^17 below that of their block of B, lose any. A row's scale is
 //! its own: what a puzzle computes does not depend on its neighbours in a micro-batch. A block of B is [`KC`] rows and, in
-//! a B that was packed beforehand, all columns; in any other [`NC`](super::NC) columns. So beyond that many columns a packed B may have a
-//! coarser scale than a plain one, and the results differ in their last bits, within the bound below.
+//! a B that was packed beforehand, all columns; in any other [`NC`](super::NC) columns. So beyond that many columns a
+//! packed B may have a coarser scale than a plain one, and the results differ in their last bits, within the bound below.
 //!
 //! **Sums.** `CHUNK` products are added in halves; then the chunk is widened and added to C in floats. With
 //! those scales a chunk stays below `CHUNK` · 2^5 · 2^4 = 2^15, so finite factors never overflow in halves. Both scales
 //! are undone by one factor, which is finite as long as the largest value of a row times that of a block is below 2^135.
 //! Beyond, where that product is no float any more, the row's sums become infinite, and those that are 0 NaN. An infinity
 //! takes the scale away, which is then 1: of a row of A, or in B of its whole block, whose other values from 65520 on
-//! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone; and where values beside an infinity
-//! are beyond 2^4, a chunk may overflow.
+//! become infinite in halves and below 2^-14 lose digits, down to 2^-25, where they are gone; and where values beside
+//! an infinity are beyond 2^4, a chunk may overflow.
 //!
 //! Numerics, with u = 2^-11: `|error| <= 1.05 (2 + min(k, CHUNK)) u sum_p |A[i,p] B[p,j]|`, in practice some hundreds of
 //! times less, since roundings go both ways (`cargo run --release -p trm-kernels --example chunks`); plus

@@ -69,8 +69,8 @@ impl RowLoss {
 ///
 /// A label of [`IGNORE`] takes no part and gets a gradient of zero.
 ///
-/// Panics when there are no labels or no logits, `logits` is not (cells, V) for as many cells as there are `labels`, or a
-/// label has no logit.
+/// Panics when there are no labels or no logits, `logits` is not (cells, V) for as many cells as there are `labels`, or
+/// a label has no logit.
 pub fn token_cross_entropy(
     loss: impl Into<TokenLoss>,
     d_logits: &mut [f32],
